@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Builds the examples and runs them in order against a real guest agent.
+set -euo pipefail
+
+usage="usage: examples/run.sh [SOCKET]
+
+Builds the examples and runs them in order against the guest agent on the UNIX socket SOCKET, which
+must have no other client. Without SOCKET, starts an agent on this machine, with every command
+blocked that could harm it, and ends it again."
+
+case ${1:-} in
+  -h | --help) echo "$usage" && exit ;;
+  -*) echo "$usage" >&2 && exit 2 ;;
+esac
+
+socket=${1:+$(realpath "$1")}
+[[ -z $socket || -S $socket ]] || { echo "no socket: $socket" >&2 && exit 2; }
+cd "$(dirname "$0")/.."
+# shellcheck source=tests/support/setup.sh
+source tests/support/setup.sh
+
+# git is for what the distribution has only in a version too old.
+install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev \
+  qemu-guest-agent
+echo "Building the examples"
+quietly cmake --preset examples
+quietly cmake --build --preset examples
+
+if [[ -z $socket ]]; then
+  trap stop_agent EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  start_agent
+  socket=$agent_socket
+fi
+
+for source in examples/[0-9][0-9]_*.cpp; do
+  name=$(basename "$source" .cpp)
+  printf '\n=== %s ===\n' "$name"
+  timeout --foreground 60 "build/examples/examples/$name" "$socket" || {
+    status=$?
+    echo "examples/run.sh: $name failed with status $status" >&2
+    exit 1
+  }
+done

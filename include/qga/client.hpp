@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The face of the library, and the only header that a user includes.
+//
+//   qga::Client ga("/run/vm/qga.sock");
+//   std::cout << ga.info().version << '\n';
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstring>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/compose.hpp>
+#include <asio/execution_context.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <nlohmann/json.hpp>
+
+#include "qga/commands.hpp"
+#include "qga/error.hpp"
+#include "qga/io/async.hpp"
+#include "qga/io/async_connect.hpp"
+#include "qga/io/channel.hpp"
+#include "qga/params.hpp"
+#include "qga/protocol/json.hpp"
+#include "qga/protocol/raw_request.hpp"
+
+namespace qga {
+
+/// The streams that a client can use; see `Client`.
+template <class T>
+concept Stream = io::DescriptorStream<T>;
+
+/// A client of one guest agent.
+///
+/// Every command is a method: of the client itself (blocking), of `with(options)` (blocking, with
+/// options of its own) and of `async(token, options)` (under any completion token of Asio).
+/// Constructing only connects; the first command makes the handshake, within its own deadline.
+///
+/// Asynchronous calls may be started from any thread and be in flight together: they are sent in
+/// order, and executed in order by the agent. A blocking call has the client for itself: while it
+/// runs, or while asynchronous calls do, another one throws `RequestError`.
+///
+/// A connection that breaks stays broken: the commands then throw `ConnectError` until `connect` or
+/// `async_connect`, because file handles and process ids of the agent may not have survived.
+///
+/// @tparam StreamType any connected Asio stream over a descriptor: UNIX, TCP or generic sockets,
+///         serial ports, POSIX stream descriptors
+template <Stream StreamType = asio::local::stream_protocol::socket>
+class Client : public Commands<Client<StreamType>> {
+ public:
+  using stream_type = StreamType;
+  using executor_type = typename StreamType::executor_type;
+
+  /// Connects to a UNIX socket, within `params.timeout`. The client runs on no executor until its
+  /// first asynchronous call, which binds it to the executor of that call's handler.
+  /// @throws ConnectError
+  explicit Client(std::string_view path, ClientParams params = {}) requires
+      std::same_as<StreamType, asio::local::stream_protocol::socket>
+      : channel_(std::make_shared<Channel>(std::move(params))) {
+    connect(path);
+  }
+
+  /// Takes over a connected stream, which is made non-blocking.
+  /// @throws ConnectError where it is not open
+  explicit Client(StreamType stream, ClientParams params = {})
+      : channel_(std::make_shared<Channel>(std::move(params))) {
+    attach(std::move(stream));
+  }
+
+  /// Unconnected; use `async_connect` or `connect`.
+  explicit Client(const executor_type& executor, ClientParams params = {}) requires
+      std::constructible_from<StreamType, const executor_type&>
+      : channel_(std::make_shared<Channel>(std::move(params))) {
+    channel_->use_executor(executor);
+  }
+
+  /// Unconnected, on the executor of an execution context; use `async_connect` or `connect`.
+  template <std::derived_from<asio::execution_context> Context>
+  requires std::constructible_from<StreamType, Context&>
+  explicit Client(Context& context, ClientParams params = {})
+      : Client(executor_type(context.get_executor()), std::move(params)) {}
+
+  /// Takes over an open descriptor and closes it in the end, also where this throws.
+  /// @param handle a connected socket of any family or, for other streams, what they are made from
+  /// @throws ConnectError where it is none
+  static Client from_handle(int handle, ClientParams params = {}) {
+    Client client(std::make_shared<Channel>(std::move(params)));
+    client.attach(io::OwnedDescriptor(handle));
+    return client;
+  }
+
+  /// A client that was moved from behaves as a closed one.
+  Client(Client&&) noexcept = default;
+  Client& operator=(Client&& other) noexcept {
+    if (this != &other) {
+      shut();
+      channel_ = std::move(other.channel_);
+    }
+    return *this;
+  }
+  ~Client() { shut(); }
+
+  /// Connects (again), within the client's timeout. Closes an earlier connection first.
+  /// @param path of a UNIX socket, 107 characters at most
+  /// @throws ConnectError, RequestError while calls are under way
+  void connect(std::string_view path) requires
+      std::same_as<StreamType, asio::local::stream_protocol::socket> {
+    try {
+      connect(asio::local::stream_protocol::endpoint(std::string(path)), path);
+    } catch (const std::system_error& error) {  // the path is too long
+      std::rethrow_exception(io::connect_error(error.code(), path));
+    }
+  }
+
+  /// Connects (again), within the client's timeout. Closes an earlier connection first.
+  /// @throws ConnectError, RequestError while calls are under way
+  template <class Endpoint>
+  requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
+  void connect(const Endpoint& endpoint, std::string_view where = {}) {
+    close();
+    Channel& channel = connectable();
+    try {
+      const auto deadline = deadline_after(channel.params().timeout, Clock::now());
+      channel.attach(io::connect_blocking(endpoint, deadline));
+    } catch (const std::system_error& error) {
+      std::rethrow_exception(io::connect_error(error.code(), where));
+    }
+  }
+
+  /// Connects (again), within the client's timeout. Closes an earlier connection first.
+  /// @param endpoint of the stream's protocol
+  /// @param token for `void(std::exception_ptr)`: `ConnectError`, or `CancelledError`
+  /// Supports cancellation of all types. Runs on the executor that the client was made with, or to
+  /// which its first asynchronous call bound it.
+  /// @throws RequestError where it has none
+  template <class Endpoint, class Token>
+  auto async_connect(const Endpoint& endpoint, Token&& token) {
+    Channel& channel = connectable();
+    if (!channel.has_executor()) {
+      std::rethrow_exception(protocol::make_error<RequestError>(
+          "", "async_connect needs a client that has an executor", Outcome::not_sent,
+          std::make_error_code(std::errc::invalid_argument)));
+    }
+    const executor_type executor = channel.get_executor();
+    return asio::async_compose<Token, void(std::exception_ptr)>(
+        io::AsyncConnect<Channel, StreamType, typename StreamType::endpoint_type>(
+            channel_, endpoint, deadline_after(channel.params().timeout, Clock::now()), executor),
+        token, executor);
+  }
+
+  /// True from connecting until the connection is closed, or found to be broken.
+  bool is_open() const { return channel_ && channel_->is_open(); }
+
+  /// Closes the connection. Asynchronous calls under way end with `CancelledError`. After a call
+  /// that timed out, a blocking client reads for up to 100 ms what the agent still has to say:
+  /// some agents exit when a client leaves with replies unread.
+  /// @throws RequestError while a blocking call runs
+  void close() {
+    if (!is_open()) return;
+    if (const auto error = Channel::join(channel_, "")) std::rethrow_exception(error);
+    channel_->close();
+    channel_->leave();
+  }
+
+  // ---- requests ----------------------------------------------------------------------------
+
+  /// Sends a typed request and waits for its reply.
+  /// @param project what to make of the reply: a function or a pointer to a member
+  /// @return the reply, or nothing where it has none
+  /// @throws GuestAgentError, see `Commands`
+  template <protocol::Request Request, class Project = std::identity>
+  auto execute(const Request& request, Project project = {}) {
+    return run(request, std::move(project), CallOptions{});
+  }
+
+  /// Sends any command and waits for its reply.
+  /// @param command the wire name
+  /// @param arguments an object, or null for none
+  /// @return what stands under `return`, as it is: base64 stays base64
+  /// @throws GuestAgentError, see `Commands`
+  nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
+    return execute(protocol::RawRequest(command, std::move(arguments)));
+  }
+
+  /// Sends a typed request.
+  /// @param request is encoded before this returns; it need not live longer
+  /// @param token for `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there
+  ///        is no reply. Supports cancellation: terminal and partial at any time, total while
+  ///        nothing was sent. The handler runs on its associated executor, by default the stream's.
+  template <protocol::Request Request, class Token>
+  auto async_execute(const Request& request, Token&& token, const CallOptions& options = {}) {
+    return start(request, std::identity(), std::forward<Token>(token), options);
+  }
+
+  /// Sends any command. @param token for `void(std::exception_ptr, nlohmann::json)`
+  template <class Token>
+  auto async_execute(std::string_view command, nlohmann::json arguments, Token&& token,
+                     const CallOptions& options = {}) {
+    return start(protocol::RawRequest(command, std::move(arguments)), std::identity(),
+                 std::forward<Token>(token), options);
+  }
+
+  /// The same commands, blocking, with options of their own. Must not outlive the client.
+  class WithOptions : public Commands<WithOptions> {
+   public:
+    WithOptions(Client& client, CallOptions options)
+        : client_(client), options_(std::move(options)) {}
+
+    template <protocol::Request Request, class Project = std::identity>
+    auto execute(const Request& request, Project project = {}) {
+      return client_.run(request, std::move(project), options_);
+    }
+    nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
+      return execute(protocol::RawRequest(command, std::move(arguments)));
+    }
+
+   private:
+    Client& client_;
+    CallOptions options_;
+  };
+
+  WithOptions with(CallOptions options) { return WithOptions(*this, std::move(options)); }
+
+  /// The same commands under a completion token. Must not outlive the client.
+  template <class Token>
+  class Async : public Commands<Async<Token>> {
+   public:
+    Async(Client& client, Token token, CallOptions options)
+        : client_(client), token_(std::move(token)), options_(std::move(options)) {}
+
+    template <protocol::Request Request, class Project = std::identity>
+    auto execute(const Request& request, Project project = {}) {
+      return client_.start(request, std::move(project), token(), options_);
+    }
+    auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
+      return execute(protocol::RawRequest(command, std::move(arguments)));
+    }
+
+   private:
+    Token token() {
+      if constexpr (std::copy_constructible<Token>) {
+        return token_;
+      } else {
+        return std::move(token_);
+      }
+    }
+
+    Client& client_;
+    Token token_;
+    CallOptions options_;
+  };
+
+  template <class Token>
+  auto async(Token&& token, CallOptions options = {}) {
+    return Async<std::decay_t<Token>>(*this, std::forward<Token>(token), std::move(options));
+  }
+
+ private:
+  using Channel = io::AsyncChannel<StreamType>;
+  using ChannelPtr = std::shared_ptr<Channel>;
+
+  explicit Client(ChannelPtr channel) : channel_(std::move(channel)) {}
+
+  template <class Attached>
+  void attach(Attached attached) {
+    try {
+      channel_->attach(std::move(attached));
+    } catch (const std::system_error& error) {
+      std::rethrow_exception(io::connect_error(error.code()));
+    }
+  }
+
+  Channel& connectable() {
+    if (!channel_) std::rethrow_exception(io::not_connected(""));
+    return *channel_;
+  }
+
+  void shut() noexcept {
+    try {
+      close();
+    } catch (...) {
+      // A blocking call runs on another thread: destroying the client under it is not supported.
+    }
+  }
+
+  template <class Request>
+  static Clock::duration timeout_for(const Request& request, const CallOptions& options,
+                                     const ClientParams& params) {
+    if (options.timeout) return *options.timeout;
+    return params.timeout != default_timeout ? params.timeout : protocol::timeout_of(request);
+  }
+
+  template <class Request, class Project>
+  auto run(const Request& request, Project project, const CallOptions& options) {
+    using Call = protocol::TypedCall<typename Request::Reply, Project>;
+    if (!is_open()) std::rethrow_exception(io::not_connected(request.command));
+    if (!channel_->take()) std::rethrow_exception(io::busy(request.command));
+    const auto give_back = [](Channel* channel) { channel->give_back(); };
+    const std::unique_ptr<Channel, decltype(give_back)> taken(channel_.get(), give_back);
+
+    Call call(request.command, protocol::handling_of(request), std::move(project));
+    call.wire = taken->spare();
+    protocol::encode_into(call.wire, request);
+    const auto now = Clock::now();
+    call.deadline = deadline_after(timeout_for(request, options, taken->params()), now);
+    taken->run(call, now, options.stop);
+    if (call.error()) std::rethrow_exception(call.error());
+    return call.result.take();
+  }
+
+  template <class Request, class Project, class Token>
+  auto start(const Request& request, Project project, Token&& token, const CallOptions& options) {
+    using Reply = typename Request::Reply;
+    using Result = typename protocol::Projected<Reply, Project>::type;
+    using Prepared = io::Prepared<Channel, Reply, Project>;
+    Prepared prepared{channel_, std::string(request.command), protocol::handling_of(request),
+                      std::move(project)};
+    try {
+      protocol::encode_into(prepared.wire, request);
+      if (channel_) prepared.timeout = timeout_for(request, options, channel_->params());
+    } catch (const RequestError&) {
+      prepared.error = std::current_exception();
+    }
+    return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
+        [](auto handler, Prepared ready) { io::initiate(std::move(handler), std::move(ready)); },
+        token, std::move(prepared));
+  }
+
+  ChannelPtr channel_;
+};
+
+}  // namespace qga

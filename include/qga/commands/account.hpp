@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The guest's users: who is there, passwords, SSH keys.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// A user who is logged in. @since QEMU 2.10
+struct GuestUser {
+  std::string user;
+  double login_time = 0;  ///< of the earliest login: seconds since 1970, with a fraction
+  std::optional<std::string> domain;  ///< Windows only
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("user", self.user);
+    visit("login-time", self.login_time);
+    visit("domain", self.domain);
+  }
+  friend bool operator==(const GuestUser&, const GuestUser&) = default;
+};
+
+/// What `guest-ssh-get-authorized-keys` replies. @since QEMU 5.2
+struct GuestAuthorizedKeys {
+  std::vector<std::string> keys;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("keys", self.keys);
+  }
+  friend bool operator==(const GuestAuthorizedKeys&, const GuestAuthorizedKeys&) = default;
+};
+
+/// `guest-set-user-password`. @since QEMU 2.3
+struct GuestSetUserPasswordRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-set-user-password";
+
+  std::string username;
+  std::string password;  ///< the bytes themselves, not encoded
+  bool crypted = false;
+
+  GuestSetUserPasswordRequest() = default;
+  GuestSetUserPasswordRequest(std::string username_, std::string password_, bool crypted_ = false)
+      : username(std::move(username_)), password(std::move(password_)), crypted(crypted_) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("username", self.username);
+    visit.bytes("password", self.password);
+    visit("crypted", self.crypted);
+  }
+};
+
+/// `guest-get-users`. @since QEMU 2.10
+struct GuestGetUsersRequest {
+  using Reply = std::vector<GuestUser>;
+  static constexpr std::string_view command = "guest-get-users";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-ssh-get-authorized-keys`. @since QEMU 5.2
+struct GuestSshGetAuthorizedKeysRequest {
+  using Reply = GuestAuthorizedKeys;
+  static constexpr std::string_view command = "guest-ssh-get-authorized-keys";
+
+  std::string username;
+
+  GuestSshGetAuthorizedKeysRequest() = default;
+  explicit GuestSshGetAuthorizedKeysRequest(std::string username_)
+      : username(std::move(username_)) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("username", self.username);
+  }
+};
+
+/// `guest-ssh-add-authorized-keys`. @since QEMU 5.2
+struct GuestSshAddAuthorizedKeysRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-ssh-add-authorized-keys";
+
+  std::string username;
+  std::vector<std::string> keys;
+  std::optional<bool> reset;
+
+  GuestSshAddAuthorizedKeysRequest() = default;
+  GuestSshAddAuthorizedKeysRequest(std::string username_, std::vector<std::string> keys_,
+                                   bool reset_ = false)
+      : username(std::move(username_)), keys(std::move(keys_)) {
+    if (reset_) reset = true;
+  }
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("username", self.username);
+    visit("keys", self.keys);
+    visit("reset", self.reset);
+  }
+};
+
+/// `guest-ssh-remove-authorized-keys`. @since QEMU 5.2
+struct GuestSshRemoveAuthorizedKeysRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-ssh-remove-authorized-keys";
+
+  std::string username;
+  std::vector<std::string> keys;
+
+  GuestSshRemoveAuthorizedKeysRequest() = default;
+  GuestSshRemoveAuthorizedKeysRequest(std::string username_, std::vector<std::string> keys_)
+      : username(std::move(username_)), keys(std::move(keys_)) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("username", self.username);
+    visit("keys", self.keys);
+  }
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
+/// systems are frozen (`CommandNotFoundError`).
+template <class Carrier>
+class AccountCommands {
+ public:
+  /// Sets a user's password.
+  /// @param username no colon
+  /// @param password in the clear, no newline; or, where `crypted`, already hashed as the guest
+  ///        stores it. Is encoded here, and never shown in a trace.
+  /// @param crypted not on Windows
+  /// @throws AgentError no such user; a character that is not allowed; refused by the guest, as
+  ///         Debian does an empty password
+  /// After a timeout the password may be the old or the new one.
+  /// @since QEMU 2.3, FreeBSD, Linux and Windows guests
+  auto set_user_password(std::string username, std::string password, bool crypted = false) {
+    return self().execute(
+        GuestSetUserPasswordRequest(std::move(username), std::move(password), crypted));
+  }
+
+  /// Who is logged in, each user once.
+  /// @return `std::vector<GuestUser>`
+  /// @throws AgentError the guest could not tell
+  /// @since QEMU 2.10, POSIX and Windows guests
+  auto get_users() { return self().execute(GuestGetUsersRequest{}); }
+
+  /// The SSH keys that may log in as a user: the lines of the user's authorized_keys file.
+  /// @param username a user of the guest
+  /// @return `std::vector<std::string>`
+  /// @throws AgentError no such user, or the user has no such file
+  /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
+  auto ssh_get_authorized_keys(std::string username) {
+    return self().execute(GuestSshGetAuthorizedKeysRequest(std::move(username)),
+                          &GuestAuthorizedKeys::keys);
+  }
+
+  /// Lets SSH keys log in as a user; a key that is there already is not added again.
+  /// @param username a user of the guest
+  /// @param keys public keys, a line each, comment lines are refused; nothing is removed where
+  ///        this is empty, unless `reset`
+  /// @param reset replaces all that was there
+  /// @throws AgentError no such user, not a public key, no home directory
+  /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
+  auto ssh_add_authorized_keys(std::string username, std::vector<std::string> keys,
+                               bool reset = false) {
+    return self().execute(
+        GuestSshAddAuthorizedKeysRequest(std::move(username), std::move(keys), reset));
+  }
+
+  /// Lets SSH keys log in as a user no longer.
+  /// @param username a user of the guest
+  /// @param keys whole lines, as `ssh_get_authorized_keys` gives them; others are ignored
+  /// @throws AgentError no such user, or the user's file cannot be read or written
+  /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
+  auto ssh_remove_authorized_keys(std::string username, std::vector<std::string> keys) {
+    return self().execute(
+        GuestSshRemoveAuthorizedKeysRequest(std::move(username), std::move(keys)));
+  }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

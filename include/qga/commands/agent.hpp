@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The agent itself: synchronisation, liveness, what it can do.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// One command of the agent, in `GuestAgentInfo`. @since QEMU 1.1
+struct GuestAgentCommandInfo {
+  std::string name;
+  bool enabled = false;           ///< false: forbidden by policy, or file systems are frozen
+  bool success_response = false;  ///< false: the agent answers only a failure
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("name", self.name);
+    visit("enabled", self.enabled);
+    visit("success-response", self.success_response);
+  }
+  friend bool operator==(const GuestAgentCommandInfo&, const GuestAgentCommandInfo&) = default;
+};
+
+/// What `info` replies. @since QEMU 0.15
+struct GuestAgentInfo {
+  std::string version;  ///< for people: Windows builds and distributions number as they like
+  std::vector<GuestAgentCommandInfo> supported_commands;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("version", self.version);
+    visit("supported_commands", self.supported_commands);
+  }
+  friend bool operator==(const GuestAgentInfo&, const GuestAgentInfo&) = default;
+};
+
+/// `guest-sync-delimited`. @since QEMU 1.1
+struct GuestSyncDelimitedRequest {
+  using Reply = std::int64_t;
+  static constexpr std::string_view command = "guest-sync-delimited";
+
+  std::int64_t id = 0;
+
+  GuestSyncDelimitedRequest() = default;
+  explicit GuestSyncDelimitedRequest(std::int64_t id_) : id(id_) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("id", self.id);
+  }
+};
+
+/// `guest-sync`. @since QEMU 0.15
+struct GuestSyncRequest {
+  using Reply = std::int64_t;
+  static constexpr std::string_view command = "guest-sync";
+
+  std::int64_t id = 0;
+
+  GuestSyncRequest() = default;
+  explicit GuestSyncRequest(std::int64_t id_) : id(id_) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("id", self.id);
+  }
+};
+
+/// `guest-ping`. @since QEMU 0.15
+struct GuestPingRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-ping";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-info`. @since QEMU 0.15
+struct GuestInfoRequest {
+  using Reply = GuestAgentInfo;
+  static constexpr std::string_view command = "guest-info";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them.
+template <class Carrier>
+class AgentCommands {
+ public:
+  /// Sends `id` and gives back what the agent answers. The client synchronises the channel by
+  /// itself; this is for measuring and for tests.
+  /// @param id any 64-bit value
+  /// @return the same `id`
+  /// @since QEMU 0.15, all guests
+  auto sync(std::int64_t id) { return self().execute(GuestSyncRequest(id)); }
+
+  /// As `sync`; the agent puts a byte 0xFF before the reply, which the client skips.
+  /// @param id any 64-bit value
+  /// @return the same `id`
+  /// @since QEMU 1.1, all guests
+  auto sync_delimited(std::int64_t id) { return self().execute(GuestSyncDelimitedRequest(id)); }
+
+  /// Asks for a sign of life. Works while file systems are frozen.
+  /// @since QEMU 0.15, all guests
+  auto ping() { return self().execute(GuestPingRequest{}); }
+
+  /// The agent's version and its commands, with what is enabled *now*: while file systems are
+  /// frozen nearly all are disabled, so do not cache what was read then.
+  /// @return `GuestAgentInfo`
+  /// @since QEMU 0.15, all guests
+  auto info() { return self().execute(GuestInfoRequest{}); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Devices and drivers of a Windows guest.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// @since QEMU 5.2
+enum class GuestDeviceType { pci, unknown };
+
+constexpr std::array<std::string_view, 1> wire_names(GuestDeviceType) { return {"pci"}; }
+
+/// What a PCI device is. @since QEMU 5.2
+struct GuestDeviceIdPCI {
+  std::uint16_t vendor_id = 0;
+  std::uint16_t device_id = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("vendor-id", self.vendor_id);
+    visit("device-id", self.device_id);
+  }
+  friend bool operator==(const GuestDeviceIdPCI&, const GuestDeviceIdPCI&) = default;
+};
+
+/// What a device is; `type` says which branch there is. @since QEMU 5.2
+struct GuestDeviceId {
+  GuestDeviceType type = GuestDeviceType::unknown;
+  std::optional<GuestDeviceIdPCI> pci;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("type", self.type);
+    if (self.type == GuestDeviceType::pci) {
+      if constexpr (!std::is_const_v<Self>) {
+        if (!self.pci) self.pci.emplace();
+      }
+      if (self.pci) GuestDeviceIdPCI::fields(*self.pci, visit);
+    }
+  }
+  friend bool operator==(const GuestDeviceId&, const GuestDeviceId&) = default;
+};
+
+/// A device and its driver. @since QEMU 5.2
+struct GuestDeviceInfo {
+  std::string driver_name;
+  std::optional<std::int64_t> driver_date;  ///< nanoseconds since 1970
+  std::optional<std::string> driver_version;
+  std::optional<GuestDeviceId> id;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("driver-name", self.driver_name);
+    visit("driver-date", self.driver_date);
+    visit("driver-version", self.driver_version);
+    visit("id", self.id);
+  }
+  friend bool operator==(const GuestDeviceInfo&, const GuestDeviceInfo&) = default;
+};
+
+/// A driver package in the guest's store. @since QEMU 11.2
+struct GuestDriverPackage {
+  std::string name;
+  std::optional<std::string> original_name;
+  std::string version;
+  std::optional<std::string> vendor;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("name", self.name);
+    visit("original-name", self.original_name);
+    visit("version", self.version);
+    visit("vendor", self.vendor);
+  }
+  friend bool operator==(const GuestDriverPackage&, const GuestDriverPackage&) = default;
+};
+
+/// How a driver's service is doing; `unknown` is also what an agent says that does not know.
+/// @since QEMU 11.2
+enum class GuestDriverServiceStatus {
+  stopped,
+  start_pending,
+  stop_pending,
+  running,
+  continue_pending,
+  pause_pending,
+  paused,
+  unknown,
+};
+
+constexpr std::array<std::string_view, 8> wire_names(GuestDriverServiceStatus) {
+  return {"stopped",          "start-pending", "stop-pending", "running",
+          "continue-pending", "pause-pending", "paused",       "unknown"};
+}
+
+/// A driver's service. @since QEMU 11.2
+struct GuestDriverService {
+  std::string name;
+  std::optional<std::string> driver_path;
+  std::optional<std::string> version;
+  std::optional<std::string> vendor;
+  GuestDriverServiceStatus status = GuestDriverServiceStatus::unknown;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("name", self.name);
+    visit("driver-path", self.driver_path);
+    visit("version", self.version);
+    visit("vendor", self.vendor);
+    visit("status", self.status);
+  }
+  friend bool operator==(const GuestDriverService&, const GuestDriverService&) = default;
+};
+
+/// `guest-get-devices`. @since QEMU 5.2
+struct GuestGetDevicesRequest {
+  using Reply = std::vector<GuestDeviceInfo>;
+  static constexpr std::string_view command = "guest-get-devices";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-get-driver-packages`. @since QEMU 11.2
+struct GuestGetDriverPackagesRequest {
+  using Reply = std::vector<GuestDriverPackage>;
+  static constexpr std::string_view command = "guest-get-driver-packages";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-get-driver-services`. @since QEMU 11.2
+struct GuestGetDriverServicesRequest {
+  using Reply = std::vector<GuestDriverService>;
+  static constexpr std::string_view command = "guest-get-driver-services";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them. Guests other than
+/// Windows have none of them (`CommandNotFoundError`).
+template <class Carrier>
+class DeviceCommands {
+ public:
+  /// The guest's devices with their drivers.
+  /// @return `std::vector<GuestDeviceInfo>`
+  /// @throws AgentError the guest could not list them
+  /// @since QEMU 5.2, Windows guests
+  auto get_devices() { return self().execute(GuestGetDevicesRequest{}); }
+
+  /// The driver packages that are installed in the guest.
+  /// @return `std::vector<GuestDriverPackage>`
+  /// @throws AgentError the guest could not list them
+  /// @since QEMU 11.2, Windows guests
+  auto get_driver_packages() { return self().execute(GuestGetDriverPackagesRequest{}); }
+
+  /// The guest's driver services, running or not.
+  /// @return `std::vector<GuestDriverService>`
+  /// @throws AgentError the guest could not list them
+  /// @since QEMU 11.2, Windows guests
+  auto get_driver_services() { return self().execute(GuestGetDriverServicesRequest{}); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

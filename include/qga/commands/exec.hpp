@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Programs in the guest: start one, ask how it is doing, collect what it wrote.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// Which output of a program the agent keeps. @since QEMU 8.1 (its documents say 8.0)
+enum class GuestExecCaptureOutputMode { none, stdout, stderr, separated, merged, unknown };
+
+constexpr std::array<std::string_view, 5> wire_names(GuestExecCaptureOutputMode) {
+  return {"none", "stdout", "stderr", "separated", "merged"};
+}
+
+/// Keep both outputs apart or none (any agent), or a mode. @since QEMU 8.1
+using GuestExecCaptureOutput = std::variant<bool, GuestExecCaptureOutputMode>;
+
+/// What `guest-exec` replies. @since QEMU 2.5
+struct GuestExec {
+  std::int64_t pid = 0;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("pid", self.pid);
+  }
+  friend bool operator==(const GuestExec&, const GuestExec&) = default;
+};
+
+/// What `exec_status` replies. @since QEMU 2.5
+///
+/// Each output is kept up to 16 MiB. Where more was written an agent since 10.2 sets the
+/// `..._truncated` member to true, and gives it as false where all is there. Agents before that
+/// leave it out where all is there and give it as *false* where output was cut; distributions have
+/// taken the correction into older versions.
+struct GuestExecStatus {
+  static constexpr bool has_payload = true;
+
+  bool exited = false;                   ///< also: nobody holds the captured outputs open any more
+  std::optional<std::int64_t> exitcode;  ///< after a normal end; Windows: 32 bits, may be negative
+  std::optional<std::int64_t> signal;  ///< number of the signal; Windows: NTSTATUS, may be negative
+  std::optional<std::string> out_data;  ///< bytes, decoded; none where nothing was written
+  std::optional<std::string> err_data;  ///< bytes, decoded; none where nothing was written
+  std::optional<bool> out_truncated;
+  std::optional<bool> err_truncated;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("exited", self.exited);
+    visit("exitcode", self.exitcode);
+    visit("signal", self.signal);
+    visit.bytes("out-data", self.out_data);
+    visit.bytes("err-data", self.err_data);
+    visit("out-truncated", self.out_truncated);
+    visit("err-truncated", self.err_truncated);
+  }
+  friend bool operator==(const GuestExecStatus&, const GuestExecStatus&) = default;
+};
+
+/// Optional arguments of `exec`. g++ 12 destroys a braced list inside a `co_await` expression
+/// twice, so name an object of this before. (A default argument is `GuestExecParams()` for that
+/// reason.)
+struct GuestExecParams {
+  /// The program's arguments, without its own name. They show in the guest's log: pass secrets in
+  /// `input_data`.
+  std::vector<std::string> args = {};
+  /// `NAME=value` each. They *replace* the environment, PATH included; none: the agent's own.
+  std::optional<std::vector<std::string>> env = {};
+  /// The program's standard input, any bytes; empty: none. Keep it to 64 KiB: the agent is harmed
+  /// by a program that ends without reading more than a pipe holds.
+  std::string input_data = {};
+  /// Whether, or which, output to keep. Agents before 8.1 refuse a mode; agent 10.2 damages itself
+  /// with `stdout` and `stderr`; Windows guests have no `merged`, which puts all in `out_data`.
+  GuestExecCaptureOutput capture_output = false;
+};
+
+/// `guest-exec`. @since QEMU 2.5
+struct GuestExecRequest {
+  using Reply = GuestExec;
+  static constexpr std::string_view command = "guest-exec";
+
+  std::string path;
+  std::optional<std::vector<std::string>> arg;
+  std::optional<std::vector<std::string>> env;
+  std::optional<std::string> input_data;  ///< the bytes themselves, not encoded
+  std::optional<GuestExecCaptureOutput> capture_output;
+
+  GuestExecRequest() = default;
+  explicit GuestExecRequest(std::string path_, GuestExecParams params_ = GuestExecParams())
+      : path(std::move(path_)), env(std::move(params_.env)) {
+    if (!params_.args.empty()) arg = std::move(params_.args);
+    if (!params_.input_data.empty()) input_data = std::move(params_.input_data);
+    if (params_.capture_output != GuestExecCaptureOutput(false)) {
+      capture_output = params_.capture_output;
+    }
+  }
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("path", self.path);
+    visit("arg", self.arg);
+    visit("env", self.env);
+    visit.bytes("input-data", self.input_data);
+    visit("capture-output", self.capture_output);
+  }
+};
+
+/// `guest-exec-status`. @since QEMU 2.5
+struct GuestExecStatusRequest {
+  using Reply = GuestExecStatus;
+  static constexpr std::string_view command = "guest-exec-status";
+
+  std::int64_t pid = 0;
+
+  GuestExecStatusRequest() = default;
+  explicit GuestExecStatusRequest(std::int64_t pid_) : pid(pid_) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("pid", self.pid);
+  }
+  /// Both outputs full, 16 MiB each, make a line of 44 739 370 bytes.
+  protocol::Limits limits() const {
+    return {46 << 20, protocol::simple_limits.depth, protocol::simple_limits.elements};
+  }
+  Clock::duration timeout() const { return std::chrono::seconds(60); }
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them.
+///
+/// The agent keeps a record of every program until `exec_status` has given its end, so ask until
+/// then even where the result does not matter. Records belong to the agent process: a restart of
+/// the agent or of the guest loses them. Both fail while file systems are frozen
+/// (`CommandNotFoundError`), and many distributions forbid them by default.
+template <class Carrier>
+class ExecCommands {
+ public:
+  /// Starts a program and does not wait for it. No shell is involved, and no command can end the
+  /// program but another program.
+  /// @param path a file, or a name that is looked for in the agent's PATH
+  /// @param params arguments, environment, standard input, what to capture
+  /// @return the process id, for `exec_status`
+  /// @throws AgentError no such program, not allowed to run it, a capture mode that the agent does
+  ///         not know
+  /// After a timeout the program may run all the same, and its process id is lost.
+  /// @since QEMU 2.5, all guests; capture modes QEMU 8.1
+  auto exec(std::string path, GuestExecParams params = GuestExecParams()) {
+    return self().execute(GuestExecRequest(std::move(path), std::move(params)), &GuestExec::pid);
+  }
+
+  /// Whether a program has ended, and then how, and what it wrote. A reply with `exited` is given
+  /// *once*: the agent forgets the program with it. With captured output a program counts as ended
+  /// only when its children have closed those outputs too: a daemon never ends.
+  /// @param pid from `exec`
+  /// @return `GuestExecStatus`; its `out_data` and `err_data` hold bytes, already decoded
+  /// @throws AgentError no such process id, or its end has been given before
+  /// A timeout may lose exit code and output for good. Default: 60 s, for up to 45 MiB of reply.
+  /// @since QEMU 2.5, all guests
+  auto exec_status(std::int64_t pid) { return self().execute(GuestExecStatusRequest(pid)); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

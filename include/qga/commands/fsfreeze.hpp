@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Freezing the guest's file systems for a consistent snapshot, and thawing them.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// The agent's own flag, not the kernel's. @since QEMU 0.15
+enum class GuestFsfreezeStatus { thawed, frozen, unknown };
+
+constexpr std::array<std::string_view, 2> wire_names(GuestFsfreezeStatus) {
+  return {"thawed", "frozen"};
+}
+
+/// `guest-fsfreeze-status`. @since QEMU 0.15
+struct GuestFsfreezeStatusRequest {
+  using Reply = GuestFsfreezeStatus;
+  static constexpr std::string_view command = "guest-fsfreeze-status";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-fsfreeze-freeze`. @since QEMU 0.15
+struct GuestFsfreezeFreezeRequest {
+  using Reply = std::int64_t;
+  static constexpr std::string_view command = "guest-fsfreeze-freeze";
+  static constexpr bool never_late = true;
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  Clock::duration timeout() const { return std::chrono::minutes(10); }
+};
+
+/// `guest-fsfreeze-freeze-list`. @since QEMU 2.2
+struct GuestFsfreezeFreezeListRequest {
+  using Reply = std::int64_t;
+  static constexpr std::string_view command = "guest-fsfreeze-freeze-list";
+  static constexpr bool never_late = true;
+
+  std::optional<std::vector<std::string>> mountpoints;  ///< none: all; an empty list: nothing
+
+  GuestFsfreezeFreezeListRequest() = default;
+  explicit GuestFsfreezeFreezeListRequest(std::vector<std::string> mountpoints_) {
+    if (!mountpoints_.empty()) mountpoints = std::move(mountpoints_);
+  }
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("mountpoints", self.mountpoints);
+  }
+  Clock::duration timeout() const { return std::chrono::minutes(10); }
+};
+
+/// `guest-fsfreeze-thaw`. @since QEMU 0.15
+struct GuestFsfreezeThawRequest {
+  using Reply = std::int64_t;
+  static constexpr std::string_view command = "guest-fsfreeze-thaw";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  Clock::duration timeout() const { return std::chrono::minutes(3); }
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them.
+///
+/// Follow every freeze by a thaw, also one that failed or timed out. While file systems are frozen
+/// the agent knows only `ping`, `info`, `sync`, `sync_delimited`, `fsfreeze_status` and
+/// `fsfreeze_thaw`; all else is a `CommandNotFoundError`, a second freeze among them.
+template <class Carrier>
+class FsfreezeCommands {
+ public:
+  /// Whether file systems are frozen, as far as the agent knows: a Windows guest thaws by itself
+  /// after 10 s, and says `frozen` until it is thawed here.
+  /// @return `GuestFsfreezeStatus`
+  /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
+  auto fsfreeze_status() { return self().execute(GuestFsfreezeStatusRequest{}); }
+
+  /// Writes out and freezes all local file systems, after the guest's freeze hook. Is only sent
+  /// behind an answer to a fresh handshake, so that it never runs when nobody is there to thaw.
+  /// @return how many file systems are frozen; 0: none, and the status is `thawed`
+  /// @throws AgentError the hook failed or a file system refused; all are thawed again
+  /// @throws CommandNotFoundError frozen already, or forbidden
+  /// After a timeout the freeze may still happen: ask `fsfreeze_status`, and thaw.
+  /// Default: 10 min.
+  /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
+  auto fsfreeze_freeze() { return self().execute(GuestFsfreezeFreezeRequest{}); }
+
+  /// As `fsfreeze_freeze`, for some file systems only.
+  /// @param mountpoints where they are mounted; unknown ones are ignored. *Empty: all.*
+  /// @return how many file systems are frozen; 0: none, and the status is `thawed`
+  /// @throws AgentError the hook failed or a file system refused; all are thawed again
+  /// @throws CommandNotFoundError frozen already, or forbidden
+  /// After a timeout the freeze may still happen: ask `fsfreeze_status`, and thaw.
+  /// Default: 10 min.
+  /// @since QEMU 2.2, FreeBSD and Linux guests; Windows guests QEMU 3.1
+  auto fsfreeze_freeze_list(std::vector<std::string> mountpoints = {}) {
+    return self().execute(GuestFsfreezeFreezeListRequest(std::move(mountpoints)));
+  }
+
+  /// Thaws all that is frozen. Does no harm where nothing is.
+  /// @return how many file systems were thawed
+  /// @throws AgentError the thaw hook failed *although* all is thawed, or (Windows) the guest had
+  ///         thawed by itself and the snapshot is not consistent; ask `fsfreeze_status`
+  /// After a timeout send it again. Default: 3 min.
+  /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
+  auto fsfreeze_thaw() { return self().execute(GuestFsfreezeThawRequest{}); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The guest's memory in blocks that can be taken online and offline.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// A block of memory. @since QEMU 2.3
+struct GuestMemoryBlock {
+  std::uint64_t phys_index = 0;  ///< the guest's number for the block
+  bool online = false;
+  std::optional<bool> can_offline;  ///< given by `get_memory_blocks`, ignored when set
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("phys-index", self.phys_index);
+    visit("online", self.online);
+    visit("can-offline", self.can_offline);
+  }
+  friend bool operator==(const GuestMemoryBlock&, const GuestMemoryBlock&) = default;
+};
+
+/// What became of a block that was to change. @since QEMU 2.3
+enum class GuestMemoryBlockResponseType {
+  success,
+  not_found,
+  operation_not_supported,
+  operation_failed,
+  unknown,
+};
+
+constexpr std::array<std::string_view, 4> wire_names(GuestMemoryBlockResponseType) {
+  return {"success", "not-found", "operation-not-supported", "operation-failed"};
+}
+
+/// What `set_memory_blocks` replies for one block. @since QEMU 2.3
+struct GuestMemoryBlockResponse {
+  std::uint64_t phys_index = 0;
+  GuestMemoryBlockResponseType response = GuestMemoryBlockResponseType::unknown;
+  std::optional<std::int64_t> error_code;  ///< the guest's errno, where it failed
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("phys-index", self.phys_index);
+    visit("response", self.response);
+    visit("error-code", self.error_code);
+  }
+  friend bool operator==(const GuestMemoryBlockResponse&,
+                         const GuestMemoryBlockResponse&) = default;
+};
+
+/// What `get_memory_block_info` replies. @since QEMU 2.3
+struct GuestMemoryBlockInfo {
+  std::uint64_t size = 0;  ///< of each block, in bytes
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("size", self.size);
+  }
+  friend bool operator==(const GuestMemoryBlockInfo&, const GuestMemoryBlockInfo&) = default;
+};
+
+/// `guest-get-memory-blocks`. @since QEMU 2.3
+struct GuestGetMemoryBlocksRequest {
+  using Reply = std::vector<GuestMemoryBlock>;
+  static constexpr std::string_view command = "guest-get-memory-blocks";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// `guest-set-memory-blocks`. @since QEMU 2.3
+struct GuestSetMemoryBlocksRequest {
+  using Reply = std::vector<GuestMemoryBlockResponse>;
+  static constexpr std::string_view command = "guest-set-memory-blocks";
+
+  std::vector<GuestMemoryBlock> mem_blks;
+
+  GuestSetMemoryBlocksRequest() = default;
+  explicit GuestSetMemoryBlocksRequest(std::vector<GuestMemoryBlock> mem_blks_)
+      : mem_blks(std::move(mem_blks_)) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("mem-blks", self.mem_blks);
+  }
+};
+
+/// `guest-get-memory-block-info`. @since QEMU 2.3
+struct GuestGetMemoryBlockInfoRequest {
+  using Reply = GuestMemoryBlockInfo;
+  static constexpr std::string_view command = "guest-get-memory-block-info";
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
+/// systems are frozen (`CommandNotFoundError`).
+template <class Carrier>
+class MemoryCommands {
+ public:
+  /// The guest's memory blocks, online and offline, in any order.
+  /// @return `std::vector<GuestMemoryBlock>`
+  /// @throws AgentError the guest has no such blocks, or could not list them
+  /// @since QEMU 2.3, Linux guests
+  auto get_memory_blocks() { return self().execute(GuestGetMemoryBlocksRequest{}); }
+
+  /// Takes memory blocks online or offline, in the order of the list.
+  /// @param mem_blks which, and their new state; `can_offline` is ignored. Empty: nothing happens.
+  /// @return `std::vector<GuestMemoryBlockResponse>`, in the same order; a block that failed shows
+  ///         there and is not thrown
+  /// @throws AgentError the guest has no such blocks
+  /// After a timeout any number of them may be changed: ask `get_memory_blocks`. Taking memory in
+  /// use offline is slow.
+  /// @since QEMU 2.3, Linux guests
+  auto set_memory_blocks(std::vector<GuestMemoryBlock> mem_blks) {
+    return self().execute(GuestSetMemoryBlocksRequest(std::move(mem_blks)));
+  }
+
+  /// How large a memory block is.
+  /// @return `GuestMemoryBlockInfo`, in bytes
+  /// @throws AgentError the guest has no such blocks
+  /// @since QEMU 2.3, Linux guests
+  auto get_memory_block_info() { return self().execute(GuestGetMemoryBlockInfoRequest{}); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Shutting the guest down and putting it to sleep: commands that answer only a failure.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga {
+
+/// How a guest goes down; the library's own name for strings of the protocol. @since QEMU 0.15
+enum class GuestShutdownMode {
+  powerdown,  ///< the virtual machine ends
+  halt,       ///< the guest stops, and the virtual machine stays with nobody to answer
+  reboot,     ///< the guest starts again; nothing marks it on the channel
+};
+
+constexpr std::array<std::string_view, 3> wire_names(GuestShutdownMode) {
+  return {"powerdown", "halt", "reboot"};
+}
+
+/// `guest-shutdown`. @since QEMU 0.15
+struct GuestShutdownRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-shutdown";
+  static constexpr bool success_response = false;
+  static constexpr bool never_late = true;
+
+  std::optional<std::string> mode;  ///< none: powerdown
+
+  GuestShutdownRequest() = default;
+  explicit GuestShutdownRequest(GuestShutdownMode mode_) : mode(protocol::wire_name(mode_)) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("mode", self.mode);
+  }
+  Clock::duration timeout() const { return std::chrono::seconds(60); }
+};
+
+/// `guest-suspend-disk`. @since QEMU 1.1
+struct GuestSuspendDiskRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-suspend-disk";
+  static constexpr bool success_response = false;
+  static constexpr bool never_late = true;
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  Clock::duration timeout() const { return std::chrono::seconds(60); }
+};
+
+/// `guest-suspend-ram`. @since QEMU 1.1
+struct GuestSuspendRamRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-suspend-ram";
+  static constexpr bool success_response = false;
+  static constexpr bool never_late = true;
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  Clock::duration timeout() const { return std::chrono::seconds(60); }
+};
+
+/// `guest-suspend-hybrid`. @since QEMU 1.1
+struct GuestSuspendHybridRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-suspend-hybrid";
+  static constexpr bool success_response = false;
+  static constexpr bool never_late = true;
+
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  Clock::duration timeout() const { return std::chrono::seconds(60); }
+};
+
+/// The methods of this family; see `Commands` for what holds for all of them.
+///
+/// The agent answers these only where it fails, so the client sends a sync right behind, and the
+/// call ends when that is answered: then the agent has accepted. They are only sent behind an
+/// answer to a fresh handshake, so that none runs late. All fail while file systems are frozen
+/// (`CommandNotFoundError`).
+template <class Carrier>
+class PowerCommands {
+ public:
+  /// Shuts the guest down; it may take a while after this has returned.
+  /// @param mode power down, halt or reboot
+  /// @throws AgentError the guest could not start its shutdown
+  /// @throws ReadError, TimeoutError with `Outcome::unknown`: the guest may have gone down before
+  ///         the agent answered the sync
+  /// Default: 60 s.
+  /// @since QEMU 0.15, all guests
+  auto shutdown(GuestShutdownMode mode = GuestShutdownMode::powerdown) {
+    return self().execute(GuestShutdownRequest(mode));
+  }
+
+  /// Writes the guest's memory to its disk and powers it off.
+  /// @throws AgentError the guest does not support it, or failed (after 3 to 5 s)
+  /// @throws ReadError, TimeoutError with `Outcome::unknown`: what a suspend that works looks like,
+  ///         as the guest sleeps before the agent can answer
+  /// Default: 60 s.
+  /// @since QEMU 1.1, Linux and Windows guests
+  auto suspend_disk() { return self().execute(GuestSuspendDiskRequest{}); }
+
+  /// Suspends the guest to memory. Have the host able to wake it up before.
+  /// @throws AgentError the guest does not support it, or failed
+  /// @throws TimeoutError with `Outcome::unknown`: what a suspend that works looks like, unless the
+  ///         guest is woken up within the timeout; nothing is answered before
+  /// Default: 60 s.
+  /// @since QEMU 1.1, Linux and Windows guests
+  auto suspend_ram() { return self().execute(GuestSuspendRamRequest{}); }
+
+  /// Writes the guest's memory to its disk *and* suspends it to memory.
+  /// @throws AgentError the guest does not support it, or failed
+  /// @throws TimeoutError with `Outcome::unknown`: what a suspend that works looks like, unless the
+  ///         guest is woken up within the timeout; nothing is answered before
+  /// Default: 60 s.
+  /// @since QEMU 1.1, Linux guests
+  auto suspend_hybrid() { return self().execute(GuestSuspendHybridRequest{}); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga

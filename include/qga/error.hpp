@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Everything the library throws on account of a guest: the err_* codes and one hierarchy.
+// Uses the standard library only; every other header may include this one.
+#pragma once
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace qga {
+
+/// @name Error codes
+/// What `GuestAgentError::code()` returns. 1000 to 1004 are those of the V library `qga`.
+/// @{
+inline constexpr int err_no_connect = 1000;    ///< no connection, or it is closed
+inline constexpr int err_cannot_read = 1001;   ///< the channel broke while a reply was awaited
+inline constexpr int err_cannot_write = 1002;  ///< the request could not be written
+inline constexpr int err_timed_out = 1003;     ///< the deadline of the call passed
+inline constexpr int err_from_agent = 1004;    ///< the agent answered with an error
+inline constexpr int err_bad_reply = 1005;     ///< malformed, oversized or wrongly typed reply
+inline constexpr int err_cancelled = 1006;     ///< cancelled by the caller
+/// @}
+
+/// What is known of a command that failed.
+enum class Outcome {
+  not_sent,  ///< The agent has not seen the command and never will.
+  unknown,   ///< It was sent and no usable answer came: it may have run, or may yet run.
+  refused,   ///< The agent answered that it did not carry it out.
+};
+
+/// The root of everything thrown for a guest. Copying one never throws.
+class GuestAgentError : public std::runtime_error {
+ public:
+  /// What an error knows beside its code and its text.
+  struct Details {
+    std::string command = {};  ///< the command's wire name; empty for a connection
+    Outcome outcome = Outcome::not_sent;
+    std::error_code err = {};      ///< the system's or Asio's error, where there was one
+    std::string error_class = {};  ///< the agent's `class`
+    std::string desc = {};         ///< the agent's `desc`
+  };
+
+  GuestAgentError(int code, const std::string& what, Details details)
+      : std::runtime_error(what),
+        code_(code),
+        details_(std::make_shared<const Details>(std::move(details))) {}
+
+  /// One of the `err_*` constants.
+  int code() const noexcept { return code_; }
+
+  /// True where the agent could not be talked to (codes 1000 to 1003, not a refused request).
+  virtual bool is_unreachable() const noexcept { return false; }
+
+  /// The agent's error class (`GenericError`, `CommandNotFound`); empty without an agent's answer.
+  std::string_view error_class() const noexcept { return details_->error_class; }
+
+  /// The agent's own words, verbatim and untrusted; `what()` holds them with control characters
+  /// escaped.
+  std::string_view desc() const noexcept { return details_->desc; }
+
+  /// The underlying error of the system or of Asio; empty where there was none.
+  std::error_code err() const noexcept { return details_->err; }
+
+  /// The wire name of the command that failed; empty where a connection failed.
+  std::string_view command() const noexcept { return details_->command; }
+
+  /// What is known of the command's fate.
+  Outcome outcome() const noexcept { return details_->outcome; }
+
+ private:
+  int code_;
+  std::shared_ptr<const Details> details_;
+};
+
+/// The agent could not be reached, or went away.
+class UnreachableError : public GuestAgentError {
+ public:
+  using GuestAgentError::GuestAgentError;
+  bool is_unreachable() const noexcept override { return true; }
+};
+
+/// `err_no_connect`: there is no connection, or the client is closed or moved from.
+class ConnectError : public UnreachableError {
+ public:
+  ConnectError(const std::string& what, Details details)
+      : UnreachableError(err_no_connect, what, std::move(details)) {}
+};
+
+/// `err_cannot_read`: the channel ended or failed while a reply was awaited.
+class ReadError : public UnreachableError {
+ public:
+  ReadError(const std::string& what, Details details)
+      : UnreachableError(err_cannot_read, what, std::move(details)) {}
+};
+
+/// `err_cannot_write`: the channel failed while the request was written.
+class WriteError : public UnreachableError {
+ public:
+  WriteError(const std::string& what, Details details)
+      : UnreachableError(err_cannot_write, what, std::move(details)) {}
+};
+
+/// `err_timed_out`: the deadline of the call passed.
+class TimeoutError : public UnreachableError {
+ public:
+  TimeoutError(const std::string& what, Details details)
+      : UnreachableError(err_timed_out, what, std::move(details)) {}
+};
+
+/// `err_from_agent`: the agent answered with an error; see `error_class()` and `desc()`.
+class AgentError : public GuestAgentError {
+ public:
+  AgentError(const std::string& what, Details details)
+      : GuestAgentError(err_from_agent, what, std::move(details)) {}
+};
+
+/// The agent does not know the command, or it is disabled: by policy, or while file systems are
+/// frozen (`fsfreeze_status` tells which; the text must not be parsed).
+class CommandNotFoundError : public AgentError {
+ public:
+  using AgentError::AgentError;
+};
+
+/// `err_bad_reply`: the reply was malformed, too large, out of turn or of the wrong shape.
+class BadReplyError : public GuestAgentError {
+ public:
+  BadReplyError(const std::string& what, Details details)
+      : GuestAgentError(err_bad_reply, what, std::move(details)) {}
+};
+
+/// `err_cancelled`: the caller cancelled the call, or closed the client under it.
+class CancelledError : public GuestAgentError {
+ public:
+  CancelledError(const std::string& what, Details details)
+      : GuestAgentError(err_cancelled, what, std::move(details)) {}
+};
+
+/// `err_cannot_write`, never sent: the client itself refused the request, because an argument
+/// cannot be put on the wire (`err() == std::errc::invalid_argument`, `message_size`) or because
+/// another call is using the client (`std::errc::device_or_resource_busy`). Says nothing about
+/// the guest, so `is_unreachable()` is false.
+class RequestError : public GuestAgentError {
+ public:
+  RequestError(const std::string& what, Details details)
+      : GuestAgentError(err_cannot_write, what, std::move(details)) {}
+};
+
+}  // namespace qga

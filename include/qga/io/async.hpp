@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The asynchronous driver: moves any number of calls of one session along, with one wait for
+// reading, one for writing, and one timer. Its own state is guarded by the channel's mutex, so that
+// a client may be used from several threads of a context; handlers run outside of it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+#include <asio/cancellation_type.hpp>
+#include <asio/error.hpp>
+#include <asio/execution/bad_executor.hpp>
+#include <asio/execution/context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/query.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "qga/io/channel.hpp"
+#include "qga/io/context.hpp"
+#include "qga/io/operation.hpp"
+
+namespace qga::io {
+
+/// A stream that can wait for readiness.
+template <class Stream>
+concept Waitable = requires(Stream& stream) {
+  stream.async_wait(Stream::wait_read, [](std::error_code) {});
+};
+
+template <DescriptorStream Stream>
+class AsyncChannel final : public Channel<Stream>,
+                           public ContextUser,
+                           public std::enable_shared_from_this<AsyncChannel<Stream>> {
+ public:
+  using executor_type = typename Stream::executor_type;
+
+  using Channel<Stream>::Channel;
+  ~AsyncChannel() {
+    if (watch_ != nullptr) watch_->remove(*this);
+  }
+
+  /// The stream's executor. A channel that was opened without one is bound to that of its first
+  /// asynchronous caller.
+  template <class Caller>
+  static executor_type executor_for(const std::shared_ptr<AsyncChannel>& channel,
+                                    const Caller& caller) {
+    if (!channel) return converted(caller);
+    const std::lock_guard lock(channel->mutex_);
+    if (!channel->stream_ && channel->owned_.get() < 0) return converted(caller);
+    if (channel->owned_.get() >= 0) {
+      channel->bind(channel->stream_ ? channel->stream_->get_executor() : converted(caller));
+    }
+    return channel->stream_->get_executor();
+  }
+
+  /// Lets a call join, or says why it cannot.
+  static std::exception_ptr join(const std::shared_ptr<AsyncChannel>& channel,
+                                 std::string_view command) {
+    if (!channel || !channel->is_open()) return not_connected(command);
+    return channel->Channel<Stream>::join() ? nullptr : busy(command);
+  }
+
+  /// Starts a call whose operation has joined the channel.
+  void start(protocol::Call& call) {
+    std::unique_lock lock(mutex_);
+    if (!this->is_open()) {  // since the caller looked
+      lock.unlock();
+      call.fail(not_connected(call.command()));
+      return operation_of(call).complete(true);
+    }
+    prepare_waiting();
+    session_.submit(call);
+    arm(call.deadline);
+    go_on(lock, true);
+  }
+
+  /// Withdraws a call. Total cancellation promises no effect: only while nothing was sent.
+  void cancel(protocol::Call& call, asio::cancellation_type type) {
+    const auto self = this->shared_from_this();  // completing the call may let go of the channel
+    std::unique_lock lock(mutex_);
+    const auto effectful = asio::cancellation_type::terminal | asio::cancellation_type::partial;
+    if ((type & effectful) == asio::cancellation_type::none && !session_.unsent(call)) return;
+    session_.cancel(call);
+    go_on(lock, true);
+  }
+
+  /// Ends every call with `CancelledError`, reads what is still unread, and closes.
+  void close() {
+    std::unique_lock lock(mutex_);
+    if (!this->is_open()) return;
+    this->drain();
+    session_.template lost<CancelledError>("closed",
+                                           std::make_error_code(std::errc::operation_canceled));
+    disconnect();
+    go_on(lock, true);
+  }
+
+ private:
+  /// Waits for readiness: the stream itself, or (a serial port cannot) a duplicate that can.
+  using Waiter = std::conditional_t<Waitable<Stream>, Stream, asio::posix::stream_descriptor>;
+
+  using Channel<Stream>::descriptor_;
+  using Channel<Stream>::mutex_;
+  using Channel<Stream>::owned_;
+  using Channel<Stream>::session_;
+  using Channel<Stream>::stream_;
+
+  /// A full buffer is followed by another read, this often: one channel must not keep a thread.
+  static constexpr int reads_in_a_row = 16;
+
+  static Operation& operation_of(protocol::Call& call) {
+    return *static_cast<Operation*>(call.operation);
+  }
+
+  template <class Caller>
+  static executor_type converted(const Caller& caller) {
+    if constexpr (std::constructible_from<executor_type, const Caller&>) {
+      return executor_type(caller);
+    } else {
+      throw asio::execution::bad_executor();
+    }
+  }
+
+  void bind(const executor_type& executor) {
+    if constexpr (requires { typename Stream::endpoint_type; }) {
+      typename Stream::endpoint_type local;
+      auto size = static_cast<socklen_t>(local.capacity());
+      ::getsockname(descriptor_.fd, local.data(), &size);
+      stream_.emplace(executor, local.protocol(), owned_.release());
+    } else {
+      stream_.emplace(executor, owned_.release());
+    }
+  }
+
+  void prepare_waiting() {
+    if (watch_ != nullptr) return;
+    timer_.emplace(stream_->get_executor());
+    if constexpr (!Waitable<Stream>) {
+      duplicate_.emplace(stream_->get_executor(), ::dup(descriptor_.fd));
+    }
+    watch_ = &asio::use_service<ContextWatch>(
+        asio::query(stream_->get_executor(), asio::execution::context));
+    watch_->add(*this);
+  }
+
+  Waiter& waiter() {
+    if constexpr (Waitable<Stream>) {
+      return *stream_;
+    } else {
+      return *duplicate_;
+    }
+  }
+
+  /// Writes what can be written, waits for what is missing, hands over what is finished. Handlers
+  /// start further calls, so whether anybody still waits is only known after them.
+  void go_on(std::unique_lock<std::mutex>& lock, bool initiating) {
+    pump();
+    while (protocol::Call* const call = session_.finished()) {
+      lock.unlock();
+      operation_of(*call).complete(initiating);
+      lock.lock();
+    }
+    if (!session_.busy()) rest();
+  }
+
+  void pump() {
+    if (!this->is_open()) return;
+    const auto now = Clock::now();
+    for (;;) {
+      const std::string_view out = session_.output(now);
+      if (out.empty()) break;
+      const auto [bytes, err] = write_some(descriptor_, out);
+      if (err) return lose<WriteError>("the channel broke", err);
+      session_.wrote(bytes);
+      if (bytes < out.size()) {
+        await(writing_, Waiter::wait_write);
+        break;
+      }
+    }
+    if (session_.wants_input()) await(reading_, Waiter::wait_read);
+  }
+
+  void await(bool& waiting, typename Waiter::wait_type what) {
+    if (std::exchange(waiting, true)) return;
+    waiter().async_wait(what, [self = this->shared_from_this(), what](std::error_code err) {
+      self->on_ready(what, err);
+    });
+  }
+
+  void on_ready(typename Waiter::wait_type what, std::error_code err) {
+    std::unique_lock lock(mutex_);
+    (what == Waiter::wait_read ? reading_ : writing_) = false;
+    if (this->is_open() && !err && what == Waiter::wait_read) read();
+    go_on(lock, false);
+  }
+
+  void read() {
+    for (int i = 0; i < reads_in_a_row && session_.wants_input(); ++i) {
+      const std::span<char> space = session_.input();
+      const auto [bytes, err] = read_some(descriptor_, space);
+      if (err) return lose<ReadError>("the channel ended", err);
+      if (bytes > 0) session_.received(bytes, Clock::now());
+      if (bytes < space.size()) return;
+    }
+  }
+
+  template <class Error>
+  void lose(std::string_view what, std::error_code err) {
+    session_.template lost<Error>(what, err);
+    disconnect();
+  }
+
+  void disconnect() {
+    if constexpr (!Waitable<Stream>) {
+      std::error_code ignored;
+      if (duplicate_) duplicate_->close(ignored);
+      if (watch_ != nullptr) std::exchange(watch_, nullptr)->remove(*this);
+    }
+    this->discard();
+  }
+
+  // ---- deadlines ---------------------------------------------------------------------------
+
+  /// The timer is left alone while it fires early enough: calls in a row share one.
+  void arm(Clock::time_point deadline) {
+    if (deadline >= armed_) return;
+    armed_ = deadline;
+    timer_->expires_at(deadline);
+    timer_->async_wait([self = this->shared_from_this()](std::error_code err) {
+      if (!err) self->on_deadline();
+    });
+  }
+
+  void on_deadline() {
+    std::unique_lock lock(mutex_);
+    armed_ = Clock::time_point::max();
+    session_.expire(Clock::now());
+    go_on(lock, false);
+    if (timer_) arm(session_.next_deadline());
+  }
+
+  /// Nobody waits for anything: let the context run out of work.
+  void rest() {
+    if (armed_ != Clock::time_point::max()) {
+      armed_ = Clock::time_point::max();
+      timer_->cancel();
+    }
+    if ((reading_ || writing_) && this->is_open()) {
+      std::error_code ignored;
+      waiter().cancel(ignored);
+    }
+  }
+
+  // ---- the end of the context --------------------------------------------------------------
+
+  void context_gone() noexcept override {
+    const auto self = this->weak_from_this().lock();
+    if (!self) return;
+    std::unique_lock lock(mutex_);
+    watch_ = nullptr;
+    armed_ = Clock::time_point::max();
+    timer_.reset();
+    duplicate_.reset();
+    if constexpr (requires { stream_->release(); }) {
+      if (this->is_open()) owned_ = OwnedDescriptor(stream_->release());
+      stream_.reset();
+    }
+    session_.template lost<CancelledError>("the context is gone", asio::error::operation_aborted);
+    while (protocol::Call* const call = session_.finished()) {
+      lock.unlock();
+      delete &operation_of(*call);
+      lock.lock();
+    }
+  }
+
+  ContextWatch* watch_ = nullptr;
+  std::optional<asio::steady_timer> timer_;
+  Clock::time_point armed_ = Clock::time_point::max();
+  std::optional<asio::posix::stream_descriptor> duplicate_;
+  bool reading_ = false;
+  bool writing_ = false;
+};
+
+}  // namespace qga::io

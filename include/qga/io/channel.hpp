@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// One connection: who owns its descriptor, who may use it just now, and how it is closed. Carries
+// blocking calls; AsyncChannel adds the asynchronous ones.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <concepts>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <asio/error.hpp>
+
+#include "qga/io/blocking.hpp"
+#include "qga/io/connect.hpp"
+#include "qga/io/descriptor.hpp"
+#include "qga/protocol/session.hpp"
+
+namespace qga::io {
+
+/// A connected Asio stream over a descriptor: a socket of any protocol, a serial port, a POSIX
+/// stream descriptor.
+template <class T>
+concept DescriptorStream = std::move_constructible<T> && requires(T& stream, std::error_code& err) {
+  typename T::executor_type;
+  { stream.native_handle() } -> std::convertible_to<int>;
+  stream.get_executor();
+  stream.close(err);
+};
+
+inline std::exception_ptr not_connected(std::string_view command) {
+  return protocol::make_error<ConnectError>(command, "not connected", Outcome::not_sent,
+                                            asio::error::not_connected);
+}
+
+inline std::exception_ptr busy(std::string_view command) {
+  return protocol::make_error<RequestError>(
+      command, "another call is using the client", Outcome::not_sent,
+      std::make_error_code(std::errc::device_or_resource_busy));
+}
+
+/// A call takes the channel before it touches the session; `mutex_` keeps what a completion handler
+/// still does from meeting it.
+template <DescriptorStream Stream>
+class Channel {
+ public:
+  explicit Channel(ClientParams params) : params_(std::move(params)), session_(params_) {}
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  const ClientParams& params() const { return params_; }
+  bool is_open() const { return descriptor_.fd >= 0; }
+
+  /// @throws std::system_error
+  void attach(OwnedDescriptor opened) {
+    descriptor_ = prepare_descriptor(opened.get());
+    owned_ = std::move(opened);
+  }
+  /// Without a connection, but with an executor.
+  void use_executor(const typename Stream::executor_type& executor) { stream_.emplace(executor); }
+  bool has_executor() const { return stream_.has_value(); }
+  typename Stream::executor_type get_executor() { return stream_->get_executor(); }
+
+  /// @throws std::system_error
+  void attach(Stream stream) {
+    descriptor_ = prepare_descriptor(stream.native_handle());
+    stream_.emplace(std::move(stream));
+  }
+
+  /// Memory for a request; only for who holds the channel.
+  std::string spare() { return session_.spare(); }
+
+  /// For a blocking call: alone. False: the channel is in use.
+  bool take() {
+    int nobody = 0;
+    return users_.compare_exchange_strong(nobody, -1, std::memory_order_acquire);
+  }
+  void give_back() { users_.store(0, std::memory_order_release); }
+
+  /// For asynchronous calls: together with others of their kind.
+  bool join() {
+    int users = users_.load();
+    while (users >= 0 && !users_.compare_exchange_weak(users, users + 1)) {
+    }
+    return users >= 0;
+  }
+  void leave() { users_.fetch_sub(1); }
+
+  /// Runs a blocking call to its end; the caller has taken the channel.
+  void run(protocol::Call& call, Clock::time_point now, const std::stop_token& stop) {
+    const std::lock_guard lock(mutex_);
+    const std::error_code broken = run_blocking(descriptor_, session_, call, now, stop);
+    session_.finished();
+    if (broken) discard();
+  }
+
+ protected:
+  /// An agent on a listening socket may exit when a client leaves with replies unread: tell it that
+  /// no more is coming, and read what it still says.
+  void drain() {
+    if (!session_.owed() || !descriptor_.is_socket) return;
+    ::shutdown(descriptor_.fd, SHUT_WR);
+    const bool may_wait = !stream_;  // an event loop has other guests to serve
+    const auto deadline = Clock::now() + drain_timeout;
+    char unread[4096];
+    for (;;) {
+      const auto [bytes, err] = read_some(descriptor_, unread);
+      if (err || Clock::now() > deadline) return;
+      if (bytes == 0 && !(may_wait && wait_for(descriptor_.fd, POLLIN, deadline) != 0)) return;
+    }
+  }
+
+  /// Closes the descriptor, whoever owns it.
+  void discard() {
+    descriptor_ = {};
+    owned_ = OwnedDescriptor();
+    if (stream_) {
+      std::error_code ignored;
+      stream_->close(ignored);
+    }
+  }
+
+  ~Channel() = default;
+
+  static constexpr Clock::duration drain_timeout = std::chrono::milliseconds(100);
+
+  ClientParams params_;
+  protocol::Session session_;
+  Descriptor descriptor_;
+  OwnedDescriptor owned_;         ///< until an asynchronous call tells which executor to use
+  std::optional<Stream> stream_;  ///< afterwards, or where the user gave one
+  std::mutex mutex_;
+  std::atomic<int> users_ = 0;  ///< -1: a blocking call; otherwise the asynchronous ones
+};
+
+}  // namespace qga::io

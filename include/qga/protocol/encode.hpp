@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Writes requests as JSON text straight into the send buffer, from their field tables.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "qga/protocol/base64.hpp"
+#include "qga/protocol/fields.hpp"
+
+namespace qga::protocol {
+
+/// An argument that cannot be put on the wire; caught where the command is known.
+struct Unencodable : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A visitor of field tables that appends `"name": value` for each member.
+class Encoder {
+ public:
+  explicit Encoder(std::string& out) : out_(out) {}
+
+  template <class T>
+  void operator()(std::string_view key, const T& member) {
+    name(key);
+    value(member);
+  }
+  template <class T>
+  void operator()(std::string_view key, const std::optional<T>& member) {
+    if (member) (*this)(key, *member);
+  }
+
+  void bytes(std::string_view key, std::string_view member) {
+    name(key);
+    out_ += '"';
+    base64_encode(member, out_);
+    out_ += '"';
+  }
+  template <class Bytes>
+  void bytes(std::string_view key, const std::optional<Bytes>& member) {
+    if (member) bytes(key, *member);
+  }
+
+  /// Of a request made by hand.
+  void raw(std::string_view key, const nlohmann::json& member) {
+    if (out_.back() != '{') out_ += ',';
+    text(key);
+    out_ += ':';
+    out_ += dumped(member);
+  }
+
+  template <class T>
+  void value(const T& member) {
+    if constexpr (std::is_same_v<T, bool>) {
+      out_ += member ? "true" : "false";
+    } else if constexpr (std::is_integral_v<T>) {
+      char digits[24];
+      out_.append(digits, std::to_chars(digits, digits + sizeof digits, member).ptr);
+    } else if constexpr (std::is_floating_point_v<T>) {
+      out_ += nlohmann::json(member).dump();
+    } else if constexpr (NamedEnum<T>) {
+      const std::string_view wire = wire_name(member);
+      if (wire.empty()) throw Unencodable("an enumerator 'unknown' has no wire name");
+      text(wire);
+    } else if constexpr (Described<T>) {
+      object(member);
+    } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      text(member);
+    } else {
+      list_or_choice(member);
+    }
+  }
+
+  template <Described T>
+  void object(const T& described) {
+    out_ += '{';
+    T::fields(described, *this);
+    out_ += '}';
+  }
+
+ private:
+  template <class T>
+  void list_or_choice(const std::vector<T>& list) {
+    out_ += '[';
+    for (const T& element : list) {
+      if (out_.back() != '[') out_ += ',';
+      value(element);
+    }
+    out_ += ']';
+  }
+  template <class... Ts>
+  void list_or_choice(const std::variant<Ts...>& choice) {
+    std::visit([this](const auto& chosen) { this->value(chosen); }, choice);
+  }
+
+  void name(std::string_view key) {
+    if (out_.back() != '{') out_ += ',';
+    out_ += '"';
+    out_ += key;
+    out_ += "\":";
+  }
+
+  /// The agent takes UTF-8 only, and silently cuts a string at a NUL: refuse both here.
+  void text(std::string_view characters) {
+    const auto plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
+    if (std::all_of(characters.begin(), characters.end(), plain)) {
+      out_ += '"';
+      out_ += characters;
+      out_ += '"';
+      return;
+    }
+    if (characters.find('\0') != std::string_view::npos) {
+      throw Unencodable("a NUL byte in a string");
+    }
+    out_ += dumped(nlohmann::json(characters));
+  }
+
+  static std::string dumped(const nlohmann::json& json) {
+    try {
+      return json.dump();
+    } catch (const nlohmann::json::type_error&) {
+      throw Unencodable("a string that is not UTF-8");
+    }
+  }
+
+  std::string& out_;
+};
+
+}  // namespace qga::protocol

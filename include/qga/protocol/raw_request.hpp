@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// A command that the library does not know, or that a user wants to send by hand.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "qga/protocol/request.hpp"
+
+namespace qga::protocol {
+
+struct RawRequest {
+  using Reply = nlohmann::json;
+
+  std::string command;
+  nlohmann::json arguments;  ///< an object, or null for none
+
+  RawRequest(std::string_view command_, nlohmann::json arguments_)
+      : command(command_), arguments(std::move(arguments_)) {}
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    if (self.arguments.is_null()) return;
+    if (!self.arguments.is_object()) throw Unencodable("arguments that are not an object");
+    for (const auto& [key, value] : self.arguments.items()) visit.raw(key, value);
+  }
+  Limits limits() const { return {default_max_reply_size, 128, structured_limits.elements}; }
+};
+
+/// Sent by hand, these are no less silent or dangerous.
+inline Handling handling_of(const RawRequest& request) {
+  constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
+                                                   "guest-suspend-ram", "guest-suspend-hybrid"};
+  const bool is_silent = std::find(silent.begin(), silent.end(), request.command) != silent.end();
+  return {request.limits(), !is_silent,
+          is_silent || request.command.starts_with("guest-fsfreeze-freeze")};
+}
+
+}  // namespace qga::protocol

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Walks JSON text without building anything: it finds where the values of one object lie and
+// bounds depth and element count before a parser may allocate. It only has to be right about
+// extents: what is used of a value is parsed and so validated afterwards.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace qga::protocol {
+
+/// The bounds of a reply. A tiny element costs a parser up to a hundred times its size.
+struct Limits {
+  std::size_t bytes;
+  std::size_t depth;
+  std::size_t elements;
+};
+
+/// The text is not what it should be; caught where the command is known.
+struct Malformed : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// A cursor over the text of one reply.
+class Scanner {
+ public:
+  Scanner(std::string_view text, const Limits& limits)
+      : at_(text.data()), end_(text.data() + text.size()), limits_(limits) {}
+
+  /// Calls `member(key, value)` for each member of the object at the cursor, with the texts as
+  /// they stand: the key without its quotes, the value with them.
+  template <class Member>
+  void object(Member&& member) {
+    expect('{');
+    skip_space();
+    if (take('}')) return;
+    do {
+      skip_space();
+      const std::string_view key = name();
+      skip_space();
+      expect(':');
+      skip_space();
+      member(key, value());
+      skip_space();
+    } while (take(','));
+    expect('}');
+  }
+
+  /// Nothing but white space may follow.
+  void finish() {
+    skip_space();
+    if (at_ != end_) throw Malformed("trailing characters");
+  }
+
+  void skip_space() {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == '\n')) ++at_;
+  }
+
+ private:
+  /// Every name of the protocol is plain ASCII; none needs an escape.
+  std::string_view name() {
+    const std::string_view quoted = string();
+    const std::string_view key = quoted.substr(1, quoted.size() - 2);
+    for (const char c : key) {
+      if (c < ' ' || c > '~' || c == '\\') throw Malformed("a member name that is not plain");
+    }
+    return key;
+  }
+
+  std::string_view value() {
+    if (at_ == end_) throw Malformed("unexpected end");
+    count_element();
+    if (*at_ == '"') return string();
+    const char* const start = at_;
+    if (*at_ == '{' || *at_ == '[') {
+      nested();
+    } else {
+      while (at_ != end_ && !std::strchr(",}] \t\r\n", *at_)) ++at_;
+      if (at_ == start) throw Malformed("a value is missing");
+    }
+    return {start, static_cast<std::size_t>(at_ - start)};
+  }
+
+  void nested() {
+    std::size_t depth = 1;  // the object around it
+    do {
+      if (at_ == end_) throw Malformed("unexpected end");
+      switch (*at_) {
+        case '"':
+          string();
+          continue;
+        case '{':
+        case '[':
+          if (++depth > limits_.depth) throw Malformed("nested deeper than the limit");
+          count_element();
+          break;
+        case '}':
+        case ']':
+          --depth;
+          break;
+        case ',':
+          count_element();
+          break;
+        default:
+          break;
+      }
+      ++at_;
+    } while (depth > 1);
+  }
+
+  std::string_view string() {
+    const char* const start = at_;
+    expect('"');
+    for (;;) {
+      const auto* quote =
+          static_cast<const char*>(std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_)));
+      if (quote == nullptr) throw Malformed("unexpected end of a string");
+      const auto* escape =
+          static_cast<const char*>(std::memchr(at_, '\\', static_cast<std::size_t>(quote - at_)));
+      if (escape == nullptr) {
+        at_ = quote + 1;
+        return {start, static_cast<std::size_t>(at_ - start)};
+      }
+      if (end_ - escape < 2) throw Malformed("unexpected end of a string");
+      at_ = escape + 2;
+    }
+  }
+
+  void count_element() {
+    if (++elements_ > limits_.elements) throw Malformed("more elements than the limit");
+  }
+
+  bool take(char c) {
+    if (at_ == end_ || *at_ != c) return false;
+    ++at_;
+    return true;
+  }
+
+  void expect(char c) {
+    if (!take(c)) throw Malformed(std::string("expected '") + c + "'");
+  }
+
+  const char* at_;
+  const char* end_;
+  const Limits& limits_;
+  std::size_t elements_ = 0;
+};
+
+/// One reply line, taken apart.
+struct Envelope {
+  std::string_view result = {};  ///< the text of `return`; empty where there is none
+  std::string_view error = {};   ///< the text of `error`; empty where there is none
+  bool has_id = false;
+  std::optional<std::uint64_t> id = {};  ///< empty where it is not one that this library makes
+};
+
+/// @throws Malformed where the line is not exactly one object with one of `return` and `error`.
+inline Envelope parse_envelope(std::string_view line, const Limits& limits) {
+  Envelope envelope;
+  Scanner scanner(line, limits);
+  scanner.skip_space();
+  scanner.object([&](std::string_view key, std::string_view value) {
+    if (key == "return" || key == "error") {
+      if (!envelope.result.empty() || !envelope.error.empty()) {
+        throw Malformed("more than one of 'return' and 'error'");
+      }
+      (key == "return" ? envelope.result : envelope.error) = value;
+    } else if (key == "id") {
+      if (envelope.has_id) throw Malformed("more than one 'id'");
+      envelope.has_id = true;
+      std::uint64_t id = 0;
+      const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), id);
+      if (ec == std::errc() && end == value.data() + value.size()) {
+        envelope.id = id;
+      } else if (!nlohmann::json::accept(value)) {
+        throw Malformed("an 'id' that is not JSON");
+      }
+    } else if (!nlohmann::json::accept(value)) {
+      throw Malformed("an unknown member that is not JSON");
+    }
+  });
+  scanner.finish();
+  if (envelope.result.empty() && envelope.error.empty()) {
+    throw Malformed("neither 'return' nor 'error'");
+  }
+  return envelope;
+}
+
+}  // namespace qga::protocol

@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The protocol core: one channel, the calls on it, and what is known of the agent at its other end.
+// It does no I/O. A driver asks `output()` what to write and `wants_input()` whether to read,
+// reports `wrote()`, `received()`, `lost()` and `expire()`, and takes back the calls that are
+// `finished()`.
+//
+// A channel is *doubtful* until an agent has answered a handshake on it, and again after every
+// timeout, cancellation, broken reply and pause. On a doubtful channel only the handshake is
+// written: 0xFF resets the agent's parser, `guest-sync-delimited` with a random id marks the point
+// in the input from which replies are ours, and a ping shows whether this agent echoes ids.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "qga/params.hpp"
+#include "qga/protocol/call.hpp"
+#include "qga/protocol/reader.hpp"
+
+namespace qga::protocol {
+
+class Session {
+ public:
+  /// Requests written and not yet answered, at most. Those behind them stay unsent, and are not
+  /// lost when the channel is.
+  static constexpr std::size_t window = 64;
+  /// A guest that rebooted leaves its channel open and silent: after a pause, ask before sending.
+  static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
+
+  explicit Session(const ClientParams& params)
+      : max_reply_size_(params.max_reply_size),
+        trace_(params.trace),
+        reader_(params.read_buffer_size) {}
+
+  /// Queues a call; it must live until it is finished.
+  void submit(Call& call) { waiting_.push_back(&call); }
+
+  /// What to write now; empty: nothing. Report with `wrote`.
+  std::string_view output(Clock::time_point now) {
+    if (out_at_ == out_.size() && !waiting_.empty()) prepare(now);
+    return std::string_view(out_).substr(out_at_);
+  }
+
+  void wrote(std::size_t bytes) {
+    out_at_ += bytes;
+    if (out_at_ == out_.size()) clear_output();
+  }
+
+  /// True while an answer is due that somebody waits for.
+  bool wants_input() const {
+    return state_ == State::syncing || state_ == State::learning || live_ > 0;
+  }
+
+  /// Where input goes; report with `received`.
+  std::span<char> input() { return reader_.space(); }
+
+  void received(std::size_t bytes, Clock::time_point now) {
+    now_ = now;
+    reader_.received(bytes);
+    for (;;) {
+      reader_.hunt(out_of_sync() && !candidate_ && live_ == 0);
+      switch (reader_.next(line_limit())) {
+        case Reader::Item::none:
+          return;
+        case Reader::Item::sentinel:
+          on_sentinel();
+          break;
+        case Reader::Item::line:
+          on_line(reader_.line());
+          break;
+        case Reader::Item::overflow:
+          on_overflow();
+          break;
+      }
+    }
+  }
+
+  /// Fails the calls whose deadline has passed.
+  void expire(Clock::time_point now) {
+    each_call([&](Call& call) {
+      if (call.deadline <= now) abandon<TimeoutError>(call, "timed out", std::errc::timed_out);
+    });
+  }
+
+  /// Withdraws a call that the caller no longer wants.
+  void cancel(Call& call) {
+    if (!call.finished_) abandon<CancelledError>(call, "cancelled", std::errc::operation_canceled);
+  }
+
+  /// Whether nothing of the call's request has reached the channel.
+  bool unsent(const Call& call) const {
+    for (const Slot& slot : flight_) {
+      if (slot.call == &call) return slot.begin >= written();
+    }
+    return true;
+  }
+
+  /// The channel is gone; every call fails with `Error`, and the next connection starts afresh.
+  template <class Error>
+  void lost(std::string_view what, std::error_code err) {
+    for (Slot& slot : flight_) {
+      if (slot.call == nullptr) continue;
+      const Outcome outcome = executable(slot) ? Outcome::unknown : Outcome::not_sent;
+      fail(*slot.call, make_error<Error>(slot.call->command(), what, outcome, err));
+    }
+    while (!waiting_.empty()) {
+      Call& call = *waiting_.front();
+      waiting_.remove(&call);
+      fail(call, make_error<Error>(call.command(), what, Outcome::not_sent, err));
+    }
+    flight_.clear();
+    live_ = 0;
+    clear_output();
+    reader_.reset();
+    doubt();
+  }
+
+  /// The next call that is finished, or null.
+  Call* finished() {
+    Call* const call = finished_.front();
+    if (call != nullptr) finished_.remove(call);
+    return call;
+  }
+
+  /// True while calls are queued or under way.
+  bool busy() const { return live_ > 0 || !waiting_.empty(); }
+
+  /// True where the agent may still send what nobody waits for any more.
+  bool owed() const {
+    return !flight_.empty() || state_ == State::syncing || state_ == State::learning;
+  }
+
+  /// The earliest deadline of a call; max: none.
+  Clock::time_point next_deadline() {
+    auto earliest = Clock::time_point::max();
+    each_call([&](const Call& call) { earliest = std::min(earliest, call.deadline); });
+    return earliest;
+  }
+
+  /// An empty string with memory of an earlier request, so that steady use allocates nothing.
+  std::string spare() { return std::exchange(spare_, std::string()); }
+
+ private:
+  enum class State {
+    doubtful,  ///< nothing may be written but the handshake
+    syncing,   ///< the handshake is written; its sentinel and sync reply are awaited
+    learning,  ///< the sync is answered; the reply to its ping tells whether ids are echoed
+    in_sync,
+  };
+
+  /// A request that is in the output, or written and not yet answered.
+  struct Slot {
+    std::uint64_t id;
+    Call* call;           ///< null: nobody waits any more; its late reply is swallowed
+    std::uint64_t begin;  ///< of its bytes, in the stream of all output
+    std::uint64_t end;
+    std::size_t text;  ///< bytes of it that are the call's own
+    Limits limits;
+    bool barrier;  ///< its success is told by the sync behind it
+    bool refused = false;
+  };
+
+  // ---- output ------------------------------------------------------------------------------
+
+  void prepare(Clock::time_point now) {
+    clear_output();
+    if (state_ == State::in_sync && flight_.empty() && now - answered_ > trusted_pause) doubt();
+    while (state_ == State::in_sync && !waiting_.empty()) {
+      Call& call = *waiting_.front();
+      if (flight_.size() >= (echoes_ids_ ? window : 1)) return;
+      if (call.handling().never_late && !fresh_) {
+        if (!flight_.empty()) return;
+        doubt();
+        break;
+      }
+      waiting_.remove(&call);
+      append(call);
+      if (out_.size() >= coalesced) return;
+    }
+    if (state_ == State::doubtful && out_.empty()) begin_handshake();
+  }
+
+  void append(Call& call) {
+    const std::size_t at = out_.size();
+    const std::size_t text = call.wire.size();
+    if (at == 0) {
+      out_.swap(call.wire);
+    } else {
+      out_ += call.wire;
+    }
+    if (call.wire.capacity() > spare_.capacity()) spare_.swap(call.wire);
+    spare_.clear();
+    const std::uint64_t id = next_id_++;
+    const bool barrier = !call.handling().success_response;
+    const bool with_id = echoes_ids_;
+    append_id(id, with_id);
+    if (barrier) append_sync(id, with_id);
+    flight_.push_back({id, &call, base_ + at, base_ + out_.size(), text, limits_of(call), barrier});
+    ++live_;
+    fresh_ = false;
+    trace(TraceDirection::sent, std::string_view(out_).substr(at));
+  }
+
+  /// Ends a request.
+  void append_id(std::uint64_t id, bool with_id) {
+    if (with_id) {
+      char digits[24];
+      const auto end = std::to_chars(digits, digits + sizeof digits, id).ptr;
+      out_ += ",\"id\":";
+      out_.append(digits, end);
+    }
+    out_ += "}\n";
+  }
+
+  void append_sync(std::uint64_t id, bool with_id) {
+    out_ += "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
+    out_ += std::to_string(id);
+    out_ += '}';
+    append_id(id, with_id);
+  }
+
+  void begin_handshake() {
+    std::random_device random;
+    constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // any JSON library takes it unharmed
+    sync_id_ = ((std::uint64_t{random()} << 32 | random()) & exact) | 1;
+    next_id_ = sync_id_ + 1;
+    out_ += '\xFF';
+    append_sync(sync_id_, false);
+    out_ += "{\"execute\":\"guest-ping\"";
+    append_id(next_id_, true);
+    state_ = State::syncing;
+    candidate_ = false;
+    trace(TraceDirection::sent, out_);
+  }
+
+  std::uint64_t written() const { return base_ + out_at_; }
+
+  /// The agent needs no newline: it runs a request once its last brace has arrived.
+  bool executable(const Slot& slot) const { return written() + 1 >= slot.end; }
+
+  void clear_output() {
+    base_ += out_at_;
+    out_at_ = 0;
+    out_.clear();
+    if (out_.capacity() > large_output) out_.shrink_to_fit();
+    if (spare_.capacity() > large_output) spare_.shrink_to_fit();
+  }
+
+  /// Takes back what the agent cannot run yet. A half-written request spoils the channel, and the
+  /// 0xFF of the next handshake makes the agent forget it.
+  void unsend() {
+    bool half_written = false;
+    while (!flight_.empty() && !executable(flight_.back())) {
+      const Slot& slot = flight_.back();
+      half_written = slot.begin < written();
+      if (slot.call != nullptr) {
+        slot.call->wire = out_.substr(static_cast<std::size_t>(slot.begin - base_), slot.text);
+        waiting_.push_front(slot.call);
+        --live_;
+      }
+      flight_.pop_back();
+    }
+    const bool half_handshake = state_ == State::syncing && out_at_ < out_.size();
+    out_.resize(out_at_);
+    if (half_written || half_handshake) state_ = State::doubtful;
+  }
+
+  void doubt() {
+    state_ = State::doubtful;
+    fresh_ = false;
+    candidate_ = false;
+    unsend();
+  }
+
+  // ---- input -------------------------------------------------------------------------------
+
+  bool out_of_sync() const { return state_ == State::doubtful || state_ == State::syncing; }
+
+  std::size_t line_limit() const {
+    if (candidate_ || state_ == State::learning || flight_.empty()) return simple_limits.bytes;
+    return flight_.front().limits.bytes;
+  }
+
+  void on_sentinel() {
+    if (state_ == State::syncing) {
+      candidate_ = true;
+    } else if (!out_of_sync() && reader_.cut()) {
+      broken("cut by a byte 0xFF");
+    }
+  }
+
+  void on_overflow() {
+    const bool was_candidate = std::exchange(candidate_, false);
+    if (was_candidate || out_of_sync()) return;
+    broken("longer than the limit of " + std::to_string(line_limit()) + " bytes");
+  }
+
+  void on_line(std::string_view line) {
+    trace(TraceDirection::received, line);
+    if (std::exchange(candidate_, false)) {
+      if (answers_sync(line)) on_synced();
+      return;
+    }
+    const Limits& limits = flight_.empty() ? simple_limits : flight_.front().limits;
+    Envelope envelope;
+    try {
+      envelope = parse_envelope(line, limits);
+    } catch (const Malformed& error) {
+      if (!out_of_sync()) broken(error.what());
+      return;
+    }
+    if (state_ == State::learning) {
+      on_learned(envelope);
+    } else if (echoes_ids_) {
+      on_reply_by_id(envelope);
+    } else if (!flight_.empty() && executable(flight_.front())) {
+      on_reply(envelope);
+    }
+  }
+
+  bool answers_sync(std::string_view line) const {
+    try {
+      return parse_envelope(line, simple_limits).result == std::to_string(sync_id_);
+    } catch (const Malformed&) {
+      return false;
+    }
+  }
+
+  void on_synced() {
+    // Requests run in order: what was written before the handshake will not be answered any more.
+    skip_to(flight_.size());
+    state_ = State::learning;
+  }
+
+  /// The ping behind the sync: QEMU 4.0 and later echo its id, 2.12 answers without one, others
+  /// reject it. Agents without ids get one request at a time, so that order is beyond doubt.
+  void on_learned(const Envelope& envelope) {
+    if (envelope.has_id && envelope.id != next_id_) return broken("not the ping of the handshake");
+    echoes_ids_ = envelope.has_id;
+    ++next_id_;
+    state_ = State::in_sync;
+    fresh_ = true;
+    answered_ = now_;
+  }
+
+  void on_reply_by_id(const Envelope& envelope) {
+    if (!envelope.has_id) {
+      // Only what the agent could not parse is answered without an id, and a handshake provokes
+      // that.
+      if (!out_of_sync()) broken("without an id: " + std::string(envelope.error));
+      return;
+    }
+    for (std::size_t i = 0; i < flight_.size(); ++i) {
+      if (flight_[i].id != envelope.id || !executable(flight_[i])) continue;
+      const bool lost_any = skip_to(i);
+      on_reply(envelope);
+      if (lost_any && !out_of_sync()) doubt();
+      return;
+    }
+    // Late, or a duplicate: not for any call that waits.
+  }
+
+  /// Drops the first `count` slots; their replies cannot come any more.
+  bool skip_to(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (flight_[i].call != nullptr) {
+        fail_in_flight(flight_[i],
+                       bad_reply(flight_[i].call->command(),
+                                 "none, though a later request was answered", Outcome::unknown));
+      }
+    }
+    flight_.erase(flight_.begin(), flight_.begin() + static_cast<std::ptrdiff_t>(count));
+    return count > 0;
+  }
+
+  /// A reply for the first slot.
+  void on_reply(const Envelope& envelope) {
+    answered_ = now_;
+    Slot& slot = flight_.front();
+    Call* const call = std::exchange(slot.call, nullptr);
+    if (call != nullptr) --live_;
+    const bool from_barrier =
+        slot.barrier && (slot.refused || envelope.result == std::to_string(slot.id));
+    if (!slot.barrier || from_barrier) {
+      flight_.erase(flight_.begin());
+    } else {
+      slot.refused = !envelope.error.empty();
+    }
+    if (call != nullptr) answer(*call, envelope, from_barrier);
+  }
+
+  void answer(Call& call, const Envelope& envelope, bool from_barrier) {
+    try {
+      if (!envelope.error.empty()) {
+        fail(call, agent_error(call.command(), envelope.error));
+      } else {
+        if (!from_barrier) call.decode(envelope.result);
+        finish(call);
+      }
+    } catch (const WrongShape& error) {
+      fail(call, bad_reply(call.command(), error.what(), Outcome::unknown));
+    } catch (const Malformed& error) {
+      fail(call, bad_reply(call.command(), error.what(), Outcome::unknown));
+      doubt();
+    } catch (...) {
+      fail(call, std::current_exception());
+    }
+  }
+
+  /// Input that no agent in its senses sends: it costs the call whose turn it was.
+  void broken(std::string_view what) {
+    if (!flight_.empty() && flight_.front().call != nullptr) {
+      Slot& slot = flight_.front();
+      fail_in_flight(slot, bad_reply(slot.call->command(), what, Outcome::unknown));
+    } else if (state_ == State::learning && !waiting_.empty()) {
+      Call& call = *waiting_.front();
+      waiting_.remove(&call);
+      fail(call,
+           bad_reply(call.command(), "in the handshake, " + std::string(what), Outcome::not_sent));
+    }
+    doubt();
+  }
+
+  // ---- calls -------------------------------------------------------------------------------
+
+  template <class Error>
+  void abandon(Call& call, std::string_view what, std::errc err) {
+    if (!waiting_.contains(&call)) unsend();
+    Outcome outcome = Outcome::not_sent;
+    if (waiting_.contains(&call)) {
+      waiting_.remove(&call);
+    } else {
+      outcome = Outcome::unknown;
+      for (Slot& slot : flight_) {
+        if (slot.call == &call) slot.call = nullptr;
+      }
+      --live_;
+      if (state_ == State::in_sync) doubt();
+    }
+    // Nobody may be left to take the answer of a handshake under way.
+    if (waiting_.empty() && state_ != State::in_sync) doubt();
+    fail(call, make_error<Error>(call.command(), what, outcome, std::make_error_code(err)));
+  }
+
+  /// Calls `visit` for each unfinished call; it may finish the one that it is called with.
+  template <class Visit>
+  void each_call(Visit visit) {
+    scratch_.clear();
+    for (const Slot& slot : flight_) {
+      if (slot.call != nullptr) scratch_.push_back(slot.call);
+    }
+    for (Call* call = waiting_.front(); call != nullptr; call = CallList::after(call)) {
+      scratch_.push_back(call);
+    }
+    for (Call* const call : scratch_) visit(*call);
+  }
+
+  void fail_in_flight(Slot& slot, std::exception_ptr error) {
+    Call& call = *std::exchange(slot.call, nullptr);
+    --live_;
+    fail(call, std::move(error));
+  }
+
+  void fail(Call& call, std::exception_ptr error) {
+    call.fail(std::move(error));
+    finished_.push_back(&call);
+  }
+
+  void finish(Call& call) {
+    call.finished_ = true;
+    finished_.push_back(&call);
+  }
+
+  Limits limits_of(const Call& call) const {
+    Limits limits = call.handling().limits;
+    limits.bytes = std::min(limits.bytes, max_reply_size_);
+    return limits;
+  }
+
+  void trace(TraceDirection direction, std::string_view line) {
+    if (!trace_) return;
+    if (line.ends_with('\n')) line.remove_suffix(1);
+    try {
+      trace_(direction, redacted(line));
+    } catch (...) {
+      // A tracer's own trouble is no reason to lose a reply.
+    }
+  }
+
+  /// Small requests that wait together go out in one write of about this size.
+  static constexpr std::size_t coalesced = 64 << 10;
+  static constexpr std::size_t large_output = 4 << 20;
+
+  std::size_t max_reply_size_;
+  Trace trace_;
+  Reader reader_;
+  State state_ = State::doubtful;
+  bool candidate_ = false;   ///< the next line may answer the sync
+  bool echoes_ids_ = false;  ///< the agent echoes ids
+  bool fresh_ = false;       ///< nothing was sent since the handshake was answered
+  std::uint64_t sync_id_ = 0;
+  std::uint64_t next_id_ = 0;
+  Clock::time_point answered_ = {};
+  Clock::time_point now_ = {};
+
+  CallList waiting_;
+  std::vector<Slot> flight_;
+  std::size_t live_ = 0;  ///< slots with a call
+  CallList finished_;
+  std::vector<Call*> scratch_;
+
+  std::string out_;
+  std::size_t out_at_ = 0;
+  std::uint64_t base_ = 0;  ///< of `out_`, in the stream of all output
+  std::string spare_;
+};
+
+}  // namespace qga::protocol

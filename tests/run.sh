@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Builds everything and runs the tests.
+set -euo pipefail
+
+usage="usage: tests/run.sh [--sanitize] [--clang]
+
+  --sanitize  with the address and undefined sanitizers
+  --clang     with clang instead of the system's compiler"
+
+sanitize='' clang=''
+for argument; do
+  case $argument in
+    --sanitize) sanitize=sanitize ;;
+    --clang) clang=clang ;;
+    -h | --help) echo "$usage" && exit ;;
+    *) echo "$usage" >&2 && exit 2 ;;
+  esac
+done
+preset=$clang${clang:+${sanitize:+-}}$sanitize
+
+cd "$(dirname "$0")/.."
+# shellcheck source=tests/support/setup.sh
+source tests/support/setup.sh
+
+packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
+  qemu-guest-agent)
+[[ -z $clang ]] || packages+=(clang)
+[[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
+install_packages "${packages[@]}"
+
+cmake --preset "${preset:=default}"
+cmake --build --preset "$preset"
+ctest --preset "$preset"

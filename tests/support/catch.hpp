@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Catch2, version 3 or 2.13. Matchers differ (`Catch::Matchers::ContainsSubstring`, `Contains`):
+// use REQUIRE and CHECK on plain expressions.
+#pragma once
+
+#if __has_include(<catch2/catch_all.hpp>)
+#include <catch2/catch_all.hpp>
+#else
+#include <catch2/catch.hpp>
+#endif
