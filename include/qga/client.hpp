@@ -113,7 +113,7 @@ class Client : public Commands<Client<StreamType>> {
 
   /// Connects (again), within the client's timeout. Closes an earlier connection first.
   /// @param path of a UNIX socket, 107 characters at most
-  /// @throws ConnectError, RequestError while calls are under way
+  /// @throws ConnectError; RequestError while a blocking call runs
   void connect(std::string_view path) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket> {
     try {
@@ -124,7 +124,7 @@ class Client : public Commands<Client<StreamType>> {
   }
 
   /// Connects (again), within the client's timeout. Closes an earlier connection first.
-  /// @throws ConnectError, RequestError while calls are under way
+  /// @throws ConnectError; RequestError while a blocking call runs
   template <class Endpoint>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
   void connect(const Endpoint& endpoint, std::string_view where = {}) {
@@ -304,7 +304,7 @@ class Client : public Commands<Client<StreamType>> {
   template <class Request, class Project>
   auto run(const Request& request, Project project, const CallOptions& options) {
     using Call = protocol::TypedCall<typename Request::Reply, Project>;
-    if (!is_open()) std::rethrow_exception(io::not_connected(request.command));
+    if (!channel_) std::rethrow_exception(io::not_connected(request.command));
     if (!channel_->take()) std::rethrow_exception(io::busy(request.command));
     const auto give_back = [](Channel* channel) { channel->give_back(); };
     const std::unique_ptr<Channel, decltype(give_back)> taken(channel_.get(), give_back);

@@ -1,4 +1,4 @@
-// error: (no matching (function|conversion)|could not convert|invalid conversion)
+// error: (no matching (function|constructor)|could not convert|invalid conversion)
 //
 // A path is not a number, and nothing turns silently into a request.
 #include <qga/commands/file.hpp>

@@ -66,14 +66,14 @@ class AsyncChannel final : public Channel<Stream>,
   /// Lets a call join, or says why it cannot.
   static std::exception_ptr join(const std::shared_ptr<AsyncChannel>& channel,
                                  std::string_view command) {
-    if (!channel || !channel->is_open()) return not_connected(command);
+    if (!channel) return not_connected(command);
     return channel->Channel<Stream>::join() ? nullptr : busy(command);
   }
 
   /// Starts a call whose operation has joined the channel.
   void start(protocol::Call& call) {
     std::unique_lock lock(mutex_);
-    if (!this->is_open()) {  // since the caller looked
+    if (!open()) {
       lock.unlock();
       call.fail(not_connected(call.command()));
       return operation_of(call).complete(true);
@@ -97,7 +97,7 @@ class AsyncChannel final : public Channel<Stream>,
   /// Ends every call with `CancelledError`, reads what is still unread, and closes.
   void close() {
     std::unique_lock lock(mutex_);
-    if (!this->is_open()) return;
+    if (!open()) return;
     this->drain();
     session_.template lost<CancelledError>("closed",
                                            std::make_error_code(std::errc::operation_canceled));
@@ -111,6 +111,7 @@ class AsyncChannel final : public Channel<Stream>,
 
   using Channel<Stream>::descriptor_;
   using Channel<Stream>::mutex_;
+  using Channel<Stream>::open;
   using Channel<Stream>::owned_;
   using Channel<Stream>::session_;
   using Channel<Stream>::stream_;
@@ -174,7 +175,7 @@ class AsyncChannel final : public Channel<Stream>,
   }
 
   void pump() {
-    if (!this->is_open()) return;
+    if (!open()) return;
     const auto now = Clock::now();
     for (;;) {
       const std::string_view out = session_.output(now);
@@ -200,7 +201,7 @@ class AsyncChannel final : public Channel<Stream>,
   void on_ready(typename Waiter::wait_type what, std::error_code err) {
     std::unique_lock lock(mutex_);
     (what == Waiter::wait_read ? reading_ : writing_) = false;
-    if (this->is_open() && !err && what == Waiter::wait_read) read();
+    if (open() && !err && what == Waiter::wait_read) read();
     go_on(lock, false);
   }
 
@@ -255,7 +256,7 @@ class AsyncChannel final : public Channel<Stream>,
       armed_ = Clock::time_point::max();
       timer_->cancel();
     }
-    if ((reading_ || writing_) && this->is_open()) {
+    if ((reading_ || writing_) && open()) {
       std::error_code ignored;
       waiter().cancel(ignored);
     }
@@ -269,10 +270,11 @@ class AsyncChannel final : public Channel<Stream>,
     std::unique_lock lock(mutex_);
     watch_ = nullptr;
     armed_ = Clock::time_point::max();
+    reading_ = writing_ = false;
     timer_.reset();
     duplicate_.reset();
     if constexpr (requires { stream_->release(); }) {
-      if (this->is_open()) owned_ = OwnedDescriptor(stream_->release());
+      if (open() && owned_.get() < 0) owned_ = OwnedDescriptor(stream_->release());
       stream_.reset();
     }
     session_.template lost<CancelledError>("the context is gone", asio::error::operation_aborted);

@@ -58,10 +58,14 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   const ClientParams& params() const { return params_; }
-  bool is_open() const { return descriptor_.fd >= 0; }
+  bool is_open() const {
+    const std::lock_guard lock(mutex_);
+    return open();
+  }
 
   /// @throws std::system_error
   void attach(OwnedDescriptor opened) {
+    const std::lock_guard lock(mutex_);
     descriptor_ = prepare_descriptor(opened.get());
     owned_ = std::move(opened);
   }
@@ -72,6 +76,7 @@ class Channel {
 
   /// @throws std::system_error
   void attach(Stream stream) {
+    const std::lock_guard lock(mutex_);
     descriptor_ = prepare_descriptor(stream.native_handle());
     stream_.emplace(std::move(stream));
   }
@@ -98,12 +103,21 @@ class Channel {
   /// Runs a blocking call to its end; the caller has taken the channel.
   void run(protocol::Call& call, Clock::time_point now, const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
-    const std::error_code broken = run_blocking(descriptor_, session_, call, now, stop);
+    if (!open()) return call.fail(not_connected(call.command()));
+    try {
+      if (run_blocking(descriptor_, session_, call, now, stop)) discard();
+    } catch (...) {  // no memory, no descriptor: the session must not keep a call of this stack
+      session_.template lost<ReadError>("the client is out of resources", {});
+      session_.finished();
+      discard();
+      throw;
+    }
     session_.finished();
-    if (broken) discard();
   }
 
  protected:
+  bool open() const { return descriptor_.fd >= 0; }
+
   /// An agent on a listening socket may exit when a client leaves with replies unread: tell it that
   /// no more is coming, and read what it still says.
   void drain() {
@@ -138,7 +152,7 @@ class Channel {
   Descriptor descriptor_;
   OwnedDescriptor owned_;         ///< until an asynchronous call tells which executor to use
   std::optional<Stream> stream_;  ///< afterwards, or where the user gave one
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::atomic<int> users_ = 0;  ///< -1: a blocking call; otherwise the asynchronous ones
 };
 

@@ -84,10 +84,14 @@ class Scanner {
     if (*at_ == '{' || *at_ == '[') {
       nested();
     } else {
-      while (at_ != end_ && !std::strchr(",}] \t\r\n", *at_)) ++at_;
+      while (at_ != end_ && !ends_scalar(*at_)) ++at_;
       if (at_ == start) throw Malformed("a value is missing");
     }
     return {start, static_cast<std::size_t>(at_ - start)};
+  }
+
+  static bool ends_scalar(char c) {
+    return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
   }
 
   void nested() {

@@ -123,6 +123,7 @@ class Session {
     }
     flight_.clear();
     live_ = 0;
+    handshake_due_ = false;
     clear_output();
     reader_.reset();
     doubt();
@@ -139,9 +140,7 @@ class Session {
   bool busy() const { return live_ > 0 || !waiting_.empty(); }
 
   /// True where the agent may still send what nobody waits for any more.
-  bool owed() const {
-    return !flight_.empty() || state_ == State::syncing || state_ == State::learning;
-  }
+  bool owed() const { return !flight_.empty() || handshake_due_; }
 
   /// The earliest deadline of a call; max: none.
   Clock::time_point next_deadline() {
@@ -236,13 +235,14 @@ class Session {
     std::random_device random;
     constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // any JSON library takes it unharmed
     sync_id_ = ((std::uint64_t{random()} << 32 | random()) & exact) | 1;
-    next_id_ = sync_id_ + 1;
+    next_id_ = random() >> 2;  // short: an id costs both ends at every digit
     out_ += '\xFF';
     append_sync(sync_id_, false);
     out_ += "{\"execute\":\"guest-ping\"";
     append_id(next_id_, true);
     state_ = State::syncing;
     candidate_ = false;
+    handshake_due_ = true;
     trace(TraceDirection::sent, out_);
   }
 
@@ -352,6 +352,7 @@ class Session {
     echoes_ids_ = envelope.has_id;
     ++next_id_;
     state_ = State::in_sync;
+    handshake_due_ = false;
     fresh_ = true;
     answered_ = now_;
   }
@@ -508,9 +509,10 @@ class Session {
   Trace trace_;
   Reader reader_;
   State state_ = State::doubtful;
-  bool candidate_ = false;   ///< the next line may answer the sync
-  bool echoes_ids_ = false;  ///< the agent echoes ids
-  bool fresh_ = false;       ///< nothing was sent since the handshake was answered
+  bool candidate_ = false;      ///< the next line may answer the sync
+  bool echoes_ids_ = false;     ///< the agent echoes ids
+  bool handshake_due_ = false;  ///< written, not answered to the end
+  bool fresh_ = false;          ///< nothing was sent since the handshake was answered
   std::uint64_t sync_id_ = 0;
   std::uint64_t next_id_ = 0;
   Clock::time_point answered_ = {};
