@@ -48,7 +48,7 @@ std::string read_file(qga::Client<>& ga, const std::string& path) {
     const auto part = ga.file_read(file.handle, 64 << 10);
     contents += part.buf_b64;  // bytes: the library has decoded them
     // Linux says `eof` with the last bytes, Windows with an empty read behind them.
-    if (part.eof) break;
+    if (part.eof || part.buf_b64.empty()) break;
   }
   return contents;
 }

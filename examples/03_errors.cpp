@@ -25,9 +25,9 @@ namespace {
 std::string_view to_text(qga::Outcome outcome) {
   switch (outcome) {
     case qga::Outcome::not_sent:
-      return "not sent: safe to try again";
+      return "not sent: the agent has not seen it and never will";
     case qga::Outcome::refused:
-      return "refused: the agent did not do it";
+      return "refused: the agent says that it did not do it";
     default:
       return "unknown: it may have run, or may yet run";
   }

@@ -58,19 +58,22 @@ int main(int argc, char** argv) {
     const tcp::endpoint any_port(asio::ip::address_v4::loopback(), 0);
     tcp::acceptor acceptor(context, any_port);
 
+    // Outlives the client, so that its end is seen by the relay also where something is thrown.
+    std::jthread relaying;
+
     // The kernel takes the connection before anybody accepts it, so one thread can do both.
     qga::Client<tcp::socket> ga(context);
     ga.connect(acceptor.local_endpoint());
     tcp::socket accepted = acceptor.accept();
     Local::socket agent(context);
     agent.connect(Local::endpoint(argc > 1 ? argv[1] : "/tmp/qga.sock"));
-    const std::jthread relaying(relay, std::move(accepted), std::move(agent));
+    relaying = std::jthread(relay, std::move(accepted), std::move(agent));
 
     // From here on, nothing differs from a UNIX socket.
     std::cout << "over TCP, port " << acceptor.local_endpoint().port() << ": agent "
               << ga.info().version << " on " << ga.get_host_name() << '\n';
 
-    // The relay sees the end of the connection and ends, too; ~jthread waits for that.
+    // The relay sees the end of the connection and ends, too; its thread is joined below.
     ga.close();
     std::cout << "closed\n";
   } catch (const std::exception& error) {

@@ -117,7 +117,7 @@ class Client : public Commands<Client<StreamType>> {
   void connect(std::string_view path) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket> {
     try {
-      connect(asio::local::stream_protocol::endpoint(std::string(path)), path);
+      connect(asio::local::stream_protocol::endpoint(std::string(path)));
     } catch (const std::system_error& error) {  // the path is too long
       std::rethrow_exception(io::connect_error(error.code(), path));
     }
@@ -127,14 +127,14 @@ class Client : public Commands<Client<StreamType>> {
   /// @throws ConnectError; RequestError while a blocking call runs
   template <class Endpoint>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
-  void connect(const Endpoint& endpoint, std::string_view where = {}) {
+  void connect(const Endpoint& endpoint) {
     close();
     Channel& channel = connectable();
     try {
       const auto deadline = deadline_after(channel.params().timeout, Clock::now());
       channel.attach(io::connect_blocking(endpoint, deadline));
     } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code(), where));
+      std::rethrow_exception(io::connect_error(error.code(), io::shown_endpoint(endpoint)));
     }
   }
 

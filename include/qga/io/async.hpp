@@ -24,6 +24,7 @@
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/query.hpp>
 #include <asio/steady_timer.hpp>
+#include <asio/system_executor.hpp>
 
 #include "qga/io/channel.hpp"
 #include "qga/io/context.hpp"
@@ -123,10 +124,13 @@ class AsyncChannel final : public Channel<Stream>,
     return *static_cast<Operation*>(call.operation);
   }
 
+  /// A caller without an executor that can wait (a future has none) gets the system's threads.
   template <class Caller>
   static executor_type converted(const Caller& caller) {
     if constexpr (std::constructible_from<executor_type, const Caller&>) {
       return executor_type(caller);
+    } else if constexpr (std::constructible_from<executor_type, asio::system_executor>) {
+      return executor_type(asio::system_executor());
     } else {
       throw asio::execution::bad_executor();
     }

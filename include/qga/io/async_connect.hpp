@@ -98,12 +98,12 @@ class AsyncConnect {
       error = protocol::make_error<CancelledError>("", "connecting was cancelled",
                                                    Outcome::not_sent, step_.err);
     } else if (step_.err) {
-      error = connect_error(step_.err);
+      error = connect_error(step_.err, shown_endpoint(endpoint_));
     } else {
       try {
         channel_->attach(std::move(under_way_->stream));
       } catch (const std::system_error& failed) {
-        error = connect_error(failed.code());
+        error = connect_error(failed.code(), shown_endpoint(endpoint_));
       }
     }
     self.complete(error);

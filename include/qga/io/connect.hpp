@@ -54,6 +54,16 @@ struct ConnectStep {
   std::error_code err = {};
 };
 
+/// The path of a UNIX socket; nothing for others.
+template <class Endpoint>
+std::string shown_endpoint(const Endpoint& endpoint) {
+  if constexpr (requires { endpoint.path(); }) {
+    return endpoint.path();
+  } else {
+    return {};
+  }
+}
+
 inline std::exception_ptr connect_error(std::error_code err, std::string_view where = {}) {
   std::string what = "cannot connect";
   if (!where.empty()) what += " to " + protocol::printable(where);

@@ -491,13 +491,15 @@ class Session {
     return limits;
   }
 
-  void trace(TraceDirection direction, std::string_view line) {
-    if (!trace_) return;
-    if (line.ends_with('\n')) line.remove_suffix(1);
-    try {
-      trace_(direction, redacted(line));
-    } catch (...) {
-      // A tracer's own trouble is no reason to lose a reply.
+  void trace(TraceDirection direction, std::string_view lines) {
+    while (trace_ && !lines.empty()) {
+      const std::size_t length = std::min(lines.find('\n'), lines.size());
+      try {
+        trace_(direction, redacted(lines.substr(0, length)));
+      } catch (...) {
+        // A tracer's own trouble is no reason to lose a reply.
+      }
+      lines.remove_prefix(std::min(length + 1, lines.size()));
     }
   }
 

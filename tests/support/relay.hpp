@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Carries bytes between two descriptors, so that an agent on a UNIX socket can be reached over TCP
+// or a terminal.
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "sockets.hpp"
+
+namespace qga_test {
+
+/// Both ways, on a thread of its own, until one end has nothing more.
+class Relay {
+ public:
+  Relay(Descriptor one, Descriptor other)
+      : ends_{std::move(one), std::move(other)},
+        wake_(::eventfd(0, EFD_CLOEXEC)),
+        thread_([this] { run(); }) {}
+  ~Relay() {
+    const std::uint64_t once = 1;
+    static_cast<void>(!::write(wake_.get(), &once, sizeof once));
+    thread_.join();
+  }
+
+ private:
+  void run() {
+    for (const Descriptor& end : ends_) ::fcntl(end.get(), F_SETFL, O_NONBLOCK);
+    std::array<std::string, 2> from;  // read from an end, to be written to the other
+    for (;;) {
+      std::array<pollfd, 3> polled{};
+      for (std::size_t i = 0; i < 2; ++i) {
+        const bool reads = from[i].empty();
+        const bool writes = !from[1 - i].empty();
+        polled[i] = {ends_[i].get(),
+                     static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0};
+      }
+      polled[2] = {wake_.get(), POLLIN, 0};
+      if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
+      if (polled[2].revents != 0) return;
+      for (std::size_t i = 0; i < 2; ++i) {
+        if (polled[i].revents == 0) continue;
+        if (from[i].empty() && !fill(from[i], ends_[i])) return;
+        if (!from[1 - i].empty() && !drain(from[1 - i], ends_[i])) return;
+      }
+    }
+  }
+
+  static bool fill(std::string& bytes, const Descriptor& end) {
+    bytes.resize(65536);
+    const ssize_t got = ::read(end.get(), bytes.data(), bytes.size());
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return got > 0 || (got < 0 && errno == EAGAIN);
+  }
+  static bool drain(std::string& bytes, const Descriptor& end) {
+    const ssize_t put = ::write(end.get(), bytes.data(), bytes.size());
+    if (put > 0) bytes.erase(0, static_cast<std::size_t>(put));
+    return put >= 0 || errno == EAGAIN;
+  }
+
+  std::array<Descriptor, 2> ends_;
+  Descriptor wake_;
+  std::thread thread_;
+};
+
+/// A TCP port of this machine behind which there is one connection to a UNIX socket.
+class TcpDoor {
+ public:
+  TcpDoor() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const plain = reinterpret_cast<sockaddr*>(&address);
+    if (::bind(listener_.get(), plain, size) != 0 || ::listen(listener_.get(), 1) != 0 ||
+        ::getsockname(listener_.get(), plain, &size) != 0) {
+      throw std::system_error(errno, std::system_category());
+    }
+    port_ = ntohs(address.sin_port);
+  }
+
+  std::uint16_t port() const { return port_; }
+
+  /// Lets the client in that has connected.
+  Relay relay_to(const std::string& path) {
+    return {Descriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)),
+            connected_to(path)};
+  }
+
+ private:
+  Descriptor listener_;
+  std::uint16_t port_ = 0;
+};
+
+/// A terminal in raw mode.
+class Terminal {
+ public:
+  Terminal() : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    char name[128] = "";
+    if (::grantpt(master_.get()) != 0 || ::unlockpt(master_.get()) != 0 ||
+        ::ptsname_r(master_.get(), name, sizeof name) != 0) {
+      throw std::system_error(errno, std::system_category());
+    }
+    name_ = name;
+    slave_ = ::open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios settings{};
+    ::tcgetattr(slave_, &settings);
+    ::cfmakeraw(&settings);
+    ::tcsetattr(slave_, TCSANOW, &settings);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+  ~Terminal() { ::close(slave_); }
+
+  const std::string& name() const { return name_; }
+  Relay relay_to(const std::string& path) { return {master_.duplicate(), connected_to(path)}; }
+
+ private:
+  Descriptor master_;
+  std::string name_;
+  int slave_ = -1;  ///< held open: a terminal without users hangs up
+};
+
+}  // namespace qga_test

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Two ways to call an agent, blocking and asynchronous, with the same face: a check is written once
+// and run for both.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <asio/bind_executor.hpp>
+#include <asio/io_context.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <nlohmann/json.hpp>
+
+#include "qga/client.hpp"
+
+namespace qga_test {
+
+/// For a slow machine that others use too.
+inline constexpr auto long_enough = std::chrono::seconds(60);
+
+/// Also for what has a longer default: some tests are about what is slow.
+inline qga::ClientParams patient() { return {.timeout = long_enough}; }
+
+/// What an asynchronous call came to. It must outlive the call; declare it before the context.
+template <class Result>
+struct Answer {
+  int times = 0;
+  std::exception_ptr error = {};
+  std::optional<Result> value = {};
+
+  bool done() const { return times == 1; }
+  Result get() {
+    if (times != 1) throw std::logic_error("completed " + std::to_string(times) + " times");
+    if (error) std::rethrow_exception(error);
+    return std::move(*value);
+  }
+};
+template <>
+struct Answer<void> {
+  int times = 0;
+  std::exception_ptr error = {};
+
+  bool done() const { return times == 1; }
+  void get() const {
+    if (times != 1) throw std::logic_error("completed " + std::to_string(times) + " times");
+    if (error) std::rethrow_exception(error);
+  }
+};
+
+/// A handler that fills an answer in.
+template <class Result>
+auto to(Answer<Result>& answer) {
+  return [&answer](std::exception_ptr error, Result value) {
+    ++answer.times;
+    answer.error = std::move(error);
+    answer.value = std::move(value);
+  };
+}
+inline auto to(Answer<void>& answer) {
+  return [&answer](std::exception_ptr error) {
+    ++answer.times;
+    answer.error = std::move(error);
+  };
+}
+
+/// Runs a context until nothing is left to do, which a finished call must allow.
+inline void run_dry(asio::io_context& context) {
+  context.restart();
+  context.run_for(3 * long_enough);
+  if (!context.stopped()) throw std::runtime_error("the context does not run out of work");
+}
+
+/// Runs a context until `done()`; work may be left.
+template <class Done>
+void run_until(asio::io_context& context, Done done) {
+  const auto deadline = std::chrono::steady_clock::now() + 3 * long_enough;
+  context.restart();
+  while (!done()) {
+    if (context.run_one_until(deadline) == 0) throw std::runtime_error("nothing more happens");
+  }
+}
+
+/// Calls that block.
+class Blocking : public qga::Client<> {
+ public:
+  explicit Blocking(const std::string& path, qga::ClientParams params = patient())
+      : qga::Client<>(path, std::move(params)) {}
+};
+
+/// Asynchronous calls, each run to its end.
+class Async : public qga::Commands<Async> {
+ public:
+  explicit Async(const std::string& path, qga::ClientParams params = patient())
+      : client_(context_, std::move(params)) {
+    connect(path);
+  }
+
+  void connect(const std::string& path) {
+    Answer<void> answer;
+    client_.async_connect(asio::local::stream_protocol::endpoint(path),
+                          asio::bind_executor(context_, to(answer)));
+    run_dry(context_);
+    answer.get();
+  }
+  bool is_open() const { return client_.is_open(); }
+  void close() {
+    client_.close();
+    run_dry(context_);
+  }
+
+  template <qga::protocol::Request Request, class Project = std::identity>
+  auto execute(const Request& request, Project project = {}) {
+    return run(request, std::move(project), {});
+  }
+  nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
+    return execute(qga::protocol::RawRequest(command, std::move(arguments)));
+  }
+
+  class WithOptions : public qga::Commands<WithOptions> {
+   public:
+    WithOptions(Async& way, qga::CallOptions options) : way_(way), options_(std::move(options)) {}
+    template <qga::protocol::Request Request, class Project = std::identity>
+    auto execute(const Request& request, Project project = {}) {
+      return way_.run(request, std::move(project), options_);
+    }
+
+   private:
+    Async& way_;
+    qga::CallOptions options_;
+  };
+  WithOptions with(qga::CallOptions options) { return WithOptions(*this, std::move(options)); }
+
+ private:
+  template <class Request, class Project>
+  using ResultOf = typename qga::protocol::Projected<typename Request::Reply, Project>::type;
+
+  template <class Request, class Project>
+  ResultOf<Request, Project> run(const Request& request, Project project,
+                                 const qga::CallOptions& options) {
+    Answer<ResultOf<Request, Project>> answer;
+    client_.async(asio::bind_executor(context_, to(answer)), options)
+        .execute(request, std::move(project));
+    run_dry(context_);
+    return answer.get();
+  }
+
+  asio::io_context context_;
+  qga::Client<> client_;
+};
+
+/// The error that `call` throws. Anything else goes on to Catch2.
+template <class Error, class Call>
+Error error_of(Call&& call) {
+  try {
+    std::forward<Call>(call)();
+  } catch (const Error& error) {
+    return error;
+  }
+  throw std::logic_error("no error was thrown");
+}
+
+/// Asks until a program has ended.
+template <class Way>
+qga::GuestExecStatus end_of(Way& ga, std::int64_t pid) {
+  const auto deadline = std::chrono::steady_clock::now() + long_enough;
+  for (;;) {
+    auto status = ga.exec_status(pid);
+    if (status.exited) return status;
+    if (std::chrono::steady_clock::now() > deadline) throw std::runtime_error("it does not end");
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+}  // namespace qga_test

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Requests as text: exactly what goes on the wire, and what may not go there. The agent takes only
+// UTF-8, and silently cuts strings at a NUL.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "qga/commands.hpp"
+#include "qga/protocol/call.hpp"
+#include "qga/protocol/raw_request.hpp"
+
+using nlohmann::json;
+using qga::protocol::RawRequest;
+using qga::protocol::Unencodable;
+using namespace std::string_literals;
+
+namespace {
+
+template <class R>
+std::string wire(const R& request) {
+  std::string out = "before";
+  qga::protocol::encode_request(request, out);
+  REQUIRE(out.starts_with("before"));
+  return out.substr(6) + "}";  // the session puts the id before the brace
+}
+
+template <class R>
+json arguments(const R& request) {
+  return json::parse(wire(request)).at("arguments");
+}
+
+template <class R>
+std::optional<qga::RequestError> refusal(const R& request) {
+  std::string out;
+  try {
+    qga::protocol::encode_into(out, request);
+  } catch (const qga::RequestError& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+TEST_CASE("requests on the wire") {
+  CHECK(wire(qga::GuestPingRequest()) == R"({"execute":"guest-ping"})");
+  CHECK(wire(qga::GuestSyncDelimitedRequest(-5)) ==
+        R"({"execute":"guest-sync-delimited","arguments":{"id":-5}})");
+  CHECK(wire(qga::GuestSyncRequest(INT64_MIN)) ==
+        R"({"execute":"guest-sync","arguments":{"id":-9223372036854775808}})");
+  CHECK(wire(qga::GuestFileOpenRequest("/etc/motd")) ==
+        R"({"execute":"guest-file-open","arguments":{"path":"/etc/motd"}})");
+  CHECK(wire(qga::GuestFileReadRequest(1000, 4096)) ==
+        R"({"execute":"guest-file-read","arguments":{"handle":1000,"count":4096}})");
+  CHECK(wire(qga::GuestFileWriteRequest(1000, "\0\xFF"s)) ==
+        R"({"execute":"guest-file-write","arguments":{"handle":1000,"buf-b64":"AP8="}})");
+  CHECK(wire(qga::GuestFileWriteRequest(1, "AP8=", {.is_encoded = true, .count = 1})) ==
+        R"({"execute":"guest-file-write","arguments":{"handle":1,"buf-b64":"AP8=","count":1}})");
+  CHECK(wire(qga::GuestFileSeekRequest(1, -3, qga::QGASeek::end)) ==
+        R"({"execute":"guest-file-seek","arguments":{"handle":1,"offset":-3,"whence":"end"}})");
+  CHECK(wire(qga::GuestFileSeekRequest(1, 0, std::int64_t{2})) ==
+        R"({"execute":"guest-file-seek","arguments":{"handle":1,"offset":0,"whence":2}})");
+  CHECK(wire(qga::GuestShutdownRequest()) == R"({"execute":"guest-shutdown"})");
+  CHECK(wire(qga::GuestShutdownRequest(qga::GuestShutdownMode::reboot)) ==
+        R"({"execute":"guest-shutdown","arguments":{"mode":"reboot"}})");
+  CHECK(wire(qga::GuestSetTimeRequest(qga::GuestTime(std::chrono::seconds(-1)))) ==
+        R"({"execute":"guest-set-time","arguments":{"time":-1000000000}})");
+  CHECK(wire(qga::GuestSetVcpusRequest({{.logical_id = 1, .online = false, .can_offline = {}},
+                                        {.logical_id = 2, .online = true, .can_offline = true}})) ==
+        R"({"execute":"guest-set-vcpus","arguments":{"vcpus":[{"logical-id":1,"online":false},)"
+        R"({"logical-id":2,"online":true,"can-offline":true}]}})");
+  CHECK(wire(qga::GuestSetMemoryBlocksRequest()) ==
+        R"({"execute":"guest-set-memory-blocks","arguments":{"mem-blks":[]}})");
+}
+
+TEST_CASE("a program with everything, and with nothing") {
+  CHECK(wire(qga::GuestExecRequest("/bin/ls")) ==
+        R"({"execute":"guest-exec","arguments":{"path":"/bin/ls"}})");
+  CHECK(wire(qga::GuestExecRequest("sh", {.args = {"-c", "echo \"$A\""},
+                                          .env = {{"A=1", "B="}},
+                                          .input_data = "x\0"s,
+                                          .capture_output = true})) ==
+        R"({"execute":"guest-exec","arguments":{"path":"sh","arg":["-c","echo \"$A\""],)"
+        R"("env":["A=1","B="],"input-data":"eAA=","capture-output":true}})");
+  using Mode = qga::GuestExecCaptureOutputMode;
+  CHECK(arguments(qga::GuestExecRequest("x", {.capture_output = Mode::merged})) ==
+        json{{"path", "x"}, {"capture-output", "merged"}});
+  // An empty environment is one that replaces the agent's own.
+  CHECK(arguments(qga::GuestExecRequest("x", {.env = {{}}})) ==
+        json{{"path", "x"}, {"env", json::array()}});
+}
+
+TEST_CASE("any text survives") {
+  for (const std::string text :
+       {"", " ", "\"", "\\", "\\\"", "/", "a\tb\nc\rd\be\f", "\x01\x1F\x7F",
+        "\u00E9\u4E2D\U0001F600", "\u0085\u2028\uFFFD", "{\"execute\":\"x\"}", "[", "{", ",", "'",
+        "%s %n", "\xF4\x8F\xBF\xBF"}) {
+    INFO(text);
+    const std::string line = wire(qga::GuestFileOpenRequest(text, text));
+    CHECK(json::parse(line).at("arguments") == json{{"path", text}, {"mode", text}});
+    for (const char c : line) CHECK(static_cast<unsigned char>(c) >= 0x20);
+    const auto keys = arguments(qga::GuestSshAddAuthorizedKeysRequest("u", {text, "k", text}));
+    CHECK(keys.at("keys") == json{text, "k", text});
+  }
+}
+
+TEST_CASE("text that the agent would not get whole is refused") {
+  for (const std::string& text : {"\0"s, "a\0b"s, "/tmp/f\0"s, "\x80"s, "\xFF"s, "a\xC3(b"s,
+                                  "\xC0\x80"s, "\xED\xA0\x80"s, "\xF5\x80\x80\x80"s, "\xE2\x82"s}) {
+    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest(text)), Unencodable);
+    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest("x", text)), Unencodable);
+    CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.args = {"a", text}})), Unencodable);
+    // Members that hold bytes take any.
+    CHECK_NOTHROW(wire(qga::GuestExecRequest("x", {.input_data = text})));
+    CHECK_NOTHROW(wire(qga::GuestSetUserPasswordRequest("u", text)));
+  }
+}
+
+TEST_CASE("an enumerator without a wire name is refused") {
+  CHECK_THROWS_AS(wire(qga::GuestFileSeekRequest(1, 0, qga::QGASeek::unknown)), Unencodable);
+  using Mode = qga::GuestExecCaptureOutputMode;
+  CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.capture_output = Mode::unknown})), Unencodable);
+}
+
+TEST_CASE("requests made by hand") {
+  CHECK(wire(RawRequest("guest-ping", nullptr)) == R"({"execute":"guest-ping"})");
+  CHECK(wire(RawRequest("guest-ping", json::object())) == R"({"execute":"guest-ping"})");
+  CHECK(wire(RawRequest("guest-new", {{"x", 1}, {"y", {true, nullptr, "\"\u00E9\n"}}})) ==
+        R"({"execute":"guest-new","arguments":{"x":1,"y":[true,null,"\"é\n"]}})");
+  CHECK(json::parse(wire(RawRequest("x", {{"a\"b\n", 1}, {"c", 2}}))).at("arguments") ==
+        json{{"a\"b\n", 1}, {"c", 2}});
+  for (const json& wrong : {json::array(), json(5), json("x"), json(true)}) {
+    CHECK_THROWS_AS(wire(RawRequest("x", wrong)), Unencodable);
+  }
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", "\xFF"}})), Unencodable);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"\xFF", 1}})), Unencodable);
+}
+
+TEST_CASE("a NUL in a request made by hand is refused too") {
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"path", "/tmp/a\0b"s}})), Unencodable);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", {{"b", {"c\0"s}}}}})), Unencodable);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a\0"s, 1}})), Unencodable);
+  CHECK(arguments(RawRequest("x", {{"a", "\\u0000"}})) == json{{"a", "\\u0000"}});
+}
+
+TEST_CASE("a command's name cannot break out of its string") {
+  for (const std::string& name : {"a\"b"s, "x\",\"id\":\"7"s, "a\\"s, "a\nb"s, "a\xFF"s, "a\0b"s}) {
+    INFO(name);
+    std::string line;
+    try {
+      line = wire(RawRequest(name, nullptr));
+    } catch (const Unencodable&) {
+      continue;
+    }
+    REQUIRE(json::accept(line));
+    CHECK(json::parse(line) == json{{"execute", name}});
+  }
+}
+
+TEST_CASE("a refused request says so, and that it was not sent") {
+  const auto error = refusal(qga::GuestFileOpenRequest("a\0b"s));
+  REQUIRE(error);
+  CHECK(error->code() == qga::err_cannot_write);
+  CHECK(error->code() == 1002);
+  CHECK(error->outcome() == qga::Outcome::not_sent);
+  CHECK(error->err() == std::errc::invalid_argument);
+  CHECK(error->command() == "guest-file-open");
+  CHECK_FALSE(error->is_unreachable());
+  CHECK(std::string_view(error->what()).starts_with("guest-file-open: a NUL byte in a string"));
+  CHECK_FALSE(refusal(qga::GuestFileOpenRequest("ab")));
+}
+
+TEST_CASE("a request that the agent's lexer would give up on is refused") {
+  const std::string bytes(48 << 20, 'x');
+  using Write = qga::BasicGuestFileWriteRequest<std::string_view>;
+  const auto error = refusal(Write(1, bytes));
+  REQUIRE(error);
+  CHECK(error->err() == std::errc::message_size);
+  CHECK(error->code() == qga::err_cannot_write);
+  CHECK(error->outcome() == qga::Outcome::not_sent);
+  CHECK_FALSE(refusal(Write(1, std::string_view(bytes).substr(1024))));
+  CHECK(refusal(RawRequest("x", {{"a", std::string(64 << 20, 'x')}}))->err() ==
+        std::errc::message_size);
+}

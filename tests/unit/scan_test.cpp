@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The envelope of a reply, and the bounds that hold before a parser may allocate. The guest is
+// hostile: nothing that it sends may crash, hang or be taken for a reply that it is not.
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "qga/protocol/decode.hpp"
+#include "qga/protocol/errors.hpp"
+#include "qga/protocol/request.hpp"
+#include "qga/protocol/scan.hpp"
+
+using nlohmann::json;
+using qga::protocol::Envelope;
+using qga::protocol::Limits;
+using qga::protocol::Malformed;
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+
+namespace {
+
+constexpr Limits roomy{1 << 20, 64, 1 << 16};
+
+Envelope parsed(std::string_view line, Limits limits = roomy) {
+  return qga::protocol::parse_envelope(line, limits);
+}
+
+bool refused(std::string_view line, Limits limits = roomy) {
+  try {
+    parsed(line, limits);
+  } catch (const Malformed&) {
+    return true;
+  }
+  return false;
+}
+
+/// The whole way of a reply, as it is walked for a command that is not known.
+bool decodes(std::string_view line) {
+  try {
+    const Envelope envelope = parsed(line);
+    if (envelope.error.empty()) {
+      qga::protocol::decode_reply<json>(envelope.result, roomy);
+    } else {
+      static_cast<void>(qga::protocol::agent_error("guest-x", envelope.error));
+    }
+  } catch (const Malformed&) {
+    return false;
+  }
+  return true;
+}
+
+std::string nested(std::size_t depth) {
+  return "{\"return\": " + std::string(depth, '[') + std::string(depth, ']') + "}";
+}
+
+std::string repeated(std::string_view element, std::size_t count) {
+  std::string list;
+  for (std::size_t i = 0; i < count; ++i) list.append(i == 0 ? "" : ",").append(element);
+  return list;
+}
+
+const std::vector<std::string> valid_lines{
+    R"({"return": {}})",
+    R"({"return": {}, "id": 5})",
+    R"({"id":7,"error":{"class":"GenericError","desc":"no \"such\" {thing]"}})",
+    R"({"return":[{"a":[1,-2.5e3,true,null]},"\u00e9\\"],"x":{"y":[[]]},"id":"abc"})",
+    R"({"return":9223372036854775807})",
+};
+
+}  // namespace
+
+TEST_CASE("an envelope gives the texts of its members, in any order") {
+  const Envelope first = parsed(R"( {"return" : {"a": "}\"{"} , "id" : 5 } )");
+  CHECK(first.result == R"({"a": "}\"{"})");
+  CHECK(first.error.empty());
+  CHECK(first.has_id);
+  CHECK(first.id == std::uint64_t{5});
+
+  const Envelope second = parsed(R"({"id":6,"error":{"class":"X","desc":"a\\"}})");
+  CHECK(second.error == R"({"class":"X","desc":"a\\"})");
+  CHECK(second.result.empty());
+  CHECK(second.id == std::uint64_t{6});
+
+  const Envelope third = parsed("{\"timestamp\":[1,{}],\"return\":\"\"}\r");
+  CHECK(third.result == "\"\"");
+  CHECK_FALSE(third.has_id);
+  CHECK_FALSE(third.id);
+}
+
+TEST_CASE("only an id that the library can have made is one") {
+  const auto id = [](const std::string& text) {
+    const Envelope envelope = parsed("{\"return\": {}, \"id\": " + text + "}");
+    CHECK(envelope.has_id);
+    return envelope.id;
+  };
+  CHECK(id("0") == std::uint64_t{0});
+  CHECK(id("18446744073709551615") == std::uint64_t{18446744073709551615u});
+  for (const char* other : {"18446744073709551616", "-1", "-0", "5.0", "5e0", "\"5\"", "null",
+                            "true", "[5]", R"({"a": 5})"}) {
+    INFO(other);
+    CHECK(id(other) == std::nullopt);
+  }
+}
+
+TEST_CASE("an id that is not JSON is refused") {
+  for (const char* id :
+       {"5x", "x", "+5", "0x5", "5.", "--5", "nul", "\"a", "[5", "[5}", "'5'", "007", "00", "05"}) {
+    INFO(id);
+    CHECK(refused(std::string("{\"return\": {}, \"id\": ") + id + "}"));
+  }
+}
+
+TEST_CASE("an envelope has one of return and error, and everything once") {
+  for (const char* line : {
+           R"({})",
+           R"({"id": 5})",
+           R"({"event": "X"})",
+           R"({"QMP": {}})",
+           R"({"return": {}, "return": {}})",
+           R"({"error": {}, "error": {}})",
+           R"({"return": {}, "error": {"class": "X", "desc": "y"}})",
+           R"({"error": {"class": "X", "desc": "y"}, "return": {}})",
+           R"({"return": {}, "id": 1, "id": 1})",
+           R"({"return": {}, "id": "a", "id": 1})",
+           R"({"Return": {}})",
+           R"({"\u0072eturn": {}})",
+           R"({"return": {}, "a\n": 1})",
+           "{\"return\": {}, \"a\x80\": 1}",
+       }) {
+    INFO(line);
+    CHECK(refused(line));
+  }
+}
+
+TEST_CASE("anything around or instead of one object is refused") {
+  for (const std::string& line : {""s,
+                                  " "s,
+                                  "[]"s,
+                                  "5"s,
+                                  "\"x\""s,
+                                  "null"s,
+                                  "x"s,
+                                  "{"s,
+                                  "}"s,
+                                  "{]"s,
+                                  "{\"return\"}"s,
+                                  "{\"return\":}"s,
+                                  "{\"return\": ,}"s,
+                                  "{\"return\": {},}"s,
+                                  "{,\"return\": {}}"s,
+                                  "{\"return\" {}}"s,
+                                  "{return: {}}"s,
+                                  "{'return': {}}"s,
+                                  "{\"return\": {}} x"s,
+                                  "{\"return\": {}}{\"return\": {}}"s,
+                                  "{\"return\": {}}}"s,
+                                  "x{\"return\": {}}"s,
+                                  "AAAA{\"return\": {}, \"id\": 5}"s,
+                                  "\xEF\xBB\xBF{\"return\": {}}"s,
+                                  "\xFF{\"return\": {}}"s,
+                                  "\0{\"return\": {}}"s,
+                                  "{\"return\": {}}\0"s,
+                                  "{\"return\":\0 {}}"s,
+                                  "{\"return\": 1\0}"s,
+                                  "{\"return\": {} \"id\": 5}"s,
+                                  "{\"return\": {}, \"x\": nope}"s,
+                                  "{\"return\": {}, \"x\": [}}"s,
+                                  "{\"return\": \"\\\"}"s,
+                                  "{\"return\": \"\\"s}) {
+    INFO(line);
+    CHECK(refused(line));
+  }
+}
+
+TEST_CASE("depth is bounded exactly, the envelope being the first level") {
+  for (const std::size_t depth : {1, 2, 15, 40}) {
+    CHECK_FALSE(refused(nested(depth), {1 << 20, depth + 1, 1 << 16}));
+    CHECK(refused(nested(depth), {1 << 20, depth, 1 << 16}));
+  }
+  CHECK(refused(nested(1000000), qga::protocol::structured_limits));
+  CHECK(refused("{\"return\": " + std::string(1000000, '['), qga::protocol::structured_limits));
+  // Siblings are no depth, and brackets in strings none either.
+  CHECK_FALSE(refused("{\"return\": [" + repeated("[[]]", 100) + "]}", {1 << 20, 4, 1 << 16}));
+  CHECK_FALSE(refused(R"({"return": ["[[[[[", "{\"{{{{"]})", {1 << 20, 2, 1 << 16}));
+}
+
+TEST_CASE("elements are bounded, of every kind and before the parser sees them") {
+  constexpr std::size_t count = 1000;
+  for (const char* element : {"1", "\"\"", "[]", "{}", "null"}) {
+    INFO(element);
+    const std::string line = "{\"return\": [" + repeated(element, count) + "]}";
+    CHECK(refused(line, {1 << 20, 16, count}));
+    CHECK_FALSE(refused(line, {1 << 20, 16, 2 * count + 2}));
+  }
+  const std::string members = "{\"return\": {" + repeated("\"a\":1", count) + "}}";
+  CHECK(refused(members, {1 << 20, 16, count}));
+  CHECK_FALSE(refused(members, {1 << 20, 16, 2 * count + 2}));
+  const std::string beside = "{\"return\": {}, " + repeated("\"a\":1", count) + "}";
+  CHECK(refused(beside, {1 << 20, 16, count}));
+  CHECK_FALSE(refused(beside, {1 << 20, 16, 2 * count + 2}));
+  CHECK_FALSE(refused(R"({"return": ",,,,,,,,,,[[[[[{{{{{"})", {1 << 20, 16, 2}));
+}
+
+TEST_CASE("a string of escapes is scanned in linear time") {
+  std::string line = "{\"return\": \"";
+  for (int i = 0; i < (1 << 19); ++i) line += "\\n";
+  line += "\"}";
+  const auto before = std::chrono::steady_clock::now();
+  CHECK(parsed(line).result.size() == (1 << 20) + 2);
+  CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(1));
+}
+
+TEST_CASE("every part of a line is refused, and the whole is not") {
+  for (const std::string& line : valid_lines) {
+    INFO(line);
+    CHECK(decodes(line));
+    CHECK(json::accept(line));
+    for (std::size_t size = 0; size < line.size(); ++size) {
+      INFO("cut at " << size);
+      REQUIRE(refused(std::string_view(line).substr(0, size)));
+    }
+  }
+}
+
+TEST_CASE("what decodes is JSON, whatever is done to a line") {
+  std::mt19937 random(3);
+  constexpr std::string_view pieces =
+      "{}[]\",:\\ \t\r\n0123456789-+.eEtfnu\0\x1F\x7F\x80\xC3\xFF'x"sv;
+  std::size_t accepted = 0;
+  for (int round = 0; round < 50000; ++round) {
+    std::string line = valid_lines[random() % valid_lines.size()];
+    for (std::size_t changes = random() % 4; changes > 0; --changes) {
+      const std::size_t at = random() % line.size();
+      switch (random() % 3) {
+        case 0:
+          line[at] = pieces[random() % pieces.size()];
+          break;
+        case 1:
+          line.insert(at, 1, pieces[random() % pieces.size()]);
+          break;
+        default:
+          line.erase(at, 1 + random() % 3);
+      }
+    }
+    if (!decodes(line)) continue;
+    ++accepted;
+    INFO(line);
+    REQUIRE(json::accept(line));
+  }
+  CHECK(accepted > 10000);
+  CHECK(accepted < 40000);
+}
