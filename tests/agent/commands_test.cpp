@@ -106,15 +106,6 @@ std::string every_byte(std::size_t size) {
   return bytes;
 }
 
-std::string text_of(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-void put(const std::string& path, std::string_view bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
 /// Whether this agent has a command: what is missing depends on its version.
 template <class Way>
 bool has(Way& ga, std::string_view command) {
@@ -220,7 +211,7 @@ TEMPLATE_TEST_CASE("files hold any bytes", "[agent]", Blocking, Async) {
   CHECK(written.count == 5000);
   CHECK_FALSE(written.eof);
   ga.file_flush(handle);
-  CHECK(text_of(path) == bytes);
+  CHECK(agent.get("bytes") == bytes);
 
   const qga::GuestFileSeek start = ga.file_seek(handle, 0, qga::QGASeek::set);
   CHECK(start.position == 0);
@@ -253,14 +244,14 @@ TEMPLATE_TEST_CASE("file_write takes base64 and a count", "[agent]", Blocking, A
       error_of<qga::AgentError>([&] { ga.file_write(handle, "!!", {.is_encoded = true}); }),
       "guest-file-write");
   ga.file_close(handle);
-  CHECK(text_of(path) == "hello\0!abcgh"s);
+  CHECK(agent.get("file") == "hello\0!abcgh"s);
 }
 
 TEMPLATE_TEST_CASE("eof comes as the agent has it", "[agent]", Blocking, Async) {
   const Agent agent;
   TestType ga(agent.path());
-  put(agent.file("empty"), "");
-  put(agent.file("eight"), "01234567");
+  agent.put("empty", "");
+  agent.put("eight", "01234567");
 
   const std::int64_t empty = ga.file_open(agent.file("empty"));
   CHECK(ga.file_read(empty) == qga::GuestFileRead{0, "", true});
@@ -283,7 +274,7 @@ TEMPLATE_TEST_CASE("eof comes as the agent has it", "[agent]", Blocking, Async) 
 TEMPLATE_TEST_CASE("file_seek counts from start, here and end", "[agent]", Blocking, Async) {
   const Agent agent;
   TestType ga(agent.path());
-  put(agent.file("ten"), "0123456789");
+  agent.put("ten", "0123456789");
   const std::int64_t handle = ga.file_open(agent.file("ten"), "rb");
   CHECK(ga.file_seek(handle, 4, qga::QGASeek::set).position == 4);
   CHECK(ga.file_seek(handle, -1, qga::QGASeek::cur).position == 3);
@@ -303,14 +294,15 @@ TEMPLATE_TEST_CASE("file_seek counts from start, here and end", "[agent]", Block
 TEMPLATE_TEST_CASE("file_open has modes and any name", "[agent]", Blocking, Async) {
   const Agent agent;
   TestType ga(agent.path());
-  const std::string path = agent.file("ü € 😀 \"quoted\" \\ \n\t");
+  const std::string name = "ü € 😀 \"quoted\" \\ \n\t";
+  const std::string path = agent.file(name);
   std::int64_t handle = ga.file_open(path, "w");
   ga.file_write(handle, "one ");
   ga.file_close(handle);
   handle = ga.file_open(path, "a");
   ga.file_write(handle, "two");
   ga.file_close(handle);
-  CHECK(text_of(path) == "one two");
+  CHECK(agent.get(name) == "one two");
 
   handle = ga.file_open(path);
   CHECK(ga.file_read(handle).buf_b64 == "one two");
@@ -438,7 +430,7 @@ TEMPLATE_TEST_CASE("exec_status tells whether it runs, and its end once", "[agen
   CHECK_FALSE(running.exitcode.has_value());
   CHECK(std::filesystem::exists("/proc/" + std::to_string(pid)));
 
-  put(go, "");
+  agent.put("go", "");
   CHECK(end_of(ga, pid).exitcode == 5);
   check_refused(error_of<qga::AgentError>([&] { ga.exec_status(pid); }), "guest-exec-status");
   check_refused(error_of<qga::AgentError>([&] { ga.exec_status(-1); }), "guest-exec-status");
@@ -673,7 +665,8 @@ TEMPLATE_TEST_CASE("get_disks and get_diskstats", "[agent]", Blocking, Async) {
 TEMPLATE_TEST_CASE("get_fsinfo", "[agent]", Blocking, Async) {
   const Agent agent;
   TestType ga(agent.path());
-  const std::string mounted = text_of("/proc/self/mounts");
+  std::ifstream mounts("/proc/self/mounts");
+  const std::string mounted{std::istreambuf_iterator<char>(mounts), {}};
   for (const qga::GuestFilesystemInfo& filesystem : ga.get_fsinfo()) {
     CAPTURE(filesystem.mountpoint);
     CHECK(mounted.find(' ' + filesystem.mountpoint + ' ' + filesystem.type + ' ') !=

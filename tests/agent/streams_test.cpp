@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -106,8 +105,7 @@ void exercise_async(Client& ga, asio::io_context& context, const std::string& pa
 template <class Client>
 void exercise(Client& ga, asio::io_context& context, const Agent& agent) {
   const std::string bytes = some_bytes();
-  const std::string path = agent.file("bytes");
-  std::ofstream(path, std::ios::binary) << bytes;
+  const std::string path = agent.put("bytes", bytes);
   exercise_blocking(ga, path, bytes);
   exercise_async(ga, context, path, bytes);
   exercise_blocking(ga, path, bytes);
@@ -151,7 +149,7 @@ class FullHouse {
 TEMPLATE_TEST_CASE("replies read in small and large pieces", "[agent]", Blocking, Async) {
   const Agent agent;
   std::optional<qga::GuestAgentInfo> first;
-  for (const std::size_t size : {1, 16, 4096, 1 << 20, 0}) {
+  for (const std::size_t size : {1u, 16u, 4096u, 1u << 20, 0u}) {
     qga::ClientParams params = patient();
     params.read_buffer_size = size;
     TestType ga(agent.path(), params);
@@ -440,8 +438,7 @@ TEST_CASE("a client goes while it connects", "[agent]") {
 TEST_CASE("a client outlives the contexts that it was used on", "[agent]") {
   const Agent agent;
   const std::string bytes = some_bytes();
-  const std::string path = agent.file("bytes");
-  std::ofstream(path, std::ios::binary) << bytes;
+  const std::string path = agent.put("bytes", bytes);
 
   qga::Client ga(agent.path(), patient());
   exercise_blocking(ga, path, bytes);

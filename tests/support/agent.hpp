@@ -26,6 +26,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -101,6 +102,15 @@ class Agent {
   const std::string& path() const { return path_; }
   /// In a directory in which the agent may write.
   std::string file(std::string_view name) const { return directory_.file(name); }
+  /// Writes a file that it may read and write, and gives its path.
+  std::string put(std::string_view name, std::string_view bytes) const {
+    const std::string path = file(name);
+    std::ofstream(path, std::ios::binary) << bytes;
+    if (::chmod(path.c_str(), 0666) != 0) TemporaryDirectory::fail("chmod");
+    return path;
+  }
+  /// What a file holds.
+  std::string get(std::string_view name) const { return text_of(file(name)); }
   pid_t pid() const { return pid_; }
 
   /// Stops it in the middle of whatever it does; returns once it stands still.
@@ -236,7 +246,7 @@ class Agent {
   }
 
   static std::string text_of(const std::string& path) {
-    std::ifstream stream(path);
+    std::ifstream stream(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
   }
 

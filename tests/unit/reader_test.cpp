@@ -89,7 +89,7 @@ TEST_CASE("it does not matter how the bytes are split") {
   const Items whole = read(stream, 40);
   CHECK(whole == Items{"{\"return\": {}}", "<sentinel>", "{\"return\": 5}", "<cut>", "x\r",
                        "<sentinel>", "<sentinel>", "<overflow>", "z"});
-  for (const std::size_t first_read : {1, 2, 3, 7, 64, 4096}) {
+  for (const std::size_t first_read : {1u, 2u, 3u, 7u, 64u, 4096u}) {
     for (std::size_t at = 0; at <= stream.size(); ++at) {
       INFO("split at " << at << ", reading " << first_read);
       Reader reader(first_read);
@@ -129,7 +129,7 @@ TEST_CASE("hunting takes no memory, whatever comes and however much") {
 }
 
 TEST_CASE("the limit is the longest line that is kept") {
-  for (const std::size_t limit : {1, 10, 4095, 4096, 4097, 100000}) {
+  for (const std::size_t limit : {1u, 10u, 4095u, 4096u, 4097u, 100000u}) {
     INFO(limit);
     const std::string fits(limit, 'x');
     CHECK(read(fits + "\n", limit) == Items{fits});
@@ -152,6 +152,8 @@ TEST_CASE("a line over the limit is told once, and skipped in constant memory") 
   CHECK(fed(reader, "end\n{}\n", 1000) == Items{"{}"});
   CHECK(fed(reader, std::string(5000, 'x') + "\xFF{}\n", 1000) ==
         Items{"<overflow>", "<cut>", "{}"});
+  CHECK(fed(reader, std::string(1001, 'x'), 1000) == Items{"<overflow>"});
+  CHECK(fed(reader, "\xFF\xFF{}\n", 1000) == Items{"<cut>", "<sentinel>", "{}"});
 }
 
 TEST_CASE("a line grows the buffer by doubling, to no more than twice the limit") {

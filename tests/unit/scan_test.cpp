@@ -182,7 +182,7 @@ TEST_CASE("anything around or instead of one object is refused") {
 }
 
 TEST_CASE("depth is bounded exactly, the envelope being the first level") {
-  for (const std::size_t depth : {1, 2, 15, 40}) {
+  for (const std::size_t depth : {1u, 2u, 15u, 40u}) {
     CHECK_FALSE(refused(nested(depth), {1 << 20, depth + 1, 1 << 16}));
     CHECK(refused(nested(depth), {1 << 20, depth, 1 << 16}));
   }

@@ -10,6 +10,7 @@
 #include "session_harness.hpp"
 
 using namespace session_test;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -122,7 +123,7 @@ TEST_CASE("hostile: a broken line costs one call and a handshake") {
     at.agent.read(text + "\n");
     CHECK(error_of<qga::BadReplyError>(at.call).outcome() == Outcome::unknown);
     CHECK(contains(at.what(), "guest-ping"));
-    for (const char c : at.what()) REQUIRE((c >= ' ' && c != '\x7F'));
+    for (const char c : at.what()) REQUIRE((c < 0 || (c >= ' ' && c != '\x7F')));
     at.agent.check_works_again();
   }
 }
@@ -132,7 +133,7 @@ TEST_CASE("hostile: an agent's words are kept verbatim and shown escaped") {
   at.agent.read(
       refusal(at.id, "\\u001b[31mred\\u001b[0m\\nfake\\u0000\\u009b %s \\u00e9", "Gen\\u0007eric"));
   const auto error = error_of<qga::AgentError>(at.call);
-  CHECK(error.desc() == std::string_view("\x1b[31mred\x1b[0m\nfake\0\u009b %s \u00e9", 27));
+  CHECK(error.desc() == "\x1b[31mred\x1b[0m\nfake\0\u009b %s \u00e9"sv);
   CHECK(error.error_class() == "Gen\aeric");
   const std::string what = error.what();
   for (const char c : what) CHECK((c < 0 || c >= ' '));
@@ -222,7 +223,7 @@ TEST_CASE("hostile: a string full of escapes takes linear time") {
     const std::string text =
         reply(at.id, "{\"version\": \"" + value + "\", \"supported_commands\": []}");
     INFO(escape);
-    CHECK(seconds_of([&] { at.agent.read(text); }) < 2);
+    REQUIRE(seconds_of([&] { at.agent.read(text); }) < 2);
     CHECK(succeeded(at.call));
   }
 }
@@ -232,7 +233,7 @@ TEST_CASE("hostile: a flood of sentinels takes linear time") {
   params.read_buffer_size = 1 << 20;
   InFlight<qga::GuestInfoRequest> at({}, params);
   const std::string flood(1 << 20, '\xFF');
-  CHECK(seconds_of([&] { at.agent.read(flood); }) < 2);
+  REQUIRE(seconds_of([&] { at.agent.read(flood); }) < 2);
   CHECK_FALSE(at.call.finished());
 }
 
@@ -240,7 +241,7 @@ TEST_CASE("hostile: a flood of newlines or of tiny lines takes linear time") {
   InFlight<qga::GuestInfoRequest> at;
   std::string lines;
   while (lines.size() < 4 << 20) lines += "\n \r\n" + reply(1);
-  CHECK(seconds_of([&] { at.agent.read(std::string(4 << 20, '\n')); }) < 2);
-  CHECK(seconds_of([&] { at.agent.read(lines); }) < 6);
+  REQUIRE(seconds_of([&] { at.agent.read(std::string(4 << 20, '\n')); }) < 2);
+  REQUIRE(seconds_of([&] { at.agent.read(lines); }) < 6);
   CHECK_FALSE(at.call.finished());
 }

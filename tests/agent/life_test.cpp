@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What happens to an agent and its socket in the course of time.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include <asio/bind_executor.hpp>
+#include <asio/io_context.hpp>
+
+#include "agent.hpp"
+#include "catch.hpp"
+#include "qga/client.hpp"
+#include "sockets.hpp"
+#include "ways.hpp"
+
+using namespace std::chrono_literals;
+using qga::Outcome;
+using qga_test::Agent;
+using qga_test::Answer;
+using qga_test::Async;
+using qga_test::Blocking;
+using qga_test::connected_to;
+using qga_test::Descriptor;
+using qga_test::error_of;
+using qga_test::patient;
+using qga_test::run_dry;
+using qga_test::run_until;
+using qga_test::to;
+
+TEMPLATE_TEST_CASE("late replies reach nobody", "[agent]", Blocking, Async) {
+  Agent agent;
+  TestType ga(agent.path());
+  CHECK(ga.sync(1) == 1);
+  for (std::int64_t round = 1; round <= 8; ++round) {
+    agent.stop();
+    for (std::int64_t i = 0; i < 3; ++i) {
+      const auto error =
+          error_of<qga::TimeoutError>([&] { ga.with({.timeout = 30ms}).sync(1000 * round + i); });
+      CHECK(error.code() == 1003);
+      if (i > 0) CHECK(error.outcome() == Outcome::not_sent);  // never into silence
+    }
+    agent.resume();
+    CHECK(ga.sync(round) == round);
+    CHECK(ga.sync(-round) == -round);
+  }
+  CHECK(agent.alive());
+}
+
+TEMPLATE_TEST_CASE("a late reply of another kind reaches nobody", "[agent]", Blocking, Async) {
+  Agent agent;
+  TestType ga(agent.path());
+  const qga::GuestAgentInfo info = ga.info();
+  for (int round = 0; round < 4; ++round) {
+    agent.stop();
+    CHECK_THROWS_AS(ga.with({.timeout = 30ms}).info(), qga::TimeoutError);
+    CHECK_THROWS_AS(ga.with({.timeout = 30ms}).file_open("/etc/os-release"), qga::TimeoutError);
+    agent.resume();
+    ga.ping();
+    agent.stop();
+    CHECK_THROWS_AS(ga.with({.timeout = 30ms}).sync(3), qga::TimeoutError);
+    agent.resume();
+    CHECK(ga.info() == info);
+  }
+}
+
+TEMPLATE_TEST_CASE("an agent is replaced", "[agent]", Blocking, Async) {
+  Agent agent;
+  TestType ga(agent.path());
+  const std::int64_t handle = ga.file_open("/etc/os-release");
+  for (std::int64_t round = 0; round < 3; ++round) {
+    agent.restart();
+    const auto error = error_of<qga::UnreachableError>([&] { ga.sync(round); });
+    CHECK((error.code() == 1001 || error.code() == 1002));
+    CHECK_THROWS_AS(ga.sync(round), qga::ConnectError);
+    ga.connect(agent.path());
+    CHECK(ga.sync(round) == round);
+    CHECK_THROWS_AS(ga.file_read(handle), qga::AgentError);  // the table of handles is lost
+  }
+}
+
+TEMPLATE_TEST_CASE("handles outlive a client", "[agent]", Blocking, Async) {
+  const Agent agent;
+  std::int64_t handle = 0;
+  {
+    TestType ga(agent.path());
+    handle = ga.file_open("/etc/os-release");
+  }
+  TestType ga(agent.path());
+  CHECK(ga.file_read(handle, 4).count == 4);
+  ga.file_close(handle);
+}
+
+TEMPLATE_TEST_CASE("half a request was left behind", "[agent]", Blocking, Async) {
+  Agent agent;
+  for (const char* const rest :
+       {"{\"execute\":\"guest-pi", "{\"execute\":\"guest-ping\",\"arguments\":{\"x\":\"y",
+        "{\"execute\":\"guest-ping\"", "[[[[[[", "\"", "{\"execute\":\"guest-sync\",\"id\":1,",
+        "{\"execute\":\"guest-file-open\",\"arguments\":{\"path\":\"/etc/\\"}) {
+    CAPTURE(rest);
+    {
+      const Descriptor other = connected_to(agent.path());
+      qga_test::write_all(other, rest);
+    }
+    TestType ga(agent.path());
+    CHECK(ga.sync(42) == 42);
+    CHECK(ga.sync(43) == 43);
+  }
+  CHECK(agent.alive());
+}
+
+TEMPLATE_TEST_CASE("one client at a time", "[agent]", Blocking, Async) {
+  Agent agent;
+  std::optional<TestType> first(std::in_place, agent.path());
+  CHECK(first->sync(1) == 1);
+  TestType second(agent.path());
+  for (int i = 0; i < 2; ++i) {
+    const auto error = error_of<qga::TimeoutError>([&] { second.with({.timeout = 50ms}).ping(); });
+    CHECK(error.outcome() == Outcome::not_sent);
+    CHECK(first->sync(i) == i);
+  }
+  first.reset();
+  CHECK(second.sync(2) == 2);
+  CHECK(agent.alive());
+}
+
+TEST_CASE("the second client's call waits for the first to leave", "[agent]") {
+  const Agent agent;
+  Answer<std::int64_t> answer;
+  asio::io_context context;
+  std::optional<qga::Client<>> first(std::in_place, agent.path(), patient());
+  CHECK(first->sync(1) == 1);
+  qga::Client<> second(agent.path(), patient());
+  second.async(asio::bind_executor(context, to(answer))).sync(2);
+  context.poll();
+  CHECK(first->sync(3) == 3);
+  CHECK_FALSE(answer.done());
+  first.reset();
+  run_dry(context);
+  CHECK(answer.get() == 2);
+}
+
+TEMPLATE_TEST_CASE("many clients in a row", "[agent]", Blocking, Async) {
+  Agent agent;
+  for (std::int64_t i = 0; i < 50; ++i) {
+    TestType ga(agent.path());
+    if (i % 3 != 0) CHECK(ga.sync(i) == i);
+  }
+  CHECK(agent.alive());
+}
+
+TEMPLATE_TEST_CASE("leaving after a timeout does not end the agent", "[agent]", Blocking, Async) {
+  Agent agent;
+  for (std::int64_t round = 0; round < 6; ++round) {
+    CAPTURE(round);
+    {
+      TestType ga(agent.path());
+      CHECK(ga.sync(round) == round);
+      agent.stop();
+      CHECK_THROWS_AS(ga.with({.timeout = 20ms}).info(), qga::TimeoutError);
+      agent.resume();
+    }
+    {
+      TestType ga(agent.path());
+      CHECK(ga.sync(-round) == -round);
+    }
+    REQUIRE(agent.alive());
+  }
+}
+
+TEMPLATE_TEST_CASE("leaving a stopped agent does not end it", "[agent]", Blocking, Async) {
+  Agent agent;
+  for (std::int64_t round = 0; round < 4; ++round) {
+    CAPTURE(round);
+    {
+      TestType ga(agent.path());
+      CHECK(ga.sync(round) == round);
+      agent.stop();
+      CHECK_THROWS_AS(ga.with({.timeout = 20ms}).info(), qga::TimeoutError);
+    }
+    agent.resume();
+    {
+      TestType ga(agent.path());
+      CHECK(ga.sync(-round) == -round);
+    }
+    REQUIRE(agent.alive());
+  }
+}
+
+TEST_CASE("leaving with asynchronous calls under way does not end the agent", "[agent]") {
+  Agent agent;
+  for (std::int64_t round = 0; round < 6; ++round) {
+    CAPTURE(round);
+    {
+      Answer<qga::GuestAgentInfo> one, two;
+      asio::io_context context;
+      qga::Client<> ga(agent.path(), patient());
+      ga.async(asio::bind_executor(context, to(one))).info();
+      ga.async(asio::bind_executor(context, to(two))).info();
+      if (round % 2 == 0) run_until(context, [&] { return one.done(); });
+    }
+    qga::Client<> ga(agent.path(), patient());
+    CHECK(ga.sync(-round) == -round);
+    REQUIRE(agent.alive());
+  }
+}
+
+TEMPLATE_TEST_CASE("a pause", "[agent]", Blocking, Async) {
+  Agent agent;
+  TestType ga(agent.path());
+  CHECK(ga.sync(1) == 1);
+  // Longer than a channel is trusted: the client asks before it sends.
+  std::this_thread::sleep_for(1100ms);
+  agent.stop();
+  const auto error = error_of<qga::TimeoutError>([&] { ga.with({.timeout = 50ms}).sync(2); });
+  CHECK(error.outcome() == Outcome::not_sent);
+  agent.resume();
+  CHECK(ga.sync(3) == 3);
+}
+
+TEMPLATE_TEST_CASE("a dangerous command is not sent into silence", "[agent]", Blocking, Async) {
+  Agent agent;
+  TestType ga(agent.path());
+  // Before any of them is sent.
+  for (const auto& command : ga.info().supported_commands) {
+    if (command.name == "guest-shutdown" || command.name.starts_with("guest-fsfreeze-freeze")) {
+      REQUIRE_FALSE(command.enabled);
+    }
+  }
+  agent.stop();
+  CHECK(error_of<qga::TimeoutError>([&] { ga.with({.timeout = 50ms}).shutdown(); }).outcome() ==
+        Outcome::not_sent);
+  CHECK(error_of<qga::TimeoutError>([&] {
+          ga.with({.timeout = 50ms}).fsfreeze_freeze();
+        }).outcome() == Outcome::not_sent);
+  agent.resume();
+  CHECK(ga.sync(1) == 1);
+}
