@@ -48,6 +48,9 @@ class GuestAgentError : public std::runtime_error {
       : std::runtime_error(what),
         code_(code),
         details_(std::make_shared<const Details>(std::move(details))) {}
+  // No move: what was moved from would have no details.
+  GuestAgentError(const GuestAgentError&) noexcept = default;
+  GuestAgentError& operator=(const GuestAgentError&) noexcept = default;
 
   /// One of the `err_*` constants.
   int code() const noexcept { return code_; }

@@ -19,8 +19,8 @@
 
 namespace qga::protocol {
 
-/// The agent's lexer gives up at 64 MiB.
-inline constexpr std::size_t max_request_size = 64 << 20;
+/// The agent's lexer gives up at 64 MiB; an id, and maybe a sync, still come behind the text.
+inline constexpr std::size_t max_request_size = (64 << 20) - 256;
 
 class Call {
  public:

@@ -259,6 +259,10 @@ Reply decode_reply(std::string_view text, const Limits& limits) {
     if (text == "{}") return;
     if (!parse_json(text).is_object()) throw WrongShape("expected an empty object");
   } else if constexpr (requires { Reply::has_payload; }) {
+    if (!text.starts_with('{')) {
+      parse_json(text);
+      throw WrongShape("expected an object");
+    }
     Reply reply{};
     PayloadDecoder decoder(text, limits);
     Reply::fields(reply, decoder);

@@ -57,6 +57,7 @@ class Encoder {
     if (out_.back() != '{') out_ += ',';
     text(key);
     out_ += ':';
+    if (has_nul(member)) throw Unencodable("a NUL byte in a string");
     out_ += dumped(member);
   }
 
@@ -124,6 +125,17 @@ class Encoder {
       throw Unencodable("a NUL byte in a string");
     }
     out_ += dumped(nlohmann::json(characters));
+  }
+
+  static bool has_nul(const nlohmann::json& json) {
+    if (json.is_string()) {
+      return json.get_ref<const std::string&>().find('\0') != std::string::npos;
+    }
+    if (!json.is_structured()) return false;
+    for (const auto& [key, value] : json.items()) {
+      if (key.find('\0') != std::string::npos || has_nul(value)) return true;
+    }
+    return false;
   }
 
   static std::string dumped(const nlohmann::json& json) {

@@ -68,13 +68,12 @@ Clock::duration timeout_of(const R& request) {
 /// @throws Unencodable
 template <Request R>
 void encode_request(const R& request, std::string& out) {
-  out += "{\"execute\":\"";
-  out += request.command;
-  out += '"';
+  out += "{\"execute\":";
+  Encoder encoder(out);
+  encoder.value(std::string_view(request.command));
   constexpr std::string_view arguments = ",\"arguments\":{";
   const std::size_t before = out.size();
   out += arguments;
-  Encoder encoder(out);
   R::fields(request, encoder);
   if (out.size() == before + arguments.size()) {
     out.resize(before);

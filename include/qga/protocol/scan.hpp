@@ -91,7 +91,8 @@ class Scanner {
   }
 
   static bool ends_scalar(char c) {
-    return c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == '\0' || c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' ||
+           c == '\n';
   }
 
   void nested() {
@@ -124,9 +125,12 @@ class Scanner {
   std::string_view string() {
     const char* const start = at_;
     expect('"');
+    const char* quote = nullptr;  // looked for again only when passed: a string may be all escapes
     for (;;) {
-      const auto* quote =
-          static_cast<const char*>(std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_)));
+      if (quote == nullptr || quote < at_) {
+        quote =
+            static_cast<const char*>(std::memchr(at_, '"', static_cast<std::size_t>(end_ - at_)));
+      }
       if (quote == nullptr) throw Malformed("unexpected end of a string");
       const auto* escape =
           static_cast<const char*>(std::memchr(at_, '\\', static_cast<std::size_t>(quote - at_)));
@@ -183,7 +187,8 @@ inline Envelope parse_envelope(std::string_view line, const Limits& limits) {
       envelope.has_id = true;
       std::uint64_t id = 0;
       const auto [end, ec] = std::from_chars(value.data(), value.data() + value.size(), id);
-      if (ec == std::errc() && end == value.data() + value.size()) {
+      const bool canonical = value == "0" || value.front() != '0';
+      if (ec == std::errc() && end == value.data() + value.size() && canonical) {
         envelope.id = id;
       } else if (!nlohmann::json::accept(value)) {
         throw Malformed("an 'id' that is not JSON");

@@ -361,7 +361,7 @@ class Session {
     if (!envelope.has_id) {
       // Only what the agent could not parse is answered without an id, and a handshake provokes
       // that.
-      if (!out_of_sync()) broken("without an id: " + std::string(envelope.error));
+      if (!out_of_sync()) broken("without an id: " + redacted(envelope.error));
       return;
     }
     for (std::size_t i = 0; i < flight_.size(); ++i) {

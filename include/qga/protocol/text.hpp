@@ -15,6 +15,10 @@ namespace qga::protocol {
 /// Longer texts are cut: a guest must not flood a log.
 inline constexpr std::size_t max_shown_text = 1024;
 
+inline std::string cut_remark(std::size_t bytes) {
+  return "... (" + std::to_string(bytes) + " bytes)";
+}
+
 /// Escapes control characters (C0, DEL and, in UTF-8, C1): a guest must not drive a terminal.
 inline std::string printable(std::string_view text) {
   constexpr std::string_view hex = "0123456789abcdef";
@@ -34,7 +38,7 @@ inline std::string printable(std::string_view text) {
       shown += hex[byte & 15];
     }
   }
-  if (kept.size() < text.size()) shown += "... (" + std::to_string(text.size()) + " bytes)";
+  if (kept.size() < text.size()) shown += cut_remark(text.size());
   return shown;
 }
 
@@ -47,13 +51,24 @@ inline std::string redacted(std::string_view line) {
   std::size_t at = 0;
   while (at < line.size() && shown.size() <= max_shown_text) {
     const std::string_view rest = line.substr(at);
+    // A lexer that stops in a string quotes what it has of it.
+    constexpr std::string_view quote = "stray '";
+    if (rest.starts_with(quote)) {
+      std::size_t end = at + quote.size();
+      while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2 : 1;
+      end = std::min(end, line.size());
+      shown += quote;
+      shown += "<" + std::to_string(end - at - quote.size()) + " characters>";
+      at = end;
+      continue;
+    }
     const auto key = std::find_if(hidden.begin(), hidden.end(),
                                   [&](std::string_view name) { return rest.starts_with(name); });
     if (key == hidden.end()) {
       shown += line[at++];
       continue;
     }
-    const std::size_t value = line.find_first_not_of(": \t", at + key->size());
+    const std::size_t value = line.find_first_not_of(": \t\r", at + key->size());
     if (value == std::string_view::npos || line[value] != '"') {
       shown += *key;
       at += key->size();
@@ -65,8 +80,8 @@ inline std::string redacted(std::string_view line) {
     shown += ": <" + std::to_string(std::min(end, line.size()) - value - 1) + " characters>";
     at = end + 1;
   }
-  if (at < line.size()) shown += line.substr(at, 1);  // lets `printable` say that it was cut
-  return printable(shown);
+  if (at >= line.size() && shown.size() <= max_shown_text) return printable(shown);
+  return printable(shown.substr(0, max_shown_text)) + cut_remark(line.size());
 }
 
 }  // namespace qga::protocol
