@@ -40,8 +40,8 @@ using Trace = std::function<void(TraceDirection, std::string_view)>;
 /// Settings of a client.
 struct ClientParams {
   /// How long a call may take in all: connecting, handshake, sending and the reply. Commands that
-  /// are slow by nature have longer defaults, which apply as long as this is 5 s; any other value is
-  /// the caller's own, for every command. `Clock::duration::max()` waits for ever.
+  /// are slow by nature have longer defaults, which apply as long as this is 5 s; any other value
+  /// is the caller's own, for every command. `Clock::duration::max()` waits for ever.
   Clock::duration timeout = default_timeout;
   /// Bytes asked of the system in the first read of a reply; doubles while a reply is longer.
   /// 1 or more.

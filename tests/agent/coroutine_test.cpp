@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The commands in coroutines, where compiler and Asio have them.
+#include <version>  // Asio's configuration asks what libstdc++ has, so this goes first
+
 #include <asio/detail/config.hpp>
 
 #if defined(ASIO_HAS_CO_AWAIT)

@@ -37,7 +37,7 @@ TEMPLATE_TEST_CASE("agents of any age are served", "[faults]", Blocking, Async) 
   const Ids ids = GENERATE(Ids::echoed, Ids::ignored, Ids::rejected);
   ScriptedAgent agent(ids);
   tell(agent);
-  TestType ga(agent.path());
+  TestType ga(agent.path(), {.timeout = 10s});
   for (int round = 0; round < 2; ++round) {
     ga.ping();
     CHECK(ga.sync(-7) == -7);
@@ -96,8 +96,8 @@ TEMPLATE_TEST_CASE("a refused command whose sync is answered later holds nothing
   CHECK_NOTHROW(ga.ping());
 }
 
-TEMPLATE_TEST_CASE("a refused command whose sync is never answered costs one more call",
-                   "[faults]", Blocking, Async) {
+TEMPLATE_TEST_CASE("a refused command whose sync is never answered costs one more call", "[faults]",
+                   Blocking, Async) {
   const Ids ids = GENERATE(Ids::echoed, Ids::ignored, Ids::rejected);
   ScriptedAgent agent(ids);
   agent.on("guest-suspend-hybrid", script::fails("not supported"));

@@ -77,8 +77,9 @@ TEMPLATE_TEST_CASE("a call without time sends nothing", "[faults]", Blocking, As
   ScriptedAgent agent;
   TestType ga(agent.path());
   for (const auto timeout : {0ms, -1000ms}) {
-    CHECK(error_of<qga::TimeoutError>([&] { ga.with({.timeout = timeout}).shutdown(); }).outcome() ==
-          Outcome::not_sent);
+    CHECK(error_of<qga::TimeoutError>([&] {
+            ga.with({.timeout = timeout}).shutdown();
+          }).outcome() == Outcome::not_sent);
   }
   ga.ping();
   CHECK(agent.executed("guest-shutdown") == 0);

@@ -225,8 +225,8 @@ class ScriptedAgent {
   void wait_for(short events, Duration time) {
     const auto until = std::chrono::steady_clock::now() + time;
     while (!stopping_ && !(events != 0 && calm_)) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-          until - std::chrono::steady_clock::now());
+      const auto left =
+          std::chrono::ceil<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
       if (left.count() <= 0) return;
       std::array<pollfd, 2> polled{};
       polled[0] = {wake_.get(), POLLIN, 0};
@@ -266,8 +266,9 @@ class ScriptedAgent {
       const char c = input_[at_++];
       if (c == '\xFF') {
         take();
-        send("{\"error\": {\"class\": \"GenericError\", "
-             "\"desc\": \"JSON parse error, stray '\\uFFFD'\"}}\n");
+        send(
+            "{\"error\": {\"class\": \"GenericError\", "
+            "\"desc\": \"JSON parse error, stray '\\uFFFD'\"}}\n");
       } else if (quoted_) {
         if (c == '\\' && !escaped_) {
           escaped_ = true;
@@ -298,9 +299,9 @@ class ScriptedAgent {
     const auto json = nlohmann::json::parse(text, nullptr, false);
     const bool whole = json.is_object() && json.contains("execute");
     if (!whole || (ids_ == Ids::rejected && json.contains("id"))) {
-      return answer({}, std::string("\"error\": {\"class\": \"GenericError\", \"desc\": \"") +
-                            (whole ? "QMP input object member 'id' is unexpected" : "Invalid JSON") +
-                            "\"}");
+      return answer(
+          {}, std::string("\"error\": {\"class\": \"GenericError\", \"desc\": \"") +
+                  (whole ? "QMP input object member 'id' is unexpected" : "Invalid JSON") + "\"}");
     }
     Heard heard{json.at("execute"), json.value("arguments", nlohmann::json()), {}};
     if (ids_ == Ids::echoed && json.contains("id")) heard.id = json.at("id").dump();
@@ -373,7 +374,8 @@ inline Action returns(std::string result) {
 }
 inline Action fails(std::string desc, std::string error_class = "GenericError") {
   return [=](ScriptedAgent& agent, const Heard& heard) {
-    agent.answer(heard, "\"error\": {\"class\": \"" + error_class + "\", \"desc\": \"" + desc + "\"}");
+    agent.answer(heard,
+                 "\"error\": {\"class\": \"" + error_class + "\", \"desc\": \"" + desc + "\"}");
   };
 }
 /// Bytes as they are, but for `$id`.

@@ -47,17 +47,15 @@ class Reader {
   /// What comes next. @param limit the longest line that is kept, in bytes
   Item next(std::size_t limit) {
     for (;;) {
-      const char* const from = data_.get() + scanned_;
-      const char* const newline = hunting_ ? nullptr : find(from, end_ - scanned_, '\n');
-      const std::size_t until = newline != nullptr ? offset(newline) : end_;
-      const char* const sentinel = find(from, until - scanned_, '\xFF');
+      const std::size_t until = hunting_ ? end_ : next_newline();
+      const char* const sentinel = find(data_.get() + scanned_, until - scanned_, '\xFF');
       if (sentinel != nullptr) {
         cut_ = !hunting_ && (skipping_ || offset(sentinel) > begin_);
         skipping_ = false;
         consume(offset(sentinel) + 1);
         return Item::sentinel;
       }
-      if (newline != nullptr) {
+      if (!hunting_ && until < end_) {
         line_ = {data_.get() + begin_, until - begin_};
         consume(until + 1);
         if (std::exchange(skipping_, false)) continue;
@@ -85,7 +83,7 @@ class Reader {
 
   /// Forgets everything: another connection begins.
   void reset() {
-    begin_ = end_ = scanned_ = 0;
+    begin_ = end_ = scanned_ = newline_ = 0;
     hunting_ = skipping_ = false;
     release();
   }
@@ -106,12 +104,20 @@ class Reader {
   }
   std::size_t offset(const char* at) const { return static_cast<std::size_t>(at - data_.get()); }
 
+  /// Of what is not scanned yet; `end_` where there is none. Remembered, for a flood of sentinels.
+  std::size_t next_newline() {
+    const std::size_t from = std::max(newline_, scanned_);
+    const char* const newline = find(data_.get() + from, end_ - from, '\n');
+    newline_ = newline != nullptr ? offset(newline) : end_;
+    return newline_;
+  }
+
   void consume(std::size_t until) { begin_ = scanned_ = until; }
 
   void note_size(std::size_t bytes) { small_lines_ = bytes > capacity_ / 8 ? 0 : small_lines_ + 1; }
 
   void release() {
-    begin_ = end_ = scanned_ = 0;
+    begin_ = end_ = scanned_ = newline_ = 0;
     if (capacity_ > std::max(large, first_read_) ||
         (capacity_ > std::max(small, first_read_) && small_lines_ >= patience)) {
       data_.reset();
@@ -123,6 +129,7 @@ class Reader {
     std::memmove(data_.get(), data_.get() + begin_, end_ - begin_);
     end_ -= begin_;
     scanned_ -= begin_;
+    newline_ = scanned_;
     begin_ = 0;
   }
 
@@ -139,6 +146,7 @@ class Reader {
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;    ///< of the line under way
   std::size_t scanned_ = 0;  ///< no newline or sentinel before this
+  std::size_t newline_ = 0;  ///< none between `scanned_` and this
   std::size_t end_ = 0;
   std::size_t first_read_;
   std::string_view line_ = {};

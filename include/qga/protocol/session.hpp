@@ -59,9 +59,10 @@ class Session {
     if (out_at_ == out_.size()) clear_output();
   }
 
-  /// True while an answer is due that somebody waits for.
+  /// True while an answer is due that somebody waits for, or waits behind.
   bool wants_input() const {
-    return state_ == State::syncing || state_ == State::learning || live_ > 0;
+    return state_ == State::syncing || state_ == State::learning || live_ > 0 ||
+           (!waiting_.empty() && !flight_.empty());
   }
 
   /// Where input goes; report with `received`.
@@ -163,8 +164,9 @@ class Session {
   /// A request that is in the output, or written and not yet answered.
   struct Slot {
     std::uint64_t id;
-    Call* call;           ///< null: nobody waits any more; its late reply is swallowed
-    std::uint64_t begin;  ///< of its bytes, in the stream of all output
+    Call* call;             ///< null: nobody waits any more; its late reply is swallowed
+    std::uint64_t begin;    ///< of its bytes, in the stream of all output
+    std::uint64_t runs_at;  ///< the agent needs no newline, nor the sync behind it
     std::uint64_t end;
     std::size_t text;  ///< bytes of it that are the call's own
     Limits limits;
@@ -176,7 +178,7 @@ class Session {
 
   void prepare(Clock::time_point now) {
     clear_output();
-    if (state_ == State::in_sync && flight_.empty() && now - answered_ > trusted_pause) doubt();
+    if (state_ == State::in_sync && live_ == 0 && now - answered_ > trusted_pause) doubt();
     while (state_ == State::in_sync && !waiting_.empty()) {
       Call& call = *waiting_.front();
       if (flight_.size() >= (echoes_ids_ ? window : 1)) return;
@@ -206,8 +208,10 @@ class Session {
     const bool barrier = !call.handling().success_response;
     const bool with_id = echoes_ids_;
     append_id(id, with_id);
+    const std::uint64_t runs_at = base_ + out_.size() - 1;  // without its newline
     if (barrier) append_sync(id, with_id);
-    flight_.push_back({id, &call, base_ + at, base_ + out_.size(), text, limits_of(call), barrier});
+    flight_.push_back(
+        {id, &call, base_ + at, runs_at, base_ + out_.size(), text, limits_of(call), barrier});
     ++live_;
     fresh_ = false;
     trace(TraceDirection::sent, std::string_view(out_).substr(at));
@@ -248,8 +252,8 @@ class Session {
 
   std::uint64_t written() const { return base_ + out_at_; }
 
-  /// The agent needs no newline: it runs a request once its last brace has arrived.
-  bool executable(const Slot& slot) const { return written() + 1 >= slot.end; }
+  /// Whether the agent can run it: its last brace is written.
+  bool executable(const Slot& slot) const { return written() >= slot.runs_at; }
 
   void clear_output() {
     base_ += out_at_;
@@ -273,6 +277,7 @@ class Session {
       }
       flight_.pop_back();
     }
+    if (!flight_.empty() && written() < flight_.back().end) half_written = true;
     const bool half_handshake = state_ == State::syncing && out_at_ < out_.size();
     out_.resize(out_at_);
     if (half_written || half_handshake) state_ = State::doubtful;
@@ -452,7 +457,10 @@ class Session {
       if (state_ == State::in_sync) doubt();
     }
     // Nobody may be left to take the answer of a handshake under way.
-    if (waiting_.empty() && state_ != State::in_sync) doubt();
+    const bool nobody_left = waiting_.empty() && state_ != State::in_sync;
+    // And a sync behind a refused command may have gone unanswered.
+    const bool stuck = live_ == 0 && !flight_.empty();
+    if (nobody_left || stuck) doubt();
     fail(call, make_error<Error>(call.command(), what, outcome, std::make_error_code(err)));
   }
 
