@@ -754,9 +754,9 @@ TEMPLATE_TEST_CASE("what is blocked is refused", "[agent]", Blocking, Async) {
     ga.ping();
   };
   const std::vector<qga::GuestLogicalProcessor> vcpus{
-      {.logical_id = 0, .online = true, .can_offline = {}}};
+      {.logical_id = 0, .online = true}};
   const std::vector<qga::GuestMemoryBlock> blocks{
-      {.phys_index = 0, .online = true, .can_offline = {}}};
+      {.phys_index = 0, .online = true}};
   using Mode = qga::GuestShutdownMode;
   refused("guest-shutdown", [&] { ga.shutdown(); });
   refused("guest-shutdown", [&] { ga.shutdown(Mode::halt); });

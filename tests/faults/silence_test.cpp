@@ -93,7 +93,7 @@ TEMPLATE_TEST_CASE("a guest that does not read ends a large write at its deadlin
   TestType ga(agent.path());
   ga.ping();
   agent.deafen();
-  const std::string bytes(8 << 20, 'x');
+  const std::string bytes(3 << 20, 'x');
   auto hasty = ga.with({.timeout = brief});
   CHECK(outcome_at_deadline([&] { hasty.file_write(1, bytes); }) == Outcome::not_sent);
   CHECK(outcome_at_deadline([&] { hasty.shutdown(); }) == Outcome::not_sent);

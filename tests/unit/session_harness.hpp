@@ -161,8 +161,9 @@ class Driven {
   }
 
   /// The next output has to be a handshake, whole and nothing else.
-  Handshake handshake() {
-    const std::string out = write();
+  Handshake handshake() { return handshake_in(write()); }
+
+  static Handshake handshake_in(const std::string& out) {
     INFO(out);
     REQUIRE(out.starts_with('\xFF'));
     const auto sent = requests(std::string_view(out).substr(1));

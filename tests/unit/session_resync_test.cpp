@@ -78,6 +78,28 @@ TEST_CASE("session: of several in flight only the one whose time is up fails") {
   CHECK(fourth.result.value == 4);
 }
 
+TEST_CASE("session: a handshake under way serves whoever still waits") {
+  Driven agent;
+  Ping late({}, agent.now + 1s);
+  agent.submit(late);
+  agent.sync();
+  agent.sent_one();
+  agent.pass(1s);
+  CHECK(failed<qga::TimeoutError>(late, Outcome::unknown));
+  Ping first({}, agent.now + 1s), second({}, agent.now + 2s), cancelled, last;
+  agent.submit(first, second, cancelled, last);
+  const Handshake shake = agent.handshake();
+  agent.pass(1s);
+  agent.pass(1s);
+  agent.cancel(cancelled);
+  CHECK(failed<qga::TimeoutError>(first, Outcome::not_sent));
+  CHECK(failed<qga::TimeoutError>(second, Outcome::not_sent));
+  CHECK(agent.write().empty());  // or a busy queue would never come to an end of handshakes
+  agent.read(shake.answer(Ids::echoed));
+  agent.read(reply(agent.sent_one().id));
+  CHECK(succeeded(last));
+}
+
 TEST_CASE("session: what an answered handshake overtakes will not be answered") {
   Driven agent;
   Ping first({}, agent.now + 1s), second, third;

@@ -19,7 +19,7 @@ namespace qga {
 struct GuestLogicalProcessor {
   std::int64_t logical_id = 0;
   bool online = false;
-  std::optional<bool> can_offline;  ///< given by `get_vcpus`, ignored by `set_vcpus`
+  std::optional<bool> can_offline = {};  ///< given by `get_vcpus`, ignored by `set_vcpus`
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor& visit) {

@@ -18,7 +18,7 @@ namespace qga {
 struct GuestMemoryBlock {
   std::uint64_t phys_index = 0;  ///< the guest's number for the block
   bool online = false;
-  std::optional<bool> can_offline;  ///< given by `get_memory_blocks`, ignored when set
+  std::optional<bool> can_offline = {};  ///< given by `get_memory_blocks`, ignored when set
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor& visit) {

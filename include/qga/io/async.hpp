@@ -50,18 +50,18 @@ class AsyncChannel final : public Channel<Stream>,
     if (watch_ != nullptr) watch_->remove(*this);
   }
 
-  /// The stream's executor. A channel that was opened without one is bound to that of its first
-  /// asynchronous caller.
+  /// The stream's executor. A channel that was opened without one is bound to that of the first
+  /// asynchronous caller that joins it.
   template <class Caller>
   static executor_type executor_for(const std::shared_ptr<AsyncChannel>& channel,
-                                    const Caller& caller) {
-    if (!channel) return converted(caller);
-    const std::lock_guard lock(channel->mutex_);
-    if (!channel->stream_ && channel->owned_.get() < 0) return converted(caller);
-    if (channel->owned_.get() >= 0) {
-      channel->bind(channel->stream_ ? channel->stream_->get_executor() : converted(caller));
+                                    const Caller& caller, bool joined) {
+    if (joined) {
+      const std::lock_guard lock(channel->mutex_);
+      if (channel->owned_.get() >= 0) {
+        channel->bind(channel->stream_ ? channel->stream_->get_executor() : converted(caller));
+      }
     }
-    return channel->stream_->get_executor();
+    return channel && channel->stream_ ? channel->stream_->get_executor() : converted(caller);
   }
 
   /// Lets a call join, or says why it cannot.
@@ -74,13 +74,15 @@ class AsyncChannel final : public Channel<Stream>,
   /// Starts a call whose operation has joined the channel.
   void start(protocol::Call& call) {
     std::unique_lock lock(mutex_);
-    if (!open()) {
+    if (!open_) {
       lock.unlock();
       call.fail(not_connected(call.command()));
       return operation_of(call).complete(true);
     }
     prepare_waiting();
     session_.submit(call);
+    const auto now = Clock::now();
+    if (call.deadline <= now) session_.expire(now);
     arm(call.deadline);
     go_on(lock, true);
   }
@@ -98,7 +100,7 @@ class AsyncChannel final : public Channel<Stream>,
   /// Ends every call with `CancelledError`, reads what is still unread, and closes.
   void close() {
     std::unique_lock lock(mutex_);
-    if (!open()) return;
+    if (!open_) return;
     this->drain();
     session_.template lost<CancelledError>("closed",
                                            std::make_error_code(std::errc::operation_canceled));
@@ -112,7 +114,7 @@ class AsyncChannel final : public Channel<Stream>,
 
   using Channel<Stream>::descriptor_;
   using Channel<Stream>::mutex_;
-  using Channel<Stream>::open;
+  using Channel<Stream>::open_;
   using Channel<Stream>::owned_;
   using Channel<Stream>::session_;
   using Channel<Stream>::stream_;
@@ -179,7 +181,7 @@ class AsyncChannel final : public Channel<Stream>,
   }
 
   void pump() {
-    if (!open()) return;
+    if (!open_) return;
     const auto now = Clock::now();
     for (;;) {
       const std::string_view out = session_.output(now);
@@ -205,7 +207,7 @@ class AsyncChannel final : public Channel<Stream>,
   void on_ready(typename Waiter::wait_type what, std::error_code err) {
     std::unique_lock lock(mutex_);
     (what == Waiter::wait_read ? reading_ : writing_) = false;
-    if (open() && !err && what == Waiter::wait_read) read();
+    if (open_ && !err && what == Waiter::wait_read) read();
     go_on(lock, false);
   }
 
@@ -260,7 +262,7 @@ class AsyncChannel final : public Channel<Stream>,
       armed_ = Clock::time_point::max();
       timer_->cancel();
     }
-    if ((reading_ || writing_) && open()) {
+    if ((reading_ || writing_) && open_) {
       std::error_code ignored;
       waiter().cancel(ignored);
     }
@@ -278,7 +280,7 @@ class AsyncChannel final : public Channel<Stream>,
     timer_.reset();
     duplicate_.reset();
     if constexpr (requires { stream_->release(); }) {
-      if (open() && owned_.get() < 0) owned_ = OwnedDescriptor(stream_->release());
+      if (open_ && owned_.get() < 0) owned_ = OwnedDescriptor(stream_->release());
       stream_.reset();
     }
     session_.template lost<CancelledError>("the context is gone", asio::error::operation_aborted);

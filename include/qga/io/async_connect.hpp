@@ -8,6 +8,8 @@
 #include <system_error>
 #include <utility>
 
+#include <asio/cancellation_state.hpp>
+#include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
@@ -31,11 +33,13 @@ class AsyncConnect {
   void operator()(Self& self, std::error_code waited = {}) {
     const bool first = !std::exchange(started_, true);
     if (first) {
+      self.reset_cancellation_state(asio::enable_total_cancellation());
       step_ = start();
     } else if (under_way_->gave_up) {
       step_ = {Next::done, std::make_error_code(std::errc::timed_out)};
-    } else if (waited) {
-      step_ = {Next::done, waited};
+    } else if (waited ||
+               self.get_cancellation_state().cancelled() != asio::cancellation_type::none) {
+      step_ = {Next::done, asio::error::operation_aborted};
     } else if (step_.next == Next::wait_writable) {
       step_ = {Next::done, connect_result(under_way_->stream.native_handle())};
     } else if (step_.next == Next::retry) {
@@ -94,9 +98,10 @@ class AsyncConnect {
   void finish(Self& self) {
     under_way_->deadline.cancel();
     std::exception_ptr error;
-    if (step_.err == std::errc::operation_canceled) {
-      error = protocol::make_error<CancelledError>("", "connecting was cancelled",
-                                                   Outcome::not_sent, step_.err);
+    if (step_.err == asio::error::operation_aborted) {
+      error =
+          protocol::make_error<CancelledError>("", "connecting was cancelled", Outcome::not_sent,
+                                               std::make_error_code(std::errc::operation_canceled));
     } else if (step_.err) {
       error = connect_error(step_.err, shown_endpoint(endpoint_));
     } else {

@@ -39,7 +39,7 @@ concept DescriptorStream = std::move_constructible<T> && requires(T& stream, std
 
 inline std::exception_ptr not_connected(std::string_view command) {
   return protocol::make_error<ConnectError>(command, "not connected", Outcome::not_sent,
-                                            asio::error::not_connected);
+                                            std::make_error_code(std::errc::not_connected));
 }
 
 inline std::exception_ptr busy(std::string_view command) {
@@ -48,8 +48,8 @@ inline std::exception_ptr busy(std::string_view command) {
       std::make_error_code(std::errc::device_or_resource_busy));
 }
 
-/// A call takes the channel before it touches the session; `mutex_` keeps what a completion handler
-/// still does from meeting it.
+/// A call takes or joins the channel before it touches the session. A blocking call holds `mutex_`
+/// all the time, against what completion handlers still do; nobody else locks it without joining.
 template <DescriptorStream Stream>
 class Channel {
  public:
@@ -58,16 +58,14 @@ class Channel {
   Channel& operator=(const Channel&) = delete;
 
   const ClientParams& params() const { return params_; }
-  bool is_open() const {
-    const std::lock_guard lock(mutex_);
-    return open();
-  }
+  bool is_open() const { return open_; }
 
   /// @throws std::system_error
   void attach(OwnedDescriptor opened) {
     const std::lock_guard lock(mutex_);
     descriptor_ = prepare_descriptor(opened.get());
     owned_ = std::move(opened);
+    open_ = true;
   }
   /// Without a connection, but with an executor.
   void use_executor(const typename Stream::executor_type& executor) { stream_.emplace(executor); }
@@ -79,6 +77,7 @@ class Channel {
     const std::lock_guard lock(mutex_);
     descriptor_ = prepare_descriptor(stream.native_handle());
     stream_.emplace(std::move(stream));
+    open_ = true;
   }
 
   /// Memory for a request; only for who holds the channel.
@@ -103,7 +102,7 @@ class Channel {
   /// Runs a blocking call to its end; the caller has taken the channel.
   void run(protocol::Call& call, Clock::time_point now, const std::stop_token& stop) {
     const std::lock_guard lock(mutex_);
-    if (!open()) return call.fail(not_connected(call.command()));
+    if (!open_) return call.fail(not_connected(call.command()));
     try {
       if (run_blocking(descriptor_, session_, call, now, stop)) discard();
     } catch (...) {  // no memory, no descriptor: the session must not keep a call of this stack
@@ -116,8 +115,6 @@ class Channel {
   }
 
  protected:
-  bool open() const { return descriptor_.fd >= 0; }
-
   /// An agent on a listening socket may exit when a client leaves with replies unread: tell it that
   /// no more is coming, and read what it still says.
   void drain() {
@@ -135,6 +132,7 @@ class Channel {
 
   /// Closes the descriptor, whoever owns it.
   void discard() {
+    open_ = false;
     descriptor_ = {};
     owned_ = OwnedDescriptor();
     if (stream_) {
@@ -152,7 +150,8 @@ class Channel {
   Descriptor descriptor_;
   OwnedDescriptor owned_;         ///< until an asynchronous call tells which executor to use
   std::optional<Stream> stream_;  ///< afterwards, or where the user gave one
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
+  std::atomic<bool> open_ = false;
   std::atomic<int> users_ = 0;  ///< -1: a blocking call; otherwise the asynchronous ones
 };
 

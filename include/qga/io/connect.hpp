@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <asio/error.hpp>
 
 #include "qga/io/descriptor.hpp"
 #include "qga/io/wait.hpp"
@@ -67,6 +68,10 @@ std::string shown_endpoint(const Endpoint& endpoint) {
 inline std::exception_ptr connect_error(std::error_code err, std::string_view where = {}) {
   std::string what = "cannot connect";
   if (!where.empty()) what += " to " + protocol::printable(where);
+  // Asio has a category of its own for the system's errors; `std::errc` does not know it.
+  if (err.category() == asio::error::get_system_category()) {
+    err = {err.value(), std::system_category()};
+  }
   return protocol::make_error<ConnectError>("", what, Outcome::not_sent, err);
 }
 

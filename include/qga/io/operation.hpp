@@ -110,13 +110,10 @@ class HandlerOperation final : private CommandName,
       self.reset();
       std::move(handler)(error);
     } else {
-      auto result = std::move(self->result);
+      using Result = typename TypedCall::Result;
+      Result result = error ? Result{} : self->result.take();
       self.reset();
-      if (error) {
-        std::move(handler)(error, typename TypedCall::Result{});
-      } else {
-        std::move(handler)(error, result.take());
-      }
+      std::move(handler)(error, std::move(result));
     }
   }
 
@@ -131,9 +128,10 @@ void initiate(Handler handler, Prepared<Channel, Reply, Project> prepared) {
   using IoExecutor = typename Channel::executor_type;
   using Started = HandlerOperation<Channel, Handler, Reply, Project>;
   const auto channel = prepared.channel;
-  const IoExecutor io = Channel::executor_for(channel, asio::get_associated_executor(handler));
   if (!prepared.error) prepared.error = Channel::join(channel, prepared.command);
   const std::exception_ptr error = prepared.error;
+  const IoExecutor io =
+      Channel::executor_for(channel, asio::get_associated_executor(handler), error == nullptr);
   if (error) prepared.channel.reset();
 
   const auto executor = asio::get_associated_executor(handler, io);
