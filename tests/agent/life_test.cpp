@@ -189,24 +189,6 @@ TEMPLATE_TEST_CASE("leaving a stopped agent does not end it", "[agent]", Blockin
   }
 }
 
-TEST_CASE("leaving with asynchronous calls under way does not end the agent", "[agent]") {
-  Agent agent;
-  for (std::int64_t round = 0; round < 6; ++round) {
-    CAPTURE(round);
-    {
-      Answer<qga::GuestAgentInfo> one, two;
-      asio::io_context context;
-      qga::Client<> ga(agent.path(), patient());
-      ga.async(asio::bind_executor(context, to(one))).info();
-      ga.async(asio::bind_executor(context, to(two))).info();
-      if (round % 2 == 0) run_until(context, [&] { return one.done(); });
-    }
-    qga::Client<> ga(agent.path(), patient());
-    CHECK(ga.sync(-round) == -round);
-    REQUIRE(agent.alive());
-  }
-}
-
 TEMPLATE_TEST_CASE("a pause", "[agent]", Blocking, Async) {
   Agent agent;
   TestType ga(agent.path());

@@ -1,13 +1,12 @@
 // What a ping costs over the floor: a raw send/recv loop, the blocking client and the asynchronous
 // client in turn, against one real agent. Latencies and CPU are medians over the rounds, ratios are
 // taken within a round, so that a machine that gets slower does not change them.
-#include <asio/connect.hpp>
-#include <asio/io_context.hpp>
-#include <asio/local/stream_protocol.hpp>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <asio/io_context.hpp>
+#include <asio/local/stream_protocol.hpp>
 
 #include <algorithm>
 #include <array>
@@ -15,10 +14,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <functional>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <qga/client.hpp>
@@ -88,8 +90,9 @@ Round raw(const std::string& path) {
   std::array<char, 4096> buffer;
   const auto ping = [&] {
     // The client's own bytes: an id costs the agent time too.
-    constexpr std::string_view request = "{\"execute\":\"guest-ping\",\"id\":1738137421432317}\n";
-    if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) != ssize_t{request.size()}) {
+    constexpr std::string_view request = "{\"execute\":\"guest-ping\",\"id\":1738137421}\n";
+    if (::send(fd, request.data(), request.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(request.size())) {
       throw std::runtime_error("cannot send");
     }
     std::size_t size = 0;
@@ -146,13 +149,14 @@ Round asynchronous(const std::string& path) {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 31;
-  test::Agent agent;
+  qga_test::Agent agent;
   struct Contender {
     const char* name;
     Round (*run)(const std::string&);
     std::vector<double> latency = {}, cpu = {}, latency_ratio = {}, cpu_ratio = {};
   };
-  std::array<Contender, 3> contenders{{{"raw loop", raw}, {"blocking", blocking}, {"async", asynchronous}}};
+  std::array<Contender, 3> contenders{
+      {{"raw loop", raw}, {"blocking", blocking}, {"async", asynchronous}}};
   for (int i = -1; i < rounds; ++i) {
     Round floor{};
     for (auto& contender : contenders) {
@@ -167,7 +171,8 @@ int main(int argc, char** argv) {
   }
   std::printf("guest-ping, real agent, %d rounds of %d in turn; medians\n", rounds,
               pings_in_a_round);
-  std::printf("%-10s %14s %14s %14s %14s\n", "", "latency us", "ratio to raw", "CPU us", "ratio to raw");
+  std::printf("%-10s %14s %14s %14s %14s\n", "", "latency us", "ratio to raw", "CPU us",
+              "ratio to raw");
   for (const auto& contender : contenders) {
     std::printf("%-10s %14.2f %14.3f %14.2f %14.3f\n", contender.name, median(contender.latency),
                 median(contender.latency_ratio), median(contender.cpu),

@@ -75,7 +75,9 @@ TEMPLATE_TEST_CASE("a byte now and then does not put the deadline off", "[faults
   TestType ga(agent.path());
   auto hasty = ga.with({.timeout = brief});
   SECTION("before the handshake") {
+    ga.ping();
     agent.on_connect(script::trickles(std::string(10000, 'x'), 50ms));
+    ga.connect(agent.path());
     then_works(agent, ga,
                [&] { CHECK(outcome_at_deadline([&] { hasty.ping(); }) == Outcome::not_sent); });
   }

@@ -93,7 +93,8 @@ std::vector<std::string> hostile_lines() {
   for (const std::string& value :
        {repeated("[", 100000) + repeated("]", 100000), repeated("{\"a\":", 100000),
         "[0" + repeated(",0", 1000000) + "]", "{\"a\":0" + repeated(",\"a\":0", 1000000) + "}",
-        "[\"\"" + repeated(",[]", 1000000) + "]", std::string(17 << 20, '9')}) {
+        "[\"\"" + repeated(",[]", 1000000) + "]", std::string(1000000, '9'),
+        std::string(17 << 20, '9')}) {
     lines.push_back("{\"return\": " + value + ", \"id\": $id}");
     lines.push_back("{\"x\": " + value + ", \"return\": {}, \"id\": $id}");
     lines.push_back("{\"id\": " + value + ", \"return\": {}}");

@@ -3,6 +3,7 @@
 // Agents of all ages: those that echo ids (4.0 and later), that ignore them (2.12), and that reject
 // them (2.8, 3.1).
 #include <string>
+#include <thread>
 
 #include "faults.hpp"
 
@@ -113,4 +114,18 @@ TEMPLATE_TEST_CASE("a refused command whose sync is never answered costs one mor
   }
   CHECK_NOTHROW(ga.with({.timeout = 3s}).suspend_ram());
   CHECK_NOTHROW(ga.with({.timeout = 3s}).ping());
+}
+
+TEMPLATE_TEST_CASE("an extra reply that arrives between two calls answers neither", "[faults]",
+                   Blocking, Async) {
+  const Ids ids = GENERATE(Ids::echoed, Ids::ignored, Ids::rejected);
+  ScriptedAgent agent(ids);
+  agent.once("guest-file-open", script::all(script::returns("1"), script::waits(50ms),
+                                            script::returns("99"), script::fails("no")));
+  agent.on("guest-file-open", script::returns("2"));
+  TestType ga(agent.path());
+  ga.ping();
+  CHECK(ga.file_open("/1") == 1);
+  std::this_thread::sleep_for(200ms);
+  CHECK(ga.file_open("/2") == 2);
 }

@@ -172,7 +172,7 @@ TEST_CASE("session: a request withdrawn half written never runs") {
 }
 
 TEST_CASE("session: a handshake cut short is followed by a whole one") {
-  for (const std::size_t written : {0, 1, 2, 30, 100}) {
+  for (const std::size_t written : {0U, 1U, 2U, 30U, 100U}) {
     Driven agent;
     Ping first({}, agent.now + 1s);
     agent.submit(first);

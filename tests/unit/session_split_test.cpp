@@ -116,7 +116,7 @@ TEST_CASE("session: an exchange in pieces of any size gives the same results") {
 }
 
 TEST_CASE("session: a receive buffer of any size gives the same results") {
-  for (const std::size_t size : {0, 1, 2, 3, 17, 4096, 1 << 20}) {
+  for (const std::size_t size : {0U, 1U, 2U, 3U, 17U, 4096U, 1U << 20}) {
     qga::ClientParams params;
     params.read_buffer_size = size;
     Driven agent(params);

@@ -81,7 +81,7 @@ TEST_CASE("session: garbage before the sentinel is discarded whatever it is") {
         "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":" + own_id + "}}\n",
     };
   };
-  for (const std::size_t piece : {1, 2, 3, 7, 64, 4096, 1 << 20}) {
+  for (const std::size_t piece : {1U, 2U, 3U, 7U, 64U, 4096U, 1U << 20}) {
     for (std::size_t i = 0;; ++i) {
       Driven agent;
       Ping ping;
@@ -102,32 +102,35 @@ TEST_CASE("session: garbage before the sentinel is discarded whatever it is") {
 }
 
 TEST_CASE("session: only the sentinel with its own sync id ends the search") {
-  for (const std::size_t piece : {std::size_t{1}, std::size_t{5}, std::string::npos}) {
-    Driven agent;
-    Ping ping;
-    agent.submit(ping);
-    const Handshake shake = agent.handshake();
-    const std::string own_id = std::to_string(shake.sync);
-    const std::string ping_answer = reply(shake.ping);
-    for (const std::string& line :
-         {sync_reply(shake.sync - 1), sync_reply(shake.sync + 1), sync_reply(0),
-          "\xFF" + reply({}, "\"" + own_id + "\""), "\xFF" + reply({}, own_id + ".0"),
-          "\xFF" + reply({}, "[" + own_id + "]"), "\xFF" + reply({}, "0" + own_id),
-          "\xFF" + refusal({}, own_id), "\xFF" + reply({}, own_id).substr(1),
-          "\xFF{\"return\": " + own_id + ", \"error\": {}}\n",
-          "\xFF{\"return\": 1, \"return\": " + own_id + "}\n", std::string("\xFF\xFF\xFF\xFF\xFF"),
-          "\xFF" + own_id + "\n", "\xFF" + std::string(200000, ' ') + reply({}, own_id),
-          "\xFF" + ping_answer}) {
-      INFO(line.substr(0, 100));
-      if (piece == 1 && line.size() > 10000) continue;
-      agent.read(line + ping_answer, piece);
-      REQUIRE(agent.write().empty());
-      REQUIRE_FALSE(ping.finished());
-    }
-    agent.read("noise\xFF" + shake.answer(Ids::echoed), piece);
-    agent.read(reply(agent.sent_one().id), piece);
-    CHECK(succeeded(ping));
+  for (const std::size_t piece : {1}, 5
+}
+, std::string::npos
+}) {
+  Driven agent;
+  Ping ping;
+  agent.submit(ping);
+  const Handshake shake = agent.handshake();
+  const std::string own_id = std::to_string(shake.sync);
+  const std::string ping_answer = reply(shake.ping);
+  for (const std::string& line :
+       {sync_reply(shake.sync - 1), sync_reply(shake.sync + 1), sync_reply(0),
+        "\xFF" + reply({}, "\"" + own_id + "\""), "\xFF" + reply({}, own_id + ".0"),
+        "\xFF" + reply({}, "[" + own_id + "]"), "\xFF" + reply({}, "0" + own_id),
+        "\xFF" + refusal({}, own_id), "\xFF" + reply({}, own_id).substr(1),
+        "\xFF{\"return\": " + own_id + ", \"error\": {}}\n",
+        "\xFF{\"return\": 1, \"return\": " + own_id + "}\n", std::string("\xFF\xFF\xFF\xFF\xFF"),
+        "\xFF" + own_id + "\n", "\xFF" + std::string(200000, ' ') + reply({}, own_id),
+        "\xFF" + ping_answer}) {
+    INFO(line.substr(0, 100));
+    if (piece == 1 && line.size() > 10000) continue;
+    agent.read(line + ping_answer, piece);
+    REQUIRE(agent.write().empty());
+    REQUIRE_FALSE(ping.finished());
   }
+  agent.read("noise\xFF" + shake.answer(Ids::echoed), piece);
+  agent.read(reply(agent.sent_one().id), piece);
+  CHECK(succeeded(ping));
+}
 }
 
 TEST_CASE("session: an old handshake's late answers are not those of the new one") {
@@ -220,7 +223,7 @@ TEST_CASE("session: small requests share a write and large ones do not pile up")
 }
 
 TEST_CASE("session: requests written in pieces of any size arrive whole") {
-  for (const std::size_t piece : {1, 2, 3, 10, 50}) {
+  for (const std::size_t piece : {1U, 2U, 3U, 10U, 50U}) {
     Driven agent;
     Ping ping;
     Open open(qga::GuestFileOpenRequest("/x"));

@@ -55,7 +55,7 @@ inline std::string redacted(std::string_view line) {
     constexpr std::string_view quote = "stray '";
     if (rest.starts_with(quote)) {
       std::size_t end = at + quote.size();
-      while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2 : 1;
+      while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2U : 1U;
       end = std::min(end, line.size());
       shown += quote;
       shown += "<" + std::to_string(end - at - quote.size()) + " characters>";
@@ -75,7 +75,7 @@ inline std::string redacted(std::string_view line) {
       continue;
     }
     std::size_t end = value + 1;
-    while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2 : 1;
+    while (end < line.size() && line[end] != '"') end += line[end] == '\\' ? 2U : 1U;
     shown += *key;
     shown += ": <" + std::to_string(std::min(end, line.size()) - value - 1) + " characters>";
     at = end + 1;
