@@ -119,9 +119,6 @@ class AsyncChannel final : public Channel<Stream>,
   using Channel<Stream>::session_;
   using Channel<Stream>::stream_;
 
-  /// A full buffer is followed by another read, this often: one channel must not keep a thread.
-  static constexpr int reads_in_a_row = 16;
-
   static Operation& operation_of(protocol::Call& call) {
     return *static_cast<Operation*>(call.operation);
   }
@@ -181,6 +178,7 @@ class AsyncChannel final : public Channel<Stream>,
   }
 
   void pump() {
+    if (open_ && session_.listens_first()) read();
     if (!open_) return;
     const auto now = Clock::now();
     for (;;) {
@@ -212,13 +210,8 @@ class AsyncChannel final : public Channel<Stream>,
   }
 
   void read() {
-    for (int i = 0; i < reads_in_a_row && session_.wants_input(); ++i) {
-      const std::span<char> space = session_.input();
-      const auto [bytes, err] = read_some(descriptor_, space);
-      if (err) return lose<ReadError>("the channel ended", err);
-      if (bytes > 0) session_.received(bytes, Clock::now());
-      if (bytes < space.size()) return;
-    }
+    const std::error_code err = read_pending(descriptor_, session_, Clock::now());
+    if (err) lose<ReadError>("the channel ended", err);
   }
 
   template <class Error>

@@ -16,6 +16,21 @@
 
 namespace qga::io {
 
+/// Reads what is there, within reason. Returns what broke the channel, or no error.
+inline std::error_code read_pending(Descriptor channel, protocol::Session& session,
+                                    Clock::time_point now) {
+  // A full buffer is followed by another read, this often: one channel must not keep a thread.
+  constexpr int reads_in_a_row = 16;
+  for (int i = 0; i < reads_in_a_row && session.wants_input(); ++i) {
+    const std::span<char> space = session.input();
+    const auto [bytes, err] = read_some(channel, space);
+    if (err) return err;
+    if (bytes > 0) session.received(bytes, now);
+    if (bytes < space.size()) break;
+  }
+  return {};
+}
+
 /// Runs `call` until it is finished. Returns what broke the channel, or no error.
 inline std::error_code run_blocking(Descriptor channel, protocol::Session& session,
                                     protocol::Call& call, Clock::time_point now,
@@ -27,6 +42,12 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
       session.cancel(call);
     } else if (call.deadline <= now) {
       session.expire(now);
+    }
+    if (session.listens_first()) {
+      if (const std::error_code err = read_pending(channel, session, now)) {
+        session.lost<ReadError>("the channel ended", err);
+        return err;
+      }
     }
     short events = POLLIN;
     while (!call.finished()) {
@@ -47,18 +68,10 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
 
     const short happened = wait_for(channel.fd, events, call.deadline, now, stopped.fd());
     now = Clock::now();
-    // More than a buffer may be waiting; the deadline is looked at in between all the same.
-    for (bool more = (happened & ~POLLOUT) != 0; more && call.deadline > now;) {
-      const std::span<char> space = session.input();
-      const auto [bytes, err] = read_some(channel, space);
-      if (err) {
-        session.lost<ReadError>("the channel ended", err);
-        return err;
-      }
-      session.received(bytes, now);
-      if (call.finished()) return {};
-      more = bytes == space.size() && !stop.stop_requested();
-      if (more) now = Clock::now();
+    if ((happened & ~POLLOUT) == 0) continue;
+    if (const std::error_code err = read_pending(channel, session, now)) {
+      session.lost<ReadError>("the channel ended", err);
+      return err;
     }
   }
 }

@@ -78,6 +78,9 @@ class Reader {
     }
   }
 
+  /// True in the middle of a line.
+  bool pending() const { return begin_ != end_ || skipping_; }
+
   std::string_view line() const { return line_; }
   bool cut() const { return cut_; }
 

@@ -62,7 +62,13 @@ class Session {
   /// True while an answer is due that somebody waits for, or waits behind.
   bool wants_input() const {
     return state_ == State::syncing || state_ == State::learning || live_ > 0 ||
-           (!waiting_.empty() && !flight_.empty());
+           (!waiting_.empty() && !flight_.empty()) || listens_first();
+  }
+
+  /// True while what has come in must be read before anything is written: an agent without ids is
+  /// about to get a request, and what it said unasked must not pass for the reply.
+  bool listens_first() const {
+    return state_ == State::in_sync && !echoes_ids_ && flight_.empty() && !waiting_.empty();
   }
 
   /// Where input goes; report with `received`.
@@ -178,7 +184,9 @@ class Session {
 
   void prepare(Clock::time_point now) {
     clear_output();
-    if (state_ == State::in_sync && live_ == 0 && now - answered_ > trusted_pause) doubt();
+    const bool paused = live_ == 0 && now - answered_ > trusted_pause;
+    const bool interrupted = listens_first() && reader_.pending();
+    if (state_ == State::in_sync && (paused || interrupted)) doubt();
     while (state_ == State::in_sync && !waiting_.empty()) {
       Call& call = *waiting_.front();
       if (flight_.size() >= (echoes_ids_ ? window : 1)) return;
@@ -277,10 +285,12 @@ class Session {
       }
       flight_.pop_back();
     }
-    if (!flight_.empty() && written() < flight_.back().end) half_written = true;
     const bool half_handshake = state_ == State::syncing && out_at_ < out_.size();
-    out_.resize(out_at_);
     if (half_written || half_handshake) state_ = State::doubtful;
+    // The end of a request that may run already, its sync for one, still goes out.
+    const bool unfinished =
+        state_ == State::in_sync && !flight_.empty() && flight_.back().end > written();
+    out_.resize(unfinished ? static_cast<std::size_t>(flight_.back().end - base_) : out_at_);
   }
 
   void doubt() {
@@ -459,7 +469,7 @@ class Session {
     // Nobody may be left to take the answer of a handshake under way.
     const bool nobody_left = waiting_.empty() && state_ != State::in_sync;
     // And a sync behind a refused command may have gone unanswered.
-    const bool stuck = live_ == 0 && !flight_.empty();
+    const bool stuck = state_ == State::in_sync && live_ == 0 && !flight_.empty();
     if (nobody_left || stuck) doubt();
     fail(call, make_error<Error>(call.command(), what, outcome, std::make_error_code(err)));
   }
