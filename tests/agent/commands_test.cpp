@@ -753,10 +753,8 @@ TEMPLATE_TEST_CASE("what is blocked is refused", "[agent]", Blocking, Async) {
     check_not_found(error_of<qga::CommandNotFoundError>(call), command);
     ga.ping();
   };
-  const std::vector<qga::GuestLogicalProcessor> vcpus{
-      {.logical_id = 0, .online = true}};
-  const std::vector<qga::GuestMemoryBlock> blocks{
-      {.phys_index = 0, .online = true}};
+  const std::vector<qga::GuestLogicalProcessor> vcpus{{.logical_id = 0, .online = true}};
+  const std::vector<qga::GuestMemoryBlock> blocks{{.phys_index = 0, .online = true}};
   using Mode = qga::GuestShutdownMode;
   refused("guest-shutdown", [&] { ga.shutdown(); });
   refused("guest-shutdown", [&] { ga.shutdown(Mode::halt); });
