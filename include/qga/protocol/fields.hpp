@@ -9,8 +9,7 @@
 //     visit.bytes("buf-b64", self.buf_b64);  // base64 on the wire, bytes in memory
 //   }
 //
-// A visitor is called with the wire name and the member. (Plain calls compile in half the time of
-// a tuple of member pointers.)
+// A visitor is called with the wire name and the member.
 #pragma once
 
 #include <cstddef>
