@@ -162,9 +162,10 @@ class Client : public Commands<Client<StreamType>> {
   /// True from connecting until the connection is closed, or found to be broken.
   bool is_open() const { return channel_ && channel_->is_open(); }
 
-  /// Closes the connection. Asynchronous calls under way end with `CancelledError`. After a call
-  /// that timed out, a blocking client reads for up to 100 ms what the agent still has to say:
-  /// some agents exit when a client leaves with replies unread.
+  /// Closes the connection. Asynchronous calls under way end with `CancelledError`. Where replies
+  /// are still due, reads for up to 100 ms what the agent has to say, because some agents exit when
+  /// a client leaves with replies unread: in the background of its executor after asynchronous
+  /// calls, otherwise before it returns.
   /// @throws RequestError while a blocking call runs
   void close() {
     if (!is_open()) return;

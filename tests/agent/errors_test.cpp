@@ -27,24 +27,10 @@
 #include "sockets.hpp"
 #include "ways.hpp"
 
+using namespace qga_test;
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 using qga::Outcome;
-using qga_test::Agent;
-using qga_test::Answer;
-using qga_test::Async;
-using qga_test::Blocking;
-using qga_test::connected_to;
-using qga_test::Descriptor;
-using qga_test::error_of;
-using qga_test::Lines;
-using qga_test::patient;
-using qga_test::run_dry;
-using qga_test::run_until;
-using qga_test::TemporaryDirectory;
-using qga_test::to;
-using qga_test::unread_by_peer;
-using qga_test::wait_until;
 
 namespace {
 
@@ -167,7 +153,7 @@ TEST_CASE("a path that is too long, or empty", "[agent]") {
 
 TEMPLATE_TEST_CASE("a socket that nobody answers on", "[agent]", Blocking, Async) {
   const TemporaryDirectory directory;
-  const Descriptor listener = qga_test::listening_on(directory.file("silent"));
+  const Descriptor listener = listening_on(directory.file("silent"));
   TestType ga(directory.file("silent"));
   CHECK(ga.is_open());
   for (int i = 0; i < 3; ++i) {
@@ -471,7 +457,7 @@ TEST_CASE("a stop request ends a blocking call", "[agent]") {
 
 TEST_CASE("a stop request ends a blocking call in its handshake", "[agent]") {
   const TemporaryDirectory directory;
-  const Descriptor listener = qga_test::listening_on(directory.file("silent"));
+  const Descriptor listener = listening_on(directory.file("silent"));
   Watched watched(directory.file("silent"));
   std::stop_source source;
   OtherThread<void> call([&] { watched.client.with({.stop = source.get_token()}).ping(); });
@@ -531,7 +517,7 @@ TEST_CASE("total cancellation leaves alone what was sent", "[agent]") {
 
 TEST_CASE("any cancellation ends what was not sent", "[agent]") {
   const TemporaryDirectory directory;
-  const Descriptor listener = qga_test::listening_on(directory.file("silent"));
+  const Descriptor listener = listening_on(directory.file("silent"));
   for (const auto type : {asio::cancellation_type::terminal, asio::cancellation_type::partial,
                           asio::cancellation_type::total}) {
     asio::cancellation_signal signal;

@@ -3,12 +3,17 @@
 // What happens to an agent and its socket in the course of time.
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include <sys/socket.h>
+#include <unistd.h>
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
+#include <asio/local/stream_protocol.hpp>
 
 #include "agent.hpp"
 #include "catch.hpp"
@@ -16,19 +21,10 @@
 #include "sockets.hpp"
 #include "ways.hpp"
 
+using namespace qga_test;
 using namespace std::chrono_literals;
 using qga::Outcome;
-using qga_test::Agent;
-using qga_test::Answer;
-using qga_test::Async;
-using qga_test::Blocking;
-using qga_test::connected_to;
-using qga_test::Descriptor;
-using qga_test::error_of;
-using qga_test::patient;
-using qga_test::run_dry;
-using qga_test::run_until;
-using qga_test::to;
+using Local = asio::local::stream_protocol;
 
 TEMPLATE_TEST_CASE("late replies reach nobody", "[agent]", Blocking, Async) {
   Agent agent;
@@ -102,7 +98,7 @@ TEMPLATE_TEST_CASE("half a request was left behind", "[agent]", Blocking, Async)
     CAPTURE(rest);
     {
       const Descriptor other = connected_to(agent.path());
-      qga_test::write_all(other, rest);
+      write_all(other, rest);
     }
     TestType ga(agent.path());
     CHECK(ga.sync(42) == 42);
@@ -153,6 +149,8 @@ TEMPLATE_TEST_CASE("many clients in a row", "[agent]", Blocking, Async) {
 
 TEMPLATE_TEST_CASE("leaving after a timeout does not end the agent", "[agent]", Blocking, Async) {
   Agent agent;
+  const bool still_stopped = GENERATE(false, true);
+  CAPTURE(still_stopped);
   for (std::int64_t round = 0; round < 6; ++round) {
     CAPTURE(round);
     {
@@ -160,8 +158,9 @@ TEMPLATE_TEST_CASE("leaving after a timeout does not end the agent", "[agent]", 
       CHECK(ga.sync(round) == round);
       agent.stop();
       CHECK_THROWS_AS(ga.with({.timeout = 20ms}).info(), qga::TimeoutError);
-      agent.resume();
+      if (!still_stopped) agent.resume();
     }
+    agent.resume();
     {
       TestType ga(agent.path());
       CHECK(ga.sync(-round) == -round);
@@ -170,22 +169,52 @@ TEMPLATE_TEST_CASE("leaving after a timeout does not end the agent", "[agent]", 
   }
 }
 
-TEMPLATE_TEST_CASE("leaving a stopped agent does not end it", "[agent]", Blocking, Async) {
+TEST_CASE("leaving with asynchronous calls under way does not end the agent", "[agent]") {
   Agent agent;
-  for (std::int64_t round = 0; round < 4; ++round) {
+  const bool context_runs_on = GENERATE(true, false);
+  CAPTURE(context_runs_on);
+  for (std::int64_t round = 0; round < 6; ++round) {
     CAPTURE(round);
+    Answer<qga::GuestAgentInfo> one, two;
+    std::optional<asio::io_context> context(std::in_place);
     {
-      TestType ga(agent.path());
-      CHECK(ga.sync(round) == round);
-      agent.stop();
-      CHECK_THROWS_AS(ga.with({.timeout = 20ms}).info(), qga::TimeoutError);
+      qga::Client<> ga(agent.path(), patient());
+      ga.async(asio::bind_executor(*context, to(one))).info();
+      ga.async(asio::bind_executor(*context, to(two))).info();
+      if (round % 2 == 0) run_until(*context, [&] { return one.done(); });
     }
-    agent.resume();
-    {
-      TestType ga(agent.path());
-      CHECK(ga.sync(-round) == -round);
+    if (context_runs_on) {
+      run_dry(*context);
+      CHECK(two.done());
     }
+    context.reset();
+    qga::Client<> ga(agent.path(), patient());
+    CHECK(ga.sync(-round) == -round);
     REQUIRE(agent.alive());
+  }
+}
+
+TEST_CASE("leaving silent agents does not hold an event loop up", "[agent]") {
+  constexpr int agents = 40;
+  std::vector<Descriptor> silent;
+  asio::io_context context;
+  std::vector<qga::Client<>> clients;
+  for (int i = 0; i < agents; ++i) {
+    int pair[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
+    silent.emplace_back(pair[0]);
+    clients.emplace_back(Local::socket(context, Local(), pair[1]));
+    clients.back().async(asio::bind_executor(context, [](std::exception_ptr) {})).ping();
+  }
+  const auto start = std::chrono::steady_clock::now();
+  clients.clear();
+  run_dry(context);
+  // One after another they would take 100 ms each.
+  CHECK(std::chrono::steady_clock::now() - start < agents * 100ms / 2);
+  char sent[4096];
+  for (const Descriptor& peer : silent) {
+    REQUIRE(::read(peer.get(), sent, sizeof sent) > 0);
+    CHECK(::read(peer.get(), sent, sizeof sent) == 0);
   }
 }
 

@@ -34,23 +34,9 @@
 #include "sockets.hpp"
 #include "ways.hpp"
 
+using namespace qga_test;
 using namespace std::chrono_literals;
 using qga::Outcome;
-using qga_test::Agent;
-using qga_test::Answer;
-using qga_test::Async;
-using qga_test::Blocking;
-using qga_test::connected_to;
-using qga_test::Descriptor;
-using qga_test::error_of;
-using qga_test::patient;
-using qga_test::Relay;
-using qga_test::run_dry;
-using qga_test::run_until;
-using qga_test::TcpDoor;
-using qga_test::TemporaryDirectory;
-using qga_test::Terminal;
-using qga_test::to;
 using Local = asio::local::stream_protocol;
 using Tcp = asio::ip::tcp;
 
@@ -117,8 +103,8 @@ bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
 /// A listening socket with no room for another connection: connecting takes for ever.
 class FullHouse {
  public:
-  FullHouse() : listener_(qga_test::listening_on(directory_.file("full"), 0)) {
-    const sockaddr_un address = qga_test::address_of(path());
+  FullHouse() : listener_(listening_on(directory_.file("full"), 0)) {
+    const sockaddr_un address = address_of(path());
     for (;;) {
       Descriptor guest(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
       if (::connect(guest.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=

@@ -55,7 +55,9 @@ TEMPLATE_TEST_CASE("an agent may hang up after any byte", "[faults]", Blocking, 
     }
   }
   CHECK(lost_in_handshake > 100);
-  CHECK(lost_in_reply > 20);  // the shortest reply has 30 bytes
+  // The shortest reply has 30 bytes. The cut moves by a byte a round, but random ids of fewer digits
+  // make some handshakes a byte or two shorter.
+  CHECK(lost_in_reply >= 26);
 }
 
 TEMPLATE_TEST_CASE("an agent that hangs up at once has seen nothing", "[faults]", Blocking, Async) {

@@ -199,18 +199,40 @@ TEST_CASE("hostile: a sentinel within a reply breaks it and one between replies 
 
 TEST_CASE("hostile: a reply cut short with the next one glued to it costs no third call") {
   Driven agent;
-  Ping first, second({}, agent.now + 1s), third;
-  agent.submit(first, second);
+  Ping first, second, third, last;
+  agent.submit(first, second, third);
   agent.sync();
   const auto sent = agent.sent();
-  REQUIRE(sent.size() == 2);
+  REQUIRE(sent.size() == 3);
   agent.read("{\"return\": {" + reply(sent[1].id));
   CHECK(failed<qga::BadReplyError>(first, Outcome::unknown));
-  agent.submit(third);
+  const Handshake shake = agent.handshake();  // at once: `second` has no deadline
+  agent.submit(last);
+  agent.read(reply(sent[2].id));
+  CHECK(succeeded(third));
+  CHECK(failed<qga::BadReplyError>(second, Outcome::unknown));
+  CHECK(agent.write().empty());
+  agent.read(shake.answer(Ids::echoed));
+  agent.read(reply(agent.sent_one().id));
+  CHECK(succeeded(last));
+}
+
+TEST_CASE("hostile: after a broken line a handshake tells which calls will not be answered") {
+  Driven agent;
+  Ping first, second, third;
+  agent.submit(first, second, third);
+  agent.sync();
+  REQUIRE(agent.sent().size() == 3);
+  agent.read("{\"retu\n");
+  CHECK(failed<qga::BadReplyError>(first, Outcome::unknown));
   agent.sync();
   CHECK(failed<qga::BadReplyError>(second, Outcome::unknown));
+  CHECK(failed<qga::BadReplyError>(third, Outcome::unknown));
+  CHECK_FALSE(agent.session.busy());
+  Ping next;
+  agent.submit(next);
   agent.read(reply(agent.sent_one().id));
-  CHECK(succeeded(third));
+  CHECK(succeeded(next));
 }
 
 // What a guest sends must not cost the host more time than it takes to send it. The bounds leave a

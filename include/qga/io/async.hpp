@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -28,6 +29,7 @@
 
 #include "qga/io/channel.hpp"
 #include "qga/io/context.hpp"
+#include "qga/io/farewell.hpp"
 #include "qga/io/operation.hpp"
 
 namespace qga::io {
@@ -97,11 +99,11 @@ class AsyncChannel final : public Channel<Stream>,
     go_on(lock, true);
   }
 
-  /// Ends every call with `CancelledError`, reads what is still unread, and closes.
+  /// Ends every call with `CancelledError` and closes; leaves nothing unread behind.
   void close() {
     std::unique_lock lock(mutex_);
     if (!open_) return;
-    this->drain();
+    if (session_.owed() && descriptor_.is_socket) say_farewell();
     session_.template lost<CancelledError>("closed",
                                            std::make_error_code(std::errc::operation_canceled));
     disconnect();
@@ -185,7 +187,10 @@ class AsyncChannel final : public Channel<Stream>,
       const std::string_view out = session_.output(now);
       if (out.empty()) break;
       const auto [bytes, err] = write_some(descriptor_, out);
-      if (err) return lose<WriteError>("the channel broke", err);
+      if (err) {
+        read_pending(descriptor_, session_, now);  // what was answered before it broke
+        return lose<WriteError>("the channel broke", err);
+      }
       session_.wrote(bytes);
       if (bytes < out.size()) {
         await(writing_, Waiter::wait_write);
@@ -212,6 +217,14 @@ class AsyncChannel final : public Channel<Stream>,
   void read() {
     const std::error_code err = read_pending(descriptor_, session_, Clock::now());
     if (err) lose<ReadError>("the channel ended", err);
+  }
+
+  void say_farewell() {
+    if (watch_ == nullptr) return take_leave(descriptor_, Clock::now() + farewell_timeout);
+    try {
+      Farewell::begin(descriptor_.fd, stream_->get_executor());
+    } catch (const std::exception&) {  // no descriptor or memory is left: then without
+    }
   }
 
   template <class Error>

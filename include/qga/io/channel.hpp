@@ -5,7 +5,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <concepts>
 #include <exception>
 #include <mutex>
@@ -16,8 +15,6 @@
 #include <system_error>
 #include <utility>
 
-#include <poll.h>
-#include <sys/socket.h>
 #include <asio/error.hpp>
 
 #include "qga/io/blocking.hpp"
@@ -115,21 +112,6 @@ class Channel {
   }
 
  protected:
-  /// An agent on a listening socket may exit when a client leaves with replies unread: tell it that
-  /// no more is coming, and read what it still says.
-  void drain() {
-    if (!session_.owed() || !descriptor_.is_socket) return;
-    ::shutdown(descriptor_.fd, SHUT_WR);
-    const bool may_wait = !stream_;  // an event loop has other guests to serve
-    const auto deadline = Clock::now() + drain_timeout;
-    char unread[4096];
-    for (;;) {
-      const auto [bytes, err] = read_some(descriptor_, unread);
-      if (err || Clock::now() > deadline) return;
-      if (bytes == 0 && !(may_wait && wait_for(descriptor_.fd, POLLIN, deadline) != 0)) return;
-    }
-  }
-
   /// Closes the descriptor, whoever owns it.
   void discard() {
     open_ = false;
@@ -142,8 +124,6 @@ class Channel {
   }
 
   ~Channel() = default;
-
-  static constexpr Clock::duration drain_timeout = std::chrono::milliseconds(100);
 
   ClientParams params_;
   protocol::Session session_;

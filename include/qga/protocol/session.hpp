@@ -48,9 +48,11 @@ class Session {
   /// Queues a call; it must live until it is finished.
   void submit(Call& call) { waiting_.push_back(&call); }
 
-  /// What to write now; empty: nothing. Report with `wrote`.
+  /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on a channel that
+  /// became doubtful get a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
-    if (out_at_ == out_.size() && !waiting_.empty()) prepare(now);
+    const bool unsettled = state_ == State::doubtful && live_ > 0;
+    if (out_at_ == out_.size() && (unsettled || !waiting_.empty())) prepare(now);
     return std::string_view(out_).substr(out_at_);
   }
 
@@ -467,7 +469,7 @@ class Session {
       if (state_ == State::in_sync) doubt();
     }
     // Nobody may be left to take the answer of a handshake under way.
-    const bool nobody_left = waiting_.empty() && state_ != State::in_sync;
+    const bool nobody_left = !busy() && state_ != State::in_sync;
     // And a sync behind a refused command may have gone unanswered.
     const bool stuck = state_ == State::in_sync && live_ == 0 && !flight_.empty();
     if (nobody_left || stuck) doubt();
