@@ -2,14 +2,16 @@
 # Builds the examples and runs them in order against a real guest agent.
 set -euo pipefail
 
-usage="usage: examples/run.sh [SOCKET]
+usage="usage: examples/run.sh [SOCKET | --vm]
 
 Builds the examples and runs them in order against the guest agent on the UNIX socket SOCKET, which
 must have no other client. Without SOCKET, starts an agent on this machine, with every command
-blocked that could harm it, and ends it again."
+blocked that could harm it, and ends it again. With --vm, boots a virtual machine for it instead."
 
+vm=''
 case ${1:-} in
   -h | --help) echo "$usage" && exit ;;
+  --vm) vm=yes && shift ;;
   -*) echo "$usage" >&2 && exit 2 ;;
 esac
 
@@ -18,6 +20,13 @@ socket=${1:+$(realpath "$1")}
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
+
+if [[ $vm ]]; then
+  # shellcheck disable=SC2016 # for the inner shell to expand
+  tests/vm/run.sh -- bash -c 'exec examples/run.sh "$QGA_VM/agent.sock"'
+  printf '\nTo keep such a VM running: tests/vm/run.sh, which prints where its socket is.\n'
+  exit
+fi
 
 # git is for what the distribution has only in a version too old.
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev \

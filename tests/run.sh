@@ -21,13 +21,21 @@ preset=$clang${clang:+${sanitize:+-}}$sanitize
 cd "$(dirname "$0")/.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
+# shellcheck source=tests/vm/build.sh
+source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent)
+  qemu-guest-agent "${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
 install_packages "${packages[@]}"
 
 cmake --preset "${preset:=default}"
 cmake --build --preset "$preset"
-ctest --preset "$preset"
+
+# The live tests first: what they print is more than pass or fail. And all of the others in any case.
+status=0
+ctest --preset "$preset" --label-regex vm --verbose || status=$?
+ctest --preset "$preset" --label-exclude vm || status=$?
+sed -n 's/^ *\(skipped: .*\)/\1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u
+exit "$status"

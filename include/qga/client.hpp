@@ -23,14 +23,17 @@
 #include <asio/async_result.hpp>
 #include <asio/compose.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <nlohmann/json.hpp>
 
 #include "qga/commands.hpp"
 #include "qga/error.hpp"
+#include "qga/io/address.hpp"
 #include "qga/io/async.hpp"
 #include "qga/io/async_connect.hpp"
 #include "qga/io/channel.hpp"
+#include "qga/io/dial.hpp"
 #include "qga/params.hpp"
 #include "qga/protocol/json.hpp"
 #include "qga/protocol/raw_request.hpp"
@@ -340,5 +343,48 @@ class Client : public Commands<Client<StreamType>> {
 
   ChannelPtr channel_;
 };
+
+// ---- any channel -----------------------------------------------------------------------------
+
+/// A client over a stream socket of any kind. `async_connect` takes any stream endpoint: of UNIX
+/// sockets, TCP, or an `asio::generic::stream_protocol::endpoint` over a `sockaddr_vm`.
+using AnyClient = Client<asio::generic::stream_protocol::socket>;
+
+/// Connects to the channel that a text names, within `params.timeout`. As with a client that is
+/// made from a path, its first asynchronous call binds it to an executor.
+///
+/// @param address one of
+/// - `/path`, `unix:path`: a UNIX socket. The path may be relative, has 107 bytes at most, and
+///   needs `unix:` (or `./`) only where a colon comes before its first slash: `qga.sock` and
+///   `run/a:b` are paths, `a:b` is not. No abstract sockets.
+/// - `tcp:host:port`: a host name or an IPv4 address, or an IPv6 address in brackets, with or
+///   without a zone: `tcp:[fe80::1%eth0]:7000`. The port is a number, 1 to 65535.
+/// - `vsock:cid:port`: decimal numbers, 0 to 4294967294. The context id is what QEMU gave to the
+///   guest as `guest-cid`; 1 is this machine itself, 2 its host.
+/// - `fd:N`: an open descriptor: a connected socket that was inherited, or a terminal in raw mode.
+///   It is taken over as by `Client::from_handle`: closed in the end, also where this throws on its
+///   account.
+///
+/// A name that has several addresses has them tried in turn, each with its share of the time that
+/// is left. Looking the name up counts, but is not cut short: it takes as long as the system's
+/// resolver does. A numeric address is not looked up.
+///
+/// Whoever can connect to an agent commands its guest: it asks for no password. TCP is for
+/// loopback, or within a tunnel.
+/// @throws ConnectError that names the address. Its `err()` is `std::errc::invalid_argument` or
+///         `filename_too_long` for a text that is no address: trying again is of no use then.
+inline AnyClient connect(std::string_view address, ClientParams params = {}) {
+  const io::Address parsed = io::parse_address(address);
+  const auto deadline = deadline_after(params.timeout, Clock::now());
+  std::error_code err;
+  try {
+    return AnyClient::from_handle(io::dial(parsed, deadline).release(), std::move(params));
+  } catch (const std::system_error& error) {
+    err = error.code();
+  } catch (const ConnectError& error) {  // a descriptor that is none
+    err = error.err();
+  }
+  std::rethrow_exception(io::connect_error(err, address));
+}
 
 }  // namespace qga

@@ -55,8 +55,8 @@ TEMPLATE_TEST_CASE("an agent may hang up after any byte", "[faults]", Blocking, 
     }
   }
   CHECK(lost_in_handshake > 100);
-  // The shortest reply has 30 bytes. The cut moves by a byte a round, but random ids of fewer digits
-  // make some handshakes a byte or two shorter.
+  // The shortest reply has 30 bytes. The cut moves by a byte a round, but random ids of fewer
+  // digits make some handshakes a byte or two shorter.
   CHECK(lost_in_reply >= 26);
 }
 

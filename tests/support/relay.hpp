@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <system_error>
@@ -22,6 +24,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "agent.hpp"
 #include "sockets.hpp"
 
 namespace qga_test {
@@ -33,6 +36,9 @@ class Relay {
       : ends_{std::move(one), std::move(other)},
         wake_(::eventfd(0, EFD_CLOEXEC)),
         thread_([this] { run(); }) {}
+  /// Bytes that have come from the second end.
+  std::size_t carried() const { return carried_; }
+
   ~Relay() {
     const std::uint64_t once = 1;
     static_cast<void>(!::write(wake_.get(), &once, sizeof once));
@@ -56,7 +62,10 @@ class Relay {
       if (polled[2].revents != 0) return;
       for (std::size_t i = 0; i < 2; ++i) {
         if (polled[i].revents == 0) continue;
-        if (from[i].empty() && !fill(from[i], ends_[i])) return;
+        if (from[i].empty()) {
+          if (!fill(from[i], ends_[i])) return;
+          if (i == 1) carried_ += from[i].size();
+        }
         if (!from[1 - i].empty() && !drain(from[1 - i], ends_[i])) return;
       }
     }
@@ -75,6 +84,7 @@ class Relay {
   }
 
   std::array<Descriptor, 2> ends_;
+  std::atomic<std::size_t> carried_ = 0;
   Descriptor wake_;
   std::thread thread_;
 };
@@ -106,6 +116,23 @@ class TcpDoor {
  private:
   Descriptor listener_;
   std::uint16_t port_ = 0;
+};
+
+/// A UNIX socket behind which there is one connection to another.
+class UnixDoor {
+ public:
+  const std::string& path() const { return path_; }
+
+  /// Lets the client in that has connected.
+  Relay relay_to(const std::string& path) {
+    return {Descriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)),
+            connected_to(path)};
+  }
+
+ private:
+  TemporaryDirectory directory_;
+  std::string path_ = directory_.file("door");
+  Descriptor listener_ = listening_on(path_);
 };
 
 /// A terminal in raw mode.

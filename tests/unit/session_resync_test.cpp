@@ -100,6 +100,52 @@ TEST_CASE("session: a handshake under way serves whoever still waits") {
   CHECK(succeeded(last));
 }
 
+TEST_CASE("session: a handshake that is not answered is repeated, ever less often") {
+  for (const Ids ids : {Ids::echoed, Ids::ignored, Ids::rejected}) {
+    Driven agent;
+    Ping ping;
+    agent.submit(ping);
+    Handshake shake = agent.handshake();
+    for (const auto pause : {4s, 8s, 16s, 32s, 32s}) {
+      CHECK(agent.session.repeats_at() == agent.now + pause);
+      agent.pass(pause - 1ms);
+      CHECK(agent.write().empty());
+      agent.pass(1ms);
+      const Handshake next = agent.handshake();
+      CHECK(next.sync != shake.sync);
+      agent.read(shake.answer(ids));  // late: the agent has yet to forget what is before the last
+      CHECK(agent.write().empty());
+      shake = next;
+    }
+    agent.read(stray + sync_reply(shake.sync));
+    agent.pass(32s);
+    shake = agent.handshake();  // the ping of the last one was lost
+    agent.read(shake.answer(ids));
+    CHECK(agent.session.repeats_at() == Clock::time_point::max());
+    agent.read(reply(agent.sent_one().id));
+    CHECK(succeeded(ping));
+    CHECK(agent.session.repeats_at() == Clock::time_point::max());
+
+    agent.pass(24h);
+    Ping later;
+    agent.submit(later);
+    agent.handshake();
+    CHECK(agent.session.repeats_at() == agent.now + 4s);
+  }
+}
+
+TEST_CASE("session: a handshake that is still being written is not repeated") {
+  Driven agent;
+  Ping ping;
+  agent.submit(ping);
+  const std::string begin = agent.write(40);
+  agent.pass(1h);
+  const Handshake shake = Driven::handshake_in(begin + agent.write());
+  agent.read(shake.answer(Ids::echoed));
+  agent.read(reply(agent.sent_one().id));
+  CHECK(succeeded(ping));
+}
+
 TEST_CASE("session: what an answered handshake overtakes will not be answered") {
   Driven agent;
   Ping first({}, agent.now + 1s), second, third;

@@ -198,6 +198,7 @@ class AsyncChannel final : public Channel<Stream>,
       }
     }
     if (session_.wants_input()) await(reading_, Waiter::wait_read);
+    arm(session_.repeats_at());
   }
 
   void await(bool& waiting, typename Waiter::wait_type what) {

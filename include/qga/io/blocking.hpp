@@ -3,6 +3,7 @@
 // The blocking driver: runs one call of a session to its end on the caller's thread.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <stop_token>
 #include <string_view>
@@ -66,7 +67,8 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
     }
     if (call.finished()) return {};
 
-    const short happened = wait_for(channel.fd, events, call.deadline, now, stopped.fd());
+    const auto until = std::min(call.deadline, session.repeats_at());
+    const short happened = wait_for(channel.fd, events, until, now, stopped.fd());
     now = Clock::now();
     if ((happened & ~POLLOUT) == 0) continue;
     if (const std::error_code err = read_pending(channel, session, now)) {

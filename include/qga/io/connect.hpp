@@ -13,6 +13,8 @@
 #include <system_error>
 #include <utility>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -84,6 +86,10 @@ OwnedDescriptor open_for(const Endpoint& endpoint) {
   OwnedDescriptor opened(::socket(protocol.family(), protocol.type() | SOCK_CLOEXEC | SOCK_NONBLOCK,
                                   protocol.protocol()));
   if (opened.get() < 0) throw std::system_error(last_error());
+  // With Nagle's algorithm, the second of two requests in flight waits for the first to be
+  // acknowledged: 41 instead of 21 ms where a round trip takes 20. Only TCP knows the option.
+  const int on = 1;
+  ::setsockopt(opened.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return opened;
 }
 

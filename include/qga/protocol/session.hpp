@@ -39,6 +39,10 @@ class Session {
   static constexpr std::size_t window = 64;
   /// A guest that rebooted leaves its channel open and silent: after a pause, ask before sending.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
+  /// A handshake that is not answered may have gone to a guest that then rebooted, and is repeated:
+  /// first after this time, then after twice as long, and so on to the longest.
+  static constexpr Clock::duration first_patience = std::chrono::seconds(4);
+  static constexpr Clock::duration longest_patience = std::chrono::seconds(32);
 
   explicit Session(const ClientParams& params)
       : max_reply_size_(params.max_reply_size),
@@ -51,6 +55,7 @@ class Session {
   /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on a channel that
   /// became doubtful get a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
+    if (now >= repeats_at() && out_at_ == out_.size()) doubt();
     const bool unsettled = state_ == State::doubtful && live_ > 0;
     if (out_at_ == out_.size() && (unsettled || !waiting_.empty())) prepare(now);
     return std::string_view(out_).substr(out_at_);
@@ -135,6 +140,7 @@ class Session {
     handshake_due_ = false;
     clear_output();
     reader_.reset();
+    patience_ = first_patience;
     doubt();
   }
 
@@ -151,9 +157,15 @@ class Session {
   /// True where the agent may still send what nobody waits for any more.
   bool owed() const { return !flight_.empty() || handshake_due_; }
 
-  /// The earliest deadline of a call; max: none.
+  /// When there is output although nothing comes in: a handshake is repeated. max: never.
+  Clock::time_point repeats_at() const {
+    const bool unanswered = state_ == State::syncing || state_ == State::learning;
+    return unanswered && busy() ? repeats_at_ : Clock::time_point::max();
+  }
+
+  /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
-    auto earliest = Clock::time_point::max();
+    auto earliest = repeats_at();
     each_call([&](const Call& call) { earliest = std::min(earliest, call.deadline); });
     return earliest;
   }
@@ -201,7 +213,7 @@ class Session {
       append(call);
       if (out_.size() >= coalesced) return;
     }
-    if (state_ == State::doubtful && out_.empty()) begin_handshake();
+    if (state_ == State::doubtful && out_.empty()) begin_handshake(now);
   }
 
   void append(Call& call) {
@@ -245,7 +257,9 @@ class Session {
     append_id(id, with_id);
   }
 
-  void begin_handshake() {
+  void begin_handshake(Clock::time_point now) {
+    repeats_at_ = now + patience_;
+    patience_ = std::min(2 * patience_, longest_patience);
     std::random_device random;
     constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // any JSON library takes it unharmed
     sync_id_ = ((std::uint64_t{random()} << 32 | random()) & exact) | 1;
@@ -371,6 +385,7 @@ class Session {
     state_ = State::in_sync;
     handshake_due_ = false;
     fresh_ = true;
+    patience_ = first_patience;
     answered_ = now_;
   }
 
@@ -538,6 +553,8 @@ class Session {
   std::uint64_t sync_id_ = 0;
   std::uint64_t next_id_ = 0;
   Clock::time_point answered_ = {};
+  Clock::time_point repeats_at_ = {};
+  Clock::duration patience_ = first_patience;
   Clock::time_point now_ = {};
 
   CallList waiting_;

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What the live tests share.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+#include "catch.hpp"
+#include "report.hpp"
+#include "vm.hpp"
+#include "ways.hpp"
+
+namespace vm_test {
+
+using namespace qga_test;
+using qga::Outcome;
+
+inline bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+/// For a deadline that was overrun on a slow machine.
+inline constexpr auto tolerance = 15s;
+
+class Stopwatch {
+ public:
+  /// Seconds since the start, which have to be within a deadline.
+  double within(qga::Clock::duration deadline) const {
+    const auto took = qga::Clock::now() - start_;
+    CHECK(took < deadline + tolerance);
+    return std::chrono::duration<double>(took).count();
+  }
+
+ private:
+  qga::Clock::time_point start_ = qga::Clock::now();
+};
+
+/// The agent's refusal, which leaves the client in order.
+template <class Way, class Call>
+std::string refusal_of(Way& ga, Call&& call) {
+  const auto error = error_of<qga::AgentError>(std::forward<Call>(call));
+  CHECK(error.code() == qga::err_from_agent);
+  CHECK(error.outcome() == Outcome::refused);
+  ga.ping();
+  return error.what();
+}
+
+}  // namespace vm_test
