@@ -2,16 +2,18 @@
 # Builds everything and runs the tests.
 set -euo pipefail
 
-usage="usage: tests/run.sh [--sanitize] [--clang]
+usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm]
 
   --sanitize  with the address and undefined sanitizers
-  --clang     with clang instead of the system's compiler"
+  --clang     with clang instead of the system's compiler
+  --no-vm     without the tests in a live virtual machine"
 
-sanitize='' clang=''
+sanitize='' clang='' vm=yes
 for argument; do
   case $argument in
     --sanitize) sanitize=sanitize ;;
     --clang) clang=clang ;;
+    --no-vm) vm='' ;;
     -h | --help) echo "$usage" && exit ;;
     *) echo "$usage" >&2 && exit 2 ;;
   esac
@@ -25,7 +27,8 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent "${vm_packages[@]}")
+  qemu-guest-agent)
+[[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
 install_packages "${packages[@]}"
@@ -35,7 +38,7 @@ cmake --build --preset "$preset"
 
 # The live tests first: what they print is more than pass or fail. And all of the others in any case.
 status=0
-ctest --preset "$preset" --label-regex vm --verbose || status=$?
+[[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
 ctest --preset "$preset" --label-exclude vm || status=$?
 sed -n 's/^ *\(skipped: .*\)/\1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u
 exit "$status"

@@ -134,12 +134,40 @@ TEST_CASE("session: a handshake that is not answered is repeated, ever less ofte
   }
 }
 
+TEST_CASE("session: a handshake that serves nobody any more is forgotten") {
+  Driven agent;
+  Ping first({}, agent.now + 1s), second;
+  agent.submit(first, second);
+  agent.sync();
+  const auto sent = agent.sent();
+  REQUIRE(sent.size() == 2);
+  agent.pass(1s);
+  CHECK(failed<qga::TimeoutError>(first, Outcome::unknown));
+  const Handshake shake = agent.handshake();  // for `second`
+  agent.read(reply(sent[1].id));
+  CHECK(succeeded(second));
+  CHECK_FALSE(agent.session.busy());
+  CHECK_FALSE(agent.session.wants_input());
+  CHECK(agent.session.repeats_at() == Clock::time_point::max());
+  CHECK(agent.session.owed());
+
+  agent.now += 24h;  // its answer stays unread, and tells nothing of the guest of a day later
+  Shutdown shutdown;
+  agent.submit(shutdown);
+  const Handshake next = agent.handshake();
+  agent.read(shake.answer(Ids::echoed));
+  CHECK(agent.write().empty());
+  agent.read(next.answer(Ids::echoed));
+  CHECK(agent.sent().size() == 2);
+}
+
 TEST_CASE("session: a handshake that is still being written is not repeated") {
   Driven agent;
   Ping ping;
   agent.submit(ping);
   const std::string begin = agent.write(40);
   agent.pass(1h);
+  CHECK(agent.session.repeats_at() == Clock::time_point::max());  // or drivers would not wait
   const Handshake shake = Driven::handshake_in(begin + agent.write());
   agent.read(shake.answer(Ids::echoed));
   agent.read(reply(agent.sent_one().id));

@@ -22,8 +22,8 @@ using namespace vm_test;
 namespace {
 
 /// A file of zeros in the guest that takes seconds to read.
-constexpr std::int64_t large = 24 << 20;
-constexpr const char* make_large = "truncate -s 24M /mnt/a/large";
+constexpr std::int64_t large = 16 << 20;
+constexpr const char* make_large = "truncate -s 16M /mnt/a/large";
 
 /// A call that reaches its deadline, and no other end, while `act` runs on another thread.
 template <class Call, class Act>
@@ -114,7 +114,7 @@ class MidReply {
   template <class Act>
   Report::Event timed_out_by(std::string what, Act act) {
     auto event = timed_out(
-        std::move(what), way_name<Way>, "file_read", 12s, Outcome::unknown,
+        std::move(what), way_name<Way>, "file_read", 8s, Outcome::unknown,
         [&](auto options) { ga.with(options).file_read(handle, large); },
         [&] {
           wait_until([&] { return begun(); });
@@ -144,7 +144,7 @@ TEMPLATE_TEST_CASE("the guest is reset in mid-command", "[life]", Blocking, Asyn
   TestType ga(vm.agent());
   ga.ping();
   const auto event = timed_out(
-      "reset in mid-command", way_name<TestType>, "fsfreeze_freeze", 10s, Outcome::unknown,
+      "reset in mid-command", way_name<TestType>, "fsfreeze_freeze", 6s, Outcome::unknown,
       [&](auto options) { ga.with(options).fsfreeze_freeze(); },
       [&] {
         wait_for_hook(vm);
@@ -202,7 +202,7 @@ TEMPLATE_TEST_CASE("the agent is killed in mid-command and restarted", "[life]",
   TestType ga(vm.agent());
   ga.ping();
   const auto event = timed_out(
-      "agent killed in mid-command", way_name<TestType>, "fsfreeze_freeze", 10s, Outcome::unknown,
+      "agent killed in mid-command", way_name<TestType>, "fsfreeze_freeze", 6s, Outcome::unknown,
       [&](auto options) { ga.with(options).fsfreeze_freeze(); },
       [&] {
         wait_for_hook(vm);

@@ -55,7 +55,7 @@ class Session {
   /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on a channel that
   /// became doubtful get a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
-    if (now >= repeats_at() && out_at_ == out_.size()) doubt();
+    if (now >= repeats_at()) doubt();
     const bool unsettled = state_ == State::doubtful && live_ > 0;
     if (out_at_ == out_.size() && (unsettled || !waiting_.empty())) prepare(now);
     return std::string_view(out_).substr(out_at_);
@@ -68,8 +68,7 @@ class Session {
 
   /// True while an answer is due that somebody waits for, or waits behind.
   bool wants_input() const {
-    return state_ == State::syncing || state_ == State::learning || live_ > 0 ||
-           (!waiting_.empty() && !flight_.empty()) || listens_first();
+    return busy() && (shaking_hands() || !flight_.empty() || listens_first());
   }
 
   /// True while what has come in must be read before anything is written: an agent without ids is
@@ -84,22 +83,9 @@ class Session {
   void received(std::size_t bytes, Clock::time_point now) {
     now_ = now;
     reader_.received(bytes);
-    for (;;) {
-      reader_.hunt(out_of_sync() && !candidate_ && live_ == 0);
-      switch (reader_.next(line_limit())) {
-        case Reader::Item::none:
-          return;
-        case Reader::Item::sentinel:
-          on_sentinel();
-          break;
-        case Reader::Item::line:
-          on_line(reader_.line());
-          break;
-        case Reader::Item::overflow:
-          on_overflow();
-          break;
-      }
+    while (take()) {
     }
+    forget_handshake_of_nobody();
   }
 
   /// Fails the calls whose deadline has passed.
@@ -159,8 +145,8 @@ class Session {
 
   /// When there is output although nothing comes in: a handshake is repeated. max: never.
   Clock::time_point repeats_at() const {
-    const bool unanswered = state_ == State::syncing || state_ == State::learning;
-    return unanswered && busy() ? repeats_at_ : Clock::time_point::max();
+    const bool written = out_at_ == out_.size();
+    return shaking_hands() && written && busy() ? repeats_at_ : Clock::time_point::max();
   }
 
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
@@ -317,6 +303,27 @@ class Session {
   }
 
   // ---- input -------------------------------------------------------------------------------
+
+  /// Takes the next piece of the input; false: there is none.
+  bool take() {
+    reader_.hunt(out_of_sync() && !candidate_ && live_ == 0);
+    switch (reader_.next(line_limit())) {
+      case Reader::Item::none:
+        return false;
+      case Reader::Item::sentinel:
+        on_sentinel();
+        break;
+      case Reader::Item::line:
+        on_line(reader_.line());
+        break;
+      case Reader::Item::overflow:
+        on_overflow();
+        break;
+    }
+    return true;
+  }
+
+  bool shaking_hands() const { return state_ == State::syncing || state_ == State::learning; }
 
   bool out_of_sync() const { return state_ == State::doubtful || state_ == State::syncing; }
 
@@ -483,12 +490,15 @@ class Session {
       --live_;
       if (state_ == State::in_sync) doubt();
     }
-    // Nobody may be left to take the answer of a handshake under way.
-    const bool nobody_left = !busy() && state_ != State::in_sync;
-    // And a sync behind a refused command may have gone unanswered.
-    const bool stuck = state_ == State::in_sync && live_ == 0 && !flight_.empty();
-    if (nobody_left || stuck) doubt();
+    forget_handshake_of_nobody();
+    // A sync behind a refused command may have gone unanswered.
+    if (state_ == State::in_sync && live_ == 0 && !flight_.empty()) doubt();
     fail(call, make_error<Error>(call.command(), what, outcome, std::make_error_code(err)));
+  }
+
+  /// Its answer stays unread, and would tell the next call nothing of the guest as it is then.
+  void forget_handshake_of_nobody() {
+    if (shaking_hands() && !busy()) doubt();
   }
 
   /// Calls `visit` for each unfinished call; it may finish the one that it is called with.
