@@ -29,11 +29,13 @@
 
 #include "qga/commands.hpp"
 #include "qga/error.hpp"
+#include "qga/helpers.hpp"
 #include "qga/io/address.hpp"
 #include "qga/io/async.hpp"
 #include "qga/io/async_connect.hpp"
 #include "qga/io/channel.hpp"
 #include "qga/io/dial.hpp"
+#include "qga/io/perform.hpp"
 #include "qga/params.hpp"
 #include "qga/protocol/json.hpp"
 #include "qga/protocol/raw_request.hpp"
@@ -60,7 +62,7 @@ concept Stream = io::DescriptorStream<T>;
 /// @tparam StreamType any connected Asio stream over a descriptor: UNIX, TCP or generic sockets,
 ///         serial ports, POSIX stream descriptors
 template <Stream StreamType = asio::local::stream_protocol::socket>
-class Client : public Commands<Client<StreamType>> {
+class Client : public Commands<Client<StreamType>>, public Helpers<Client<StreamType>> {
  public:
   using stream_type = StreamType;
   using executor_type = typename StreamType::executor_type;
@@ -185,7 +187,7 @@ class Client : public Commands<Client<StreamType>> {
   /// @throws GuestAgentError, see `Commands`
   template <protocol::Request Request, class Project = std::identity>
   auto execute(const Request& request, Project project = {}) {
-    return run(request, std::move(project), CallOptions{});
+    return run_call(request, std::move(project), CallOptions{});
   }
 
   /// Sends any command and waits for its reply.
@@ -215,18 +217,28 @@ class Client : public Commands<Client<StreamType>> {
                  std::forward<Token>(token), options);
   }
 
+  /// Runs the algorithm of a helper; see `Helpers` for its methods.
+  template <class Result, template <class> class Algorithm, class... Args>
+  Result perform(Args&&... args) {
+    return run_helper<Result, Algorithm>(CallOptions{}, std::forward<Args>(args)...);
+  }
+
   /// The same commands, blocking, with options of their own. Must not outlive the client.
-  class WithOptions : public Commands<WithOptions> {
+  class WithOptions : public Commands<WithOptions>, public Helpers<WithOptions> {
    public:
     WithOptions(Client& client, CallOptions options)
         : client_(client), options_(std::move(options)) {}
 
     template <protocol::Request Request, class Project = std::identity>
     auto execute(const Request& request, Project project = {}) {
-      return client_.run(request, std::move(project), options_);
+      return client_.run_call(request, std::move(project), options_);
     }
     nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(protocol::RawRequest(command, std::move(arguments)));
+    }
+    template <class Result, template <class> class Algorithm, class... Args>
+    Result perform(Args&&... args) {
+      return client_.template run_helper<Result, Algorithm>(options_, std::forward<Args>(args)...);
     }
 
    private:
@@ -238,7 +250,7 @@ class Client : public Commands<Client<StreamType>> {
 
   /// The same commands under a completion token. Must not outlive the client.
   template <class Token>
-  class Async : public Commands<Async<Token>> {
+  class Async : public Commands<Async<Token>>, public Helpers<Async<Token>> {
    public:
     Async(Client& client, Token token, CallOptions options)
         : client_(client), token_(std::move(token)), options_(std::move(options)) {}
@@ -249,6 +261,11 @@ class Client : public Commands<Client<StreamType>> {
     }
     auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(protocol::RawRequest(command, std::move(arguments)));
+    }
+    template <class Result, template <class> class Algorithm, class... Args>
+    auto perform(Args&&... args) {
+      return client_.template start_helper<Result, Algorithm>(token(), options_,
+                                                              std::forward<Args>(args)...);
     }
 
    private:
@@ -306,7 +323,7 @@ class Client : public Commands<Client<StreamType>> {
   }
 
   template <class Request, class Project>
-  auto run(const Request& request, Project project, const CallOptions& options) {
+  auto run_call(const Request& request, Project project, const CallOptions& options) {
     using Call = protocol::TypedCall<typename Request::Reply, Project>;
     if (!channel_) std::rethrow_exception(io::not_connected(request.command));
     if (!channel_->take()) std::rethrow_exception(io::busy(request.command));
@@ -325,20 +342,64 @@ class Client : public Commands<Client<StreamType>> {
 
   template <class Request, class Project, class Token>
   auto start(const Request& request, Project project, Token&& token, const CallOptions& options) {
+    return start_on(channel_, request, std::move(project), std::forward<Token>(token), options);
+  }
+
+  template <class Request, class Project, class Token>
+  static auto start_on(const ChannelPtr& channel, const Request& request, Project project,
+                       Token&& token, const CallOptions& options) {
     using Reply = typename Request::Reply;
     using Result = typename protocol::Projected<Reply, Project>::type;
     using Prepared = io::Prepared<Channel, Reply, Project>;
-    Prepared prepared{channel_, std::string(request.command), protocol::handling_of(request),
+    Prepared prepared{channel, std::string(request.command), protocol::handling_of(request),
                       std::move(project)};
     try {
       protocol::encode_into(prepared.wire, request);
-      if (channel_) prepared.timeout = timeout_for(request, options, channel_->params());
+      if (channel) prepared.timeout = timeout_for(request, options, channel->params());
     } catch (const RequestError&) {
       prepared.error = std::current_exception();
     }
     return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
         [](auto handler, Prepared ready) { io::initiate(std::move(handler), std::move(ready)); },
         token, std::move(prepared));
+  }
+
+  /// What a request of a helper may take where the helper says nothing.
+  static auto timeouts(const ChannelPtr& channel, const CallOptions& options) {
+    return [channel, options](const auto& request) {
+      return timeout_for(request, options, channel ? channel->params() : ClientParams{});
+    };
+  }
+
+  template <class Result, template <class> class Algorithm, class... Args>
+  Result run_helper(const CallOptions& options, Args&&... args) {
+    const auto execute = [this](const auto& request, const CallOptions& of_step) {
+      return this->run_call(request, std::identity(), of_step);
+    };
+    const auto timeout_for_step = timeouts(channel_, options);
+    io::BlockingHelper<Result, Algorithm, decltype(execute), decltype(timeout_for_step)> helper(
+        execute, timeout_for_step, options, std::forward<Args>(args)...);
+    return helper.run();
+  }
+
+  template <class Result, template <class> class Algorithm, class Token, class... Args>
+  auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
+    return asio::async_initiate<Token, void(std::exception_ptr, Result)>(
+        [](auto handler, const ChannelPtr& channel, const CallOptions& of_calls, auto... given) {
+          const auto start = [channel](const auto& request, auto then, const CallOptions& of_step) {
+            start_on(channel, request, std::identity(), std::move(then), of_step);
+          };
+          const auto timeout_for_step = timeouts(channel, of_calls);
+          const executor_type io =
+              Channel::executor_for(channel, asio::get_associated_executor(handler), false);
+          using Helper =
+              io::AsyncHelper<Result, Algorithm, decltype(start), decltype(timeout_for_step),
+                              decltype(handler), executor_type>;
+          std::make_shared<Helper>(start, timeout_for_step, of_calls, std::move(handler), io,
+                                   std::move(given)...)
+              ->begin();
+        },
+        token, channel_, options, std::forward<Args>(args)...);
   }
 
   ChannelPtr channel_;

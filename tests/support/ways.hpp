@@ -97,7 +97,7 @@ class Blocking : public qga::Client<> {
 };
 
 /// Asynchronous calls, each run to its end.
-class Async : public qga::Commands<Async> {
+class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
  public:
   explicit Async(const std::string& path, qga::ClientParams params = patient())
       : client_(context_, std::move(params)) {
@@ -119,18 +119,27 @@ class Async : public qga::Commands<Async> {
 
   template <qga::protocol::Request Request, class Project = std::identity>
   auto execute(const Request& request, Project project = {}) {
-    return run(request, std::move(project), {});
+    return run_call(request, std::move(project), {});
   }
   nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
     return execute(qga::protocol::RawRequest(command, std::move(arguments)));
   }
 
-  class WithOptions : public qga::Commands<WithOptions> {
+  template <class Result, template <class> class Algorithm, class... Args>
+  Result perform(Args&&... args) {
+    return run_helper<Result, Algorithm>({}, std::forward<Args>(args)...);
+  }
+
+  class WithOptions : public qga::Commands<WithOptions>, public qga::Helpers<WithOptions> {
    public:
     WithOptions(Async& way, qga::CallOptions options) : way_(way), options_(std::move(options)) {}
     template <qga::protocol::Request Request, class Project = std::identity>
     auto execute(const Request& request, Project project = {}) {
-      return way_.run(request, std::move(project), options_);
+      return way_.run_call(request, std::move(project), options_);
+    }
+    template <class Result, template <class> class Algorithm, class... Args>
+    Result perform(Args&&... args) {
+      return way_.template run_helper<Result, Algorithm>(options_, std::forward<Args>(args)...);
     }
 
    private:
@@ -144,11 +153,20 @@ class Async : public qga::Commands<Async> {
   using ResultOf = typename qga::protocol::Projected<typename Request::Reply, Project>::type;
 
   template <class Request, class Project>
-  ResultOf<Request, Project> run(const Request& request, Project project,
-                                 const qga::CallOptions& options) {
+  ResultOf<Request, Project> run_call(const Request& request, Project project,
+                                      const qga::CallOptions& options) {
     Answer<ResultOf<Request, Project>> answer;
     client_.async(asio::bind_executor(context_, to(answer)), options)
         .execute(request, std::move(project));
+    run_dry(context_);
+    return answer.get();
+  }
+
+  template <class Result, template <class> class Algorithm, class... Args>
+  Result run_helper(const qga::CallOptions& options, Args&&... args) {
+    Answer<Result> answer;
+    client_.async(asio::bind_executor(context_, to(answer)), options)
+        .template perform<Result, Algorithm>(std::forward<Args>(args)...);
     run_dry(context_);
     return answer.get();
   }

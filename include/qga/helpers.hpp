@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Every helper as a method, written once for whatever can run its algorithm.
+#pragma once
+
+#include "qga/helpers/run.hpp"
+
+namespace qga {
+
+/// What people do with an agent in more than one command. A `Carrier` derives from this and has
+/// `perform<Result, Algorithm>(arguments...)`. As with `Commands`, a method returns the result from
+/// a blocking carrier, and whatever the completion token asks for from an asynchronous one.
+///
+/// Options of a call (`with`, `async`) hold for each command that a helper sends; its own
+/// parameters say how long it may take in all. Cancelling a helper cancels the command that is
+/// under way; what it has to clean up it still does.
+template <class Carrier>
+class Helpers : public RunHelpers<Carrier> {};
+
+}  // namespace qga

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Helpers are algorithms over requests. One is a class template over the `Io` that runs it, and
+// does no I/O itself: it says what to send, what to wait for and what it has come to, and is told
+// in continuations. So the same lines serve blocking callers, completion tokens and tests.
+//
+//   template <class Io>
+//   class Algorithm {
+//     Algorithm(Io& io, arguments...);
+//     void start();
+//   };
+//
+// An `Io` has
+//   call(request, then, step)  sends a request; then(error, reply), or then(error) without a reply
+//   pause(duration, then)      then(error): the error is null or a CancelledError
+//   finish(result), fail(error)  once, and last
+//   now()
+// Continuations never run within the call that they were given to, and one at a time.
+#pragma once
+
+#include <exception>
+
+#include "qga/error.hpp"
+#include "qga/params.hpp"
+
+namespace qga::helpers {
+
+/// How one call of a helper is made.
+struct Step {
+  /// The latest that it may end. Its own timeout holds too.
+  Clock::time_point until = Clock::time_point::max();
+  /// False for what cleans up: it is made even if the caller has cancelled the helper.
+  bool cancellable = true;
+};
+
+/// The `err_*` code of an error; 0 for one that is not the library's.
+inline int code_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const GuestAgentError& known) {
+    return known.code();
+  } catch (...) {
+    return 0;
+  }
+}
+
+}  // namespace qga::helpers

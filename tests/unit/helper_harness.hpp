@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Runs the algorithm of a helper by hand, under a clock that only its pauses move: a test says what
+// each request comes to, and sees what is sent next.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "qga/helpers/step.hpp"
+#include "qga/protocol/errors.hpp"
+#include "qga/protocol/json.hpp"
+
+namespace helper_test {
+
+using namespace std::chrono_literals;
+using qga::Clock;
+using qga::Outcome;
+
+template <class Error>
+std::exception_ptr error(Outcome outcome = Outcome::unknown) {
+  return qga::protocol::make_error<Error>("test", "scripted", outcome);
+}
+
+/// What a request comes to: a reply as JSON, or an error.
+struct Reply {
+  nlohmann::json json = nlohmann::json::object();
+  std::exception_ptr error = {};
+  Clock::duration takes = {};
+};
+
+template <class Result, template <class> class Algorithm>
+class Scripted {
+ public:
+  template <class... Args>
+  explicit Scripted(Args&&... args) : algorithm_(*this, std::forward<Args>(args)...) {}
+
+  /// Sent commands, and the end of each step; "pause" with its length in milliseconds.
+  std::vector<std::string> log;
+  Clock::time_point now_ = Clock::time_point() + 1h;
+  std::exception_ptr failed = {};
+  std::optional<Result> finished = {};
+
+  /// Runs to the end, with these replies in turn.
+  void run(std::deque<Reply> replies) {
+    replies_ = std::move(replies);
+    algorithm_.start();
+    while (!next_.empty()) {
+      const auto next = std::move(next_.front());
+      next_.pop_front();
+      next();
+    }
+    CHECK(replies_.empty());
+    CHECK((failed != nullptr) != finished.has_value());
+  }
+
+  template <class Request, class Then>
+  void call(Request request, Then then, qga::helpers::Step step = {}) {
+    nlohmann::json arguments;
+    to_json(arguments, request);
+    std::string line = std::string(request.command) + " " + arguments.dump();
+    if (!step.cancellable) line += " (cleans up)";
+    log.push_back(std::move(line));
+    next_.push_back([this, then = std::move(then)] {
+      if (replies_.empty()) throw std::logic_error("no reply for " + log.back());
+      Reply reply = std::move(replies_.front());
+      replies_.pop_front();
+      now_ += reply.takes;
+      if constexpr (std::is_void_v<typename Request::Reply>) {
+        then(reply.error);
+      } else {
+        then(reply.error,
+             reply.error ? typename Request::Reply{} : reply.json.get<typename Request::Reply>());
+      }
+    });
+  }
+
+  template <class Then>
+  void pause(Clock::duration duration, Then then) {
+    const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+    log.push_back("pause " + std::to_string(milliseconds.count()));
+    next_.push_back([this, duration, then = std::move(then)] {
+      now_ += duration;
+      then(std::exchange(cancelled, nullptr));
+    });
+  }
+
+  void finish(Result result) { finished = std::move(result); }
+  void fail(std::exception_ptr why) { failed = std::move(why); }
+  Clock::time_point now() const { return now_; }
+
+  std::exception_ptr cancelled = {};  ///< ends the next pause
+
+ private:
+  std::deque<Reply> replies_;
+  std::deque<std::function<void()>> next_;
+  Algorithm<Scripted> algorithm_;
+};
+
+}  // namespace helper_test
