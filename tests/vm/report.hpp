@@ -12,6 +12,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "qga/error.hpp"
@@ -21,9 +23,8 @@ namespace vm_test {
 
 /// The way in which a test case calls, for people.
 template <class Way>
-constexpr std::string_view way_name = "blocking";
-template <>
-constexpr std::string_view way_name<qga_test::Async> = "async";
+constexpr std::string_view way_name =
+    std::is_same_v<Way, qga_test::Async> ? std::string_view("async") : "blocking";
 
 /// The type of an error and what it says of the command.
 inline std::string described(const qga::GuestAgentError& error) {
