@@ -315,91 +315,34 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     }
   }
 
-  template <class Request>
-  static Clock::duration timeout_for(const Request& request, const CallOptions& options,
-                                     const ClientParams& params) {
-    if (options.timeout) return *options.timeout;
-    return params.timeout != default_timeout ? params.timeout : protocol::timeout_of(request);
-  }
-
   template <class Request, class Project>
   auto run_call(const Request& request, Project project, const CallOptions& options) {
-    using Call = protocol::TypedCall<typename Request::Reply, Project>;
-    if (!channel_) std::rethrow_exception(io::not_connected(request.command));
-    if (!channel_->take()) std::rethrow_exception(io::busy(request.command));
-    const auto give_back = [](Channel* channel) { channel->give_back(); };
-    const std::unique_ptr<Channel, decltype(give_back)> taken(channel_.get(), give_back);
-
-    Call call(request.command, protocol::handling_of(request), std::move(project));
-    call.wire = taken->spare();
-    protocol::encode_into(call.wire, request);
-    const auto now = Clock::now();
-    call.deadline = deadline_after(timeout_for(request, options, taken->params()), now);
-    taken->run(call, now, options.stop);
-    if (call.error()) std::rethrow_exception(call.error());
-    return call.result.take();
+    return io::run_on(channel_, request, std::move(project), options);
   }
 
   template <class Request, class Project, class Token>
   auto start(const Request& request, Project project, Token&& token, const CallOptions& options) {
-    return start_on(channel_, request, std::move(project), std::forward<Token>(token), options);
-  }
-
-  template <class Request, class Project, class Token>
-  static auto start_on(const ChannelPtr& channel, const Request& request, Project project,
-                       Token&& token, const CallOptions& options) {
-    using Reply = typename Request::Reply;
-    using Result = typename protocol::Projected<Reply, Project>::type;
-    using Prepared = io::Prepared<Channel, Reply, Project>;
-    Prepared prepared{channel, std::string(request.command), protocol::handling_of(request),
-                      std::move(project)};
-    try {
-      protocol::encode_into(prepared.wire, request);
-      if (channel) prepared.timeout = timeout_for(request, options, channel->params());
-    } catch (const RequestError&) {
-      prepared.error = std::current_exception();
-    }
-    return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
-        [](auto handler, Prepared ready) { io::initiate(std::move(handler), std::move(ready)); },
-        token, std::move(prepared));
-  }
-
-  /// What a request of a helper may take where the helper says nothing.
-  static auto timeouts(const ChannelPtr& channel, const CallOptions& options) {
-    return [channel, options](const auto& request) {
-      return timeout_for(request, options, channel ? channel->params() : ClientParams{});
-    };
+    return io::start_on(channel_, request, std::move(project), std::forward<Token>(token), options);
   }
 
   template <class Result, template <class> class Algorithm, class... Args>
   Result run_helper(const CallOptions& options, Args&&... args) {
-    const auto execute = [this](const auto& request, const CallOptions& of_step) {
-      return this->run_call(request, std::identity(), of_step);
-    };
-    const auto timeout_for_step = timeouts(channel_, options);
-    io::BlockingHelper<Result, Algorithm, decltype(execute), decltype(timeout_for_step)> helper(
-        execute, timeout_for_step, options, std::forward<Args>(args)...);
-    return helper.run();
+    return io::BlockingHelper<Result, Algorithm, Channel>({channel_, options},
+                                                          std::forward<Args>(args)...)
+        .run();
   }
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>
   auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
     return asio::async_initiate<Token, void(std::exception_ptr, Result)>(
-        [](auto handler, const ChannelPtr& channel, const CallOptions& of_calls, auto... given) {
-          const auto start = [channel](const auto& request, auto then, const CallOptions& of_step) {
-            start_on(channel, request, std::identity(), std::move(then), of_step);
-          };
-          const auto timeout_for_step = timeouts(channel, of_calls);
+        [](auto handler, io::HelperCalls<Channel> calls, auto... given) {
+          using Helper = io::AsyncHelper<Result, Algorithm, Channel, decltype(handler)>;
           const executor_type io =
-              Channel::executor_for(channel, asio::get_associated_executor(handler), false);
-          using Helper =
-              io::AsyncHelper<Result, Algorithm, decltype(start), decltype(timeout_for_step),
-                              decltype(handler), executor_type>;
-          std::make_shared<Helper>(start, timeout_for_step, of_calls, std::move(handler), io,
-                                   std::move(given)...)
+              Channel::executor_for(calls.channel, asio::get_associated_executor(handler), false);
+          std::make_shared<Helper>(std::move(calls), std::move(handler), io, std::move(given)...)
               ->begin();
         },
-        token, channel_, options, std::forward<Args>(args)...);
+        token, io::HelperCalls<Channel>{channel_, options}, std::forward<Args>(args)...);
   }
 
   ChannelPtr channel_;

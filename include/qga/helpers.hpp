@@ -3,6 +3,7 @@
 // Every helper as a method, written once for whatever can run its algorithm.
 #pragma once
 
+#include "qga/helpers/freeze.hpp"
 #include "qga/helpers/run.hpp"
 
 namespace qga {
@@ -15,6 +16,6 @@ namespace qga {
 /// parameters say how long it may take in all. Cancelling a helper cancels the command that is
 /// under way; what it has to clean up it still does.
 template <class Carrier>
-class Helpers : public RunHelpers<Carrier> {};
+class Helpers : public RunHelpers<Carrier>, public FreezeHelpers<Carrier> {};
 
 }  // namespace qga

@@ -8,6 +8,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -30,6 +31,17 @@ using qga::Outcome;
 template <class Error>
 std::exception_ptr error(Outcome outcome = Outcome::unknown) {
   return qga::protocol::make_error<Error>("test", "scripted", outcome);
+}
+
+/// The error that a helper has ended with.
+template <class Error, class Helper>
+Error error_of(const Helper& helper) {
+  REQUIRE(helper.failed);
+  try {
+    std::rethrow_exception(helper.failed);
+  } catch (const Error& known) {
+    return known;
+  }
 }
 
 /// What a request comes to: a reply as JSON, or an error.
@@ -93,6 +105,21 @@ class Scripted {
       now_ += duration;
       then(std::exchange(cancelled, nullptr));
     });
+  }
+
+  /// Writes into the log, as the last thing that it does.
+  template <class Request>
+  std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request) {
+    struct Logged final : qga::helpers::LastResort {
+      Logged(std::vector<std::string>& log_, std::string line_) : log(&log_), line(line_) {}
+      ~Logged() override {
+        if (log != nullptr) log->push_back(line);
+      }
+      void disarm() noexcept override { log = nullptr; }
+      std::vector<std::string>* log;
+      std::string line;
+    };
+    return std::make_unique<Logged>(log, std::string(request.command) + " (last resort)");
   }
 
   void finish(Result result) { finished = std::move(result); }

@@ -18,16 +18,6 @@ const Reply started{.json = {{"pid", 7}}};
 const Reply running{.json = {{"exited", false}}};
 const Reply ended{.json = {{"exited", true}, {"exitcode", 0}}};
 
-template <class Error>
-Error error_of(const Run& run) {
-  REQUIRE(run.failed);
-  try {
-    std::rethrow_exception(run.failed);
-  } catch (const Error& error) {
-    return error;
-  }
-}
-
 std::size_t count(const Run& run, const std::string& line) {
   return static_cast<std::size_t>(std::count(run.log.begin(), run.log.end(), line));
 }

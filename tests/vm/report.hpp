@@ -23,8 +23,9 @@ namespace vm_test {
 
 /// The way in which a test case calls, for people.
 template <class Way>
-constexpr std::string_view way_name =
-    std::is_same_v<Way, qga_test::Async> ? std::string_view("async") : "blocking";
+constexpr std::string_view way_name = std::is_same_v<Way, qga_test::Async>
+                                          ? std::string_view("async")
+                                          : "blocking";
 
 /// The type of an error and what it says of the command.
 inline std::string described(const qga::GuestAgentError& error) {

@@ -14,6 +14,7 @@
 //   call(request, then, step)  sends a request; then(error, reply), or then(error) without a reply
 //   pause(duration, then)      then(error): the error is null or a CancelledError
 //   finish(result), fail(error)  once, and last
+//   last_resort(request)       a guard: see LastResort
 //   now()
 // Continuations never run within the call that they were given to, and one at a time.
 #pragma once
@@ -32,6 +33,26 @@ struct Step {
   /// False for what cleans up: it is made even if the caller has cancelled the helper.
   bool cancellable = true;
 };
+
+/// A request that is sent when this is destroyed, whatever else goes on, and waited for: what a
+/// guest must not be left without. Nothing comes of it on a connection that is closed.
+class LastResort {
+ public:
+  virtual ~LastResort() = default;
+  /// It is not needed any more.
+  virtual void disarm() noexcept = 0;
+};
+
+/// What is known of a command that failed.
+inline Outcome outcome_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const GuestAgentError& known) {
+    return known.outcome();
+  } catch (...) {
+    return Outcome::unknown;
+  }
+}
 
 /// The `err_*` code of an error; 0 for one that is not the library's.
 inline int code_of(const std::exception_ptr& error) {

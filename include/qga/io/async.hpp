@@ -14,6 +14,7 @@
 #include <string_view>
 #include <system_error>
 #include <type_traits>
+#include <unordered_set>
 #include <utility>
 
 #include <sys/socket.h>
@@ -38,6 +39,15 @@ namespace qga::io {
 template <class Stream>
 concept Waitable = requires(Stream& stream) {
   stream.async_wait(Stream::wait_read, [](std::error_code) {});
+};
+
+/// What has to be done before a channel is closed.
+class ClosingHook {
+ public:
+  virtual void before_close() noexcept = 0;
+
+ protected:
+  ~ClosingHook() = default;
 };
 
 template <DescriptorStream Stream>
@@ -99,8 +109,30 @@ class AsyncChannel final : public Channel<Stream>,
     go_on(lock, true);
   }
 
+  /// Runs a call to its end on this thread, whatever else is under way on the channel.
+  void run_among_others(protocol::Call& call) {
+    std::unique_lock lock(mutex_);
+    if (!open_) return call.fail(not_connected(call.command()));
+    if (run_blocking(descriptor_, session_, call, Clock::now(), {})) disconnect();
+    go_on(lock, true);
+  }
+
+  void add(ClosingHook& hook) {
+    const std::lock_guard lock(hooks_mutex_);
+    hooks_.insert(&hook);
+  }
+  void remove(ClosingHook& hook) {
+    const std::lock_guard lock(hooks_mutex_);
+    hooks_.erase(&hook);
+  }
+
   /// Ends every call with `CancelledError` and closes; leaves nothing unread behind.
   void close() {
+    {
+      const std::lock_guard hooks_lock(hooks_mutex_);
+      for (ClosingHook* const hook : hooks_) hook->before_close();
+      hooks_.clear();
+    }
     std::unique_lock lock(mutex_);
     if (!open_) return;
     if (session_.owed() && descriptor_.is_socket) say_farewell();
@@ -172,6 +204,7 @@ class AsyncChannel final : public Channel<Stream>,
   void go_on(std::unique_lock<std::mutex>& lock, bool initiating) {
     pump();
     while (protocol::Call* const call = session_.finished()) {
+      if (call->operation == nullptr) continue;  // of run_among_others
       lock.unlock();
       operation_of(*call).complete(initiating);
       lock.lock();
@@ -304,6 +337,8 @@ class AsyncChannel final : public Channel<Stream>,
   std::optional<asio::posix::stream_descriptor> duplicate_;
   bool reading_ = false;
   bool writing_ = false;
+  std::mutex hooks_mutex_;  ///< before `mutex_`
+  std::unordered_set<ClosingHook*> hooks_;
 };
 
 }  // namespace qga::io

@@ -27,6 +27,8 @@
 #include <asio/post.hpp>
 
 #include "qga/helpers/step.hpp"
+#include "qga/io/execute.hpp"
+#include "qga/io/last_resort.hpp"
 #include "qga/io/wait.hpp"
 #include "qga/params.hpp"
 #include "qga/protocol/errors.hpp"
@@ -38,26 +40,36 @@ inline std::exception_ptr helper_cancelled() {
                                               std::make_error_code(std::errc::operation_canceled));
 }
 
-/// The options of a step: no later than its end, and out of the caller's reach where it cleans up.
-inline CallOptions options_of(const helpers::Step& step, CallOptions options,
-                              Clock::duration own_timeout) {
-  options.timeout = std::min(own_timeout, step.until - Clock::now());
-  if (!step.cancellable) options.stop = {};
-  return options;
-}
+/// What a helper needs of its client, and outlives it with.
+template <class Channel>
+struct HelperCalls {
+  std::shared_ptr<Channel> channel;  ///< null: of a client that was moved from
+  CallOptions options;
+
+  /// No later than the end of the step, and out of the caller's reach where it cleans up.
+  template <class Request>
+  CallOptions options_of(const Request& request, const helpers::Step& step) const {
+    CallOptions of_step = options;
+    of_step.timeout =
+        std::min(timeout_for(request, options, channel ? channel->params() : ClientParams{}),
+                 step.until - Clock::now());
+    if (!step.cancellable) of_step.stop = {};
+    return of_step;
+  }
+
+  template <class Request>
+  std::unique_ptr<helpers::LastResort> last_resort(Request request) const {
+    return std::make_unique<ChannelLastResort<Channel, Request>>(channel, std::move(request));
+  }
+};
 
 /// Runs continuations one after another, each behind its call.
-/// @tparam Execute what runs a request: (request, options) -> reply
-/// @tparam TimeoutFor what a request may take of itself: (request) -> duration
-template <class Result, template <class> class Algorithm, class Execute, class TimeoutFor>
+template <class Result, template <class> class Algorithm, class Channel>
 class BlockingHelper {
  public:
   template <class... Args>
-  BlockingHelper(Execute execute, TimeoutFor timeout_for, CallOptions options, Args&&... args)
-      : execute_(std::move(execute)),
-        timeout_for_(std::move(timeout_for)),
-        options_(std::move(options)),
-        algorithm_(*this, std::forward<Args>(args)...) {}
+  explicit BlockingHelper(HelperCalls<Channel> calls, Args&&... args)
+      : calls_(std::move(calls)), algorithm_(*this, std::forward<Args>(args)...) {}
   BlockingHelper(const BlockingHelper&) = delete;
   BlockingHelper& operator=(const BlockingHelper&) = delete;
 
@@ -76,11 +88,11 @@ class BlockingHelper {
   void call(Request request, Then then, helpers::Step step = {}) {
     next_.push_back([this, request = std::move(request), then = std::move(then), step] {
       using Reply = typename Request::Reply;
-      const CallOptions options = options_of(step, options_, timeout_for_(request));
+      const CallOptions options = calls_.options_of(request, step);
       std::exception_ptr error;
       if constexpr (std::is_void_v<Reply>) {
         try {
-          execute_(request, options);
+          run_on(calls_.channel, request, std::identity(), options);
         } catch (const GuestAgentError&) {
           error = std::current_exception();
         }
@@ -88,7 +100,7 @@ class BlockingHelper {
       } else {
         Reply reply{};
         try {
-          reply = execute_(request, options);
+          reply = run_on(calls_.channel, request, std::identity(), options);
         } catch (const GuestAgentError&) {
           error = std::current_exception();
         }
@@ -101,22 +113,24 @@ class BlockingHelper {
   void pause(Clock::duration duration, Then then) {
     next_.push_back([this, duration, then = std::move(then)] {
       const auto until = deadline_after(duration, Clock::now());
-      const StopSignal stopped(options_.stop);
-      while (!options_.stop.stop_requested() && Clock::now() < until) {
+      const StopSignal stopped(calls_.options.stop);
+      while (!calls_.options.stop.stop_requested() && Clock::now() < until) {
         wait_for(stopped.fd(), POLLIN, until);
       }
-      then(options_.stop.stop_requested() ? helper_cancelled() : nullptr);
+      then(calls_.options.stop.stop_requested() ? helper_cancelled() : nullptr);
     });
   }
 
   void finish(Result result) { result_ = std::move(result); }
   void fail(std::exception_ptr error) { error_ = std::move(error); }
+  template <class Request>
+  auto last_resort(Request request) {
+    return calls_.last_resort(std::move(request));
+  }
   Clock::time_point now() const { return Clock::now(); }
 
  private:
-  Execute execute_;
-  TimeoutFor timeout_for_;
-  CallOptions options_;
+  HelperCalls<Channel> calls_;
   std::deque<std::function<void()>> next_;
   std::exception_ptr error_;
   std::optional<Result> result_;
@@ -125,20 +139,16 @@ class BlockingHelper {
 
 /// Owned by the calls and pauses that are under way, so that it goes with a context that is
 /// destroyed.
-/// @tparam Start what starts a request: (request, handler, options)
-template <class Result, template <class> class Algorithm, class Start, class TimeoutFor,
-          class Handler, class IoExecutor>
-class AsyncHelper : public std::enable_shared_from_this<
-                        AsyncHelper<Result, Algorithm, Start, TimeoutFor, Handler, IoExecutor>> {
+template <class Result, template <class> class Algorithm, class Channel, class Handler>
+class AsyncHelper
+    : public std::enable_shared_from_this<AsyncHelper<Result, Algorithm, Channel, Handler>> {
  public:
+  using IoExecutor = typename Channel::executor_type;
   using Executor = asio::associated_executor_t<Handler, IoExecutor>;
 
   template <class... Args>
-  AsyncHelper(Start start, TimeoutFor timeout_for, CallOptions options, Handler handler,
-              const IoExecutor& io, Args&&... args)
-      : start_(std::move(start)),
-        timeout_for_(std::move(timeout_for)),
-        options_(std::move(options)),
+  AsyncHelper(HelperCalls<Channel> calls, Handler handler, const IoExecutor& io, Args&&... args)
+      : calls_(std::move(calls)),
         handler_(std::move(handler)),
         executor_(asio::get_associated_executor(handler_, io)),
         timer_(io),
@@ -171,17 +181,17 @@ class AsyncHelper : public std::enable_shared_from_this<
     }
     const auto signal = signals_.emplace(signals_.end());
     signal->cancellable = step.cancellable;
-    const CallOptions options = options_of(step, options_, timeout_for_(request));
+    const CallOptions options = calls_.options_of(request, step);
     auto handler = [self = this->shared_from_this(), signal, then = std::move(then)](
                        std::exception_ptr error, auto&&... reply) {
       const std::lock_guard lock(self->mutex_);
       self->signals_.erase(signal);
       then(std::move(error), std::move(reply)...);
     };
-    start_(request,
-           asio::bind_cancellation_slot(signal->signal.slot(),
-                                        asio::bind_executor(executor_, std::move(handler))),
-           options);
+    start_on(calls_.channel, request, std::identity(),
+             asio::bind_cancellation_slot(signal->signal.slot(),
+                                          asio::bind_executor(executor_, std::move(handler))),
+             options);
   }
 
   template <class Then>
@@ -197,6 +207,10 @@ class AsyncHelper : public std::enable_shared_from_this<
 
   void finish(Result result) { complete({}, std::move(result)); }
   void fail(std::exception_ptr error) { complete(std::move(error), {}); }
+  template <class Request>
+  auto last_resort(Request request) {
+    return calls_.last_resort(std::move(request));
+  }
   Clock::time_point now() const { return Clock::now(); }
 
  private:
@@ -239,9 +253,7 @@ class AsyncHelper : public std::enable_shared_from_this<
     });
   }
 
-  Start start_;
-  TimeoutFor timeout_for_;
-  CallOptions options_;
+  HelperCalls<Channel> calls_;
   Handler handler_;
   Executor executor_;
   std::mutex mutex_;  ///< the executor may run several handlers at a time

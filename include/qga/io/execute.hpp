@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// From a request to a call on a channel: blocking, or under a completion token.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <asio/async_result.hpp>
+
+#include "qga/io/channel.hpp"
+#include "qga/io/operation.hpp"
+#include "qga/params.hpp"
+#include "qga/protocol/call.hpp"
+#include "qga/protocol/request.hpp"
+
+namespace qga::io {
+
+template <class Request>
+Clock::duration timeout_for(const Request& request, const CallOptions& options,
+                            const ClientParams& params) {
+  if (options.timeout) return *options.timeout;
+  return params.timeout != default_timeout ? params.timeout : protocol::timeout_of(request);
+}
+
+/// @throws GuestAgentError
+template <class Channel, class Request, class Project>
+auto run_on(const std::shared_ptr<Channel>& channel, const Request& request, Project project,
+            const CallOptions& options) {
+  using Call = protocol::TypedCall<typename Request::Reply, Project>;
+  if (!channel) std::rethrow_exception(not_connected(request.command));
+  if (!channel->take()) std::rethrow_exception(busy(request.command));
+  const auto give_back = [](Channel* taken) { taken->give_back(); };
+  const std::unique_ptr<Channel, decltype(give_back)> taken(channel.get(), give_back);
+
+  Call call(request.command, protocol::handling_of(request), std::move(project));
+  call.wire = taken->spare();
+  protocol::encode_into(call.wire, request);
+  const auto now = Clock::now();
+  call.deadline = deadline_after(timeout_for(request, options, taken->params()), now);
+  taken->run(call, now, options.stop);
+  if (call.error()) std::rethrow_exception(call.error());
+  return call.result.take();
+}
+
+template <class Channel, class Request, class Project, class Token>
+auto start_on(const std::shared_ptr<Channel>& channel, const Request& request, Project project,
+              Token&& token, const CallOptions& options) {
+  using Reply = typename Request::Reply;
+  using Result = typename protocol::Projected<Reply, Project>::type;
+  using Ready = Prepared<Channel, Reply, Project>;
+  Ready prepared{channel, std::string(request.command), protocol::handling_of(request),
+                 std::move(project)};
+  try {
+    protocol::encode_into(prepared.wire, request);
+    if (channel) prepared.timeout = timeout_for(request, options, channel->params());
+  } catch (const RequestError&) {
+    prepared.error = std::current_exception();
+  }
+  return asio::async_initiate<Token, typename CompletionSignature<Result>::type>(
+      [](auto handler, Ready ready) { initiate(std::move(handler), std::move(ready)); }, token,
+      std::move(prepared));
+}
+
+}  // namespace qga::io
