@@ -100,8 +100,9 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @param handle a connected socket of any family or, for other streams, what they are made from
   /// @throws ConnectError where it is none
   static Client from_handle(int handle, ClientParams params = {}) {
+    io::OwnedDescriptor owned(handle);
     Client client(std::make_shared<Channel>(std::move(params)));
-    client.attach(io::OwnedDescriptor(handle));
+    client.attach(std::move(owned));
     return client;
   }
 

@@ -2,7 +2,12 @@
 //
 // Agents that go away, at every byte: the error says what is known of the command, the client says
 // that it is closed, and connecting again is all it takes.
+#include <cstdint>
 #include <string>
+#include <thread>
+
+#include <asio/bind_executor.hpp>
+#include <asio/io_context.hpp>
 
 #include "faults.hpp"
 
@@ -104,6 +109,27 @@ TEMPLATE_TEST_CASE("an agent that hangs up over a command may have run it", "[fa
   CHECK(outcome_of_lost(ga) == Outcome::unknown);  // the next input stays unread
   ga.connect(agent.path());
   ga.ping();
+}
+
+TEST_CASE("what was answered before the agent hung up is not lost to a later request", "[faults]") {
+  ScriptedAgent agent;
+  Answer<std::string> name;
+  Answer<void> ping;
+  Answer<std::int64_t> open;
+  asio::io_context context;
+  qga::Client<> ga(context, patient());
+  ga.connect(agent.path());
+  agent.on("guest-get-host-name", script::returns(R"({"host-name": "x"})"));
+  ga.async(asio::bind_executor(context, to(name))).get_host_name();
+  run_dry(context);
+  agent.once("guest-ping", script::all(script::behaves(), script::hangs_up()));
+  ga.async(asio::bind_executor(context, to(ping))).ping();
+  std::this_thread::sleep_for(200ms);  // until the agent has gone; the reply is still unread
+  ga.async(asio::bind_executor(context, to(open))).file_open("/x");
+  run_dry(context);
+  ping.get();
+  CHECK_THROWS_AS(open.get(), qga::UnreachableError);
+  CHECK(agent.executed("guest-file-open") == 0);
 }
 
 TEMPLATE_TEST_CASE("a shutdown that ends the connection may have worked", "[faults]", Blocking,
