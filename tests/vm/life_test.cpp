@@ -64,7 +64,7 @@ void make_freeze_hang(Vm& vm) {
 }
 void wait_for_hook(Vm& vm) { vm.run("until [ -s /run/hook.log ]; do usleep 20000; done"); }
 
-/// Starts the agent again and again while it exists, but not before.
+/// The agent, killed and kept from coming back until it is released.
 class Held {
  public:
   explicit Held(Vm& vm) : vm_(vm) {
