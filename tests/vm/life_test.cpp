@@ -56,14 +56,6 @@ void finish(Report::Event event, const std::string& next) {
   Report::instance().event(std::move(event));
 }
 
-/// Lets the agent hang in its freeze hook.
-void make_freeze_hang(Vm& vm) {
-  vm.run(
-      "rm -f /run/hook.log && cp -p /etc/qemu/fsfreeze-hook /run/hook.kept && "
-      "printf '#!/bin/sh\necho $1 >>/run/hook.log\nexec sleep 1000\n' >/etc/qemu/fsfreeze-hook");
-}
-void wait_for_hook(Vm& vm) { vm.run("until [ -s /run/hook.log ]; do usleep 20000; done"); }
-
 /// The agent, killed and kept from coming back until it is released.
 class Held {
  public:
@@ -140,14 +132,14 @@ class MidReply {
 
 TEMPLATE_TEST_CASE("the guest is reset in mid-command", "[life]", Blocking, Async) {
   Vm& vm = ready_vm();
-  make_freeze_hang(vm);
+  Hook hook(vm, "exec sleep 1000");
   TestType ga(vm.agent());
   ga.ping();
   const auto event = timed_out(
       "reset in mid-command", way_name<TestType>, "fsfreeze_freeze", 6s, Outcome::unknown,
       [&](auto options) { ga.with(options).fsfreeze_freeze(); },
       [&] {
-        wait_for_hook(vm);
+        hook.wait_until_called();
         vm.qmp().execute("system_reset");
       });
   CHECK(ga.with({.timeout = boot_time}).fsfreeze_status() == qga::GuestFsfreezeStatus::thawed);
@@ -198,17 +190,15 @@ TEST_CASE("the guest is reset in mid-reply, and a request waits behind it", "[li
 
 TEMPLATE_TEST_CASE("the agent is killed in mid-command and restarted", "[life]", Blocking, Async) {
   Vm& vm = ready_vm();
-  make_freeze_hang(vm);
+  Hook hook(vm, "exec sleep 1000");
   TestType ga(vm.agent());
   ga.ping();
   const auto event = timed_out(
       "agent killed in mid-command", way_name<TestType>, "fsfreeze_freeze", 6s, Outcome::unknown,
       [&](auto options) { ga.with(options).fsfreeze_freeze(); },
       [&] {
-        wait_for_hook(vm);
-        vm.run(
-            "kill -9 $(cat /run/qga.pid) && mv /run/hook.kept /etc/qemu/fsfreeze-hook && "
-            "killall sleep");
+        hook.wait_until_called();
+        vm.run("kill -9 $(cat /run/qga.pid) && killall sleep");
       });
   CHECK(ga.fsfreeze_status() == qga::GuestFsfreezeStatus::thawed);
   finish(event, "fsfreeze_status works: thawed");

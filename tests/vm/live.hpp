@@ -47,4 +47,27 @@ std::string refusal_of(Way& ga, Call&& call) {
   return error.what();
 }
 
+/// A freeze hook of the guest's that does what a test needs; the usual one in the end.
+class Hook {
+ public:
+  Hook(Vm& vm, const std::string& on_freeze, const std::string& on_thaw = "") : vm_(vm) {
+    vm_.run(
+        "rm -f /run/hook.log && cp -p /etc/qemu/fsfreeze-hook /run/hook.kept && "
+        "cat >/etc/qemu/fsfreeze-hook <<'EOF'\n#!/bin/sh\necho $1 >>/run/hook.log\n"
+        "case $1 in\n  freeze) " +
+        on_freeze + " ;;\n  thaw) " + on_thaw + " ;;\nesac\nEOF\n");
+  }
+  Hook(const Hook&) = delete;
+  Hook& operator=(const Hook&) = delete;
+  ~Hook() {
+    // A guest that was reset has its own again.
+    vm_.run("[ ! -e /run/hook.kept ] || mv /run/hook.kept /etc/qemu/fsfreeze-hook");
+  }
+
+  void wait_until_called() { vm_.run("until [ -s /run/hook.log ]; do usleep 20000; done"); }
+
+ private:
+  Vm& vm_;
+};
+
 }  // namespace vm_test

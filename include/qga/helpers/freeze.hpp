@@ -97,8 +97,9 @@ class Freeze {
 
   void failed(std::exception_ptr error) {
     // An agent that refuses has thawed what it had frozen.
-    if (outcome_of(error) != Outcome::unknown) return io_.fail(std::move(error));
-    if (code_of(error) == err_timed_out && io_.now() < deadline_) return ask(std::move(error));
+    if (failure_of(error).outcome != Outcome::unknown) return io_.fail(std::move(error));
+    if (failure_of(error).code == err_timed_out && io_.now() < deadline_)
+      return ask(std::move(error));
     undo(std::move(error));
   }
 
@@ -108,7 +109,7 @@ class Freeze {
     io_.call(GuestFsfreezeStatusRequest(),
              [this, error](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
                if (unanswered)
-                 return undo(code_of(unanswered) == err_timed_out ? error : unanswered);
+                 return undo(failure_of(unanswered).code == err_timed_out ? error : unanswered);
                if (status == GuestFsfreezeStatus::frozen) return io_.finish(Frozen({}, thaw()));
                io_.fail(error);
              },
@@ -145,7 +146,7 @@ class Thaw {
 
  private:
   void failed(std::exception_ptr error) {
-    if (outcome_of(error) != Outcome::refused) return io_.fail(std::move(error));
+    if (failure_of(error).outcome != Outcome::refused) return io_.fail(std::move(error));
     io_.call(GuestFsfreezeStatusRequest(),
              [this, error](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
                const bool thawed = !unanswered && status == GuestFsfreezeStatus::thawed;

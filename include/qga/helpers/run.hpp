@@ -127,7 +127,7 @@ class RunProgram {
   }
 
   void no_answer(std::exception_ptr error) {
-    const int code = code_of(error);
+    const int code = failure_of(error).code;
     if (code == err_cancelled) return give_up(std::move(error));
     if (code == err_timed_out && io_.now() >= deadline_) return too_long();
     if (code == err_timed_out) {  // a guest that is busy or paused; the record may be gone with it

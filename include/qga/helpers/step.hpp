@@ -43,25 +43,19 @@ class LastResort {
   virtual void disarm() noexcept = 0;
 };
 
-/// What is known of a command that failed.
-inline Outcome outcome_of(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const GuestAgentError& known) {
-    return known.outcome();
-  } catch (...) {
-    return Outcome::unknown;
-  }
-}
+/// What an error of the library says of a command.
+struct Failure {
+  int code = 0;  ///< `err_*`; 0: another's error
+  Outcome outcome = Outcome::unknown;
+};
 
-/// The `err_*` code of an error; 0 for one that is not the library's.
-inline int code_of(const std::exception_ptr& error) {
+inline Failure failure_of(const std::exception_ptr& error) {
   try {
     std::rethrow_exception(error);
   } catch (const GuestAgentError& known) {
-    return known.code();
+    return {known.code(), known.outcome()};
   } catch (...) {
-    return 0;
+    return {};
   }
 }
 
