@@ -168,6 +168,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// True from connecting until the connection is closed, or found to be broken.
   bool is_open() const { return channel_ && channel_->is_open(); }
 
+  using FileHelpers<Client>::close;  // of a file
+
   /// Closes the connection. Asynchronous calls under way end with `CancelledError`. Where replies
   /// are still due, reads for up to 100 ms what the agent has to say, because some agents exit when
   /// a client leaves with replies unread: in the background of its executor after asynchronous
@@ -335,7 +337,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>
   auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
-    return asio::async_initiate<Token, void(std::exception_ptr, Result)>(
+    return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
         [](auto handler, io::HelperCalls<Channel> calls, auto... given) {
           using Helper = io::AsyncHelper<Result, Algorithm, Channel, decltype(handler)>;
           const executor_type io =

@@ -3,8 +3,10 @@
 // Every helper as a method, written once for whatever can run its algorithm.
 #pragma once
 
+#include "qga/helpers/file.hpp"
 #include "qga/helpers/freeze.hpp"
 #include "qga/helpers/run.hpp"
+#include "qga/helpers/transfer.hpp"
 
 namespace qga {
 
@@ -16,6 +18,9 @@ namespace qga {
 /// parameters say how long it may take in all. Cancelling a helper cancels the command that is
 /// under way; what it has to clean up it still does.
 template <class Carrier>
-class Helpers : public RunHelpers<Carrier>, public FreezeHelpers<Carrier> {};
+class Helpers : public RunHelpers<Carrier>,
+                public FileHelpers<Carrier>,
+                public TransferHelpers<Carrier>,
+                public FreezeHelpers<Carrier> {};
 
 }  // namespace qga

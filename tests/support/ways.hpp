@@ -112,6 +112,7 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     answer.get();
   }
   bool is_open() const { return client_.is_open(); }
+  using qga::FileHelpers<Async>::close;  // of a file
   void close() {
     client_.close();
     run_dry(context_);

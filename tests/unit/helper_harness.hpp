@@ -109,7 +109,7 @@ class Scripted {
 
   /// Writes into the log, as the last thing that it does.
   template <class Request>
-  std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request) {
+  std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request, Clock::duration) {
     struct Logged final : qga::helpers::LastResort {
       Logged(std::vector<std::string>& log_, std::string line_) : log(&log_), line(line_) {}
       ~Logged() override {

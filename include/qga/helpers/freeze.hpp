@@ -93,7 +93,9 @@ class Freeze {
   static constexpr Clock::duration first_wait = std::chrono::seconds(60);
   static constexpr Clock::duration thaw_wait = std::chrono::minutes(3);
 
-  std::unique_ptr<LastResort> thaw() { return io_.last_resort(GuestFsfreezeThawRequest()); }
+  std::unique_ptr<LastResort> thaw() {
+    return io_.last_resort(GuestFsfreezeThawRequest(), std::chrono::seconds(30));
+  }
 
   void failed(std::exception_ptr error) {
     // An agent that refuses has thawed what it had frozen.

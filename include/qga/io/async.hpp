@@ -113,7 +113,9 @@ class AsyncChannel final : public Channel<Stream>,
   void run_among_others(protocol::Call& call) {
     std::unique_lock lock(mutex_);
     if (!open_) return call.fail(not_connected(call.command()));
-    if (run_blocking(descriptor_, session_, call, Clock::now(), {})) disconnect();
+    session_.submit(call);
+    protocol::Call* const calls[] = {&call};
+    if (run_blocking(descriptor_, session_, calls, Clock::now(), {})) disconnect();
     go_on(lock, true);
   }
 

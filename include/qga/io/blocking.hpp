@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The blocking driver: runs one call of a session to its end on the caller's thread.
+// The blocking driver: moves the calls of a session along on the caller's thread.
 #pragma once
 
 #include <algorithm>
@@ -32,16 +32,22 @@ inline std::error_code read_pending(Descriptor channel, protocol::Session& sessi
   return {};
 }
 
-/// Runs `call` until it is finished. Returns what broke the channel, or no error.
+/// Runs until one of `calls`, which the session has, is finished. A stop request cancels all of
+/// them. Returns what broke the channel, or no error.
 inline std::error_code run_blocking(Descriptor channel, protocol::Session& session,
-                                    protocol::Call& call, Clock::time_point now,
+                                    std::span<protocol::Call* const> calls, Clock::time_point now,
                                     const std::stop_token& stop) {
   const StopSignal stopped(stop);
-  session.submit(call);
+  auto deadline = Clock::time_point::max();
+  for (const protocol::Call* const call : calls) deadline = std::min(deadline, call->deadline);
+  const auto any_finished = [&] {
+    return std::any_of(calls.begin(), calls.end(),
+                       [](const auto* call) { return call->finished(); });
+  };
   for (;;) {
     if (stop.stop_requested()) {
-      session.cancel(call);
-    } else if (call.deadline <= now) {
+      for (protocol::Call* const call : calls) session.cancel(*call);
+    } else if (deadline <= now) {
       session.expire(now);
     }
     if (session.listens_first()) {
@@ -51,7 +57,7 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
       }
     }
     short events = POLLIN;
-    while (!call.finished()) {
+    while (!any_finished()) {
       const std::string_view out = session.output(now);
       if (out.empty()) break;
       const auto [bytes, err] = write_some(channel, out);
@@ -65,9 +71,9 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
         break;
       }
     }
-    if (call.finished()) return {};
+    if (any_finished()) return {};
 
-    const auto until = std::min(call.deadline, session.repeats_at());
+    const auto until = std::min(deadline, session.repeats_at());
     const short happened = wait_for(channel.fd, events, until, now, stopped.fd());
     now = Clock::now();
     if ((happened & ~POLLOUT) == 0) continue;

@@ -9,6 +9,7 @@
 #include <exception>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -96,19 +97,33 @@ class Channel {
   }
   void leave() { users_.fetch_sub(1); }
 
-  /// Runs a blocking call to its end; the caller has taken the channel.
-  void run(protocol::Call& call, Clock::time_point now, const std::stop_token& stop) {
+  /// Begins a blocking call; the caller has taken the channel, and goes on with `run`.
+  void submit(protocol::Call& call) {
     const std::lock_guard lock(mutex_);
     if (!open_) return call.fail(not_connected(call.command()));
+    session_.submit(call);
+  }
+
+  /// Runs until one of the calls that were begun is finished.
+  void run(std::span<protocol::Call* const> calls, Clock::time_point now,
+           const std::stop_token& stop) {
+    const std::lock_guard lock(mutex_);
     try {
-      if (run_blocking(descriptor_, session_, call, now, stop)) discard();
+      if (open_ && run_blocking(descriptor_, session_, calls, now, stop)) discard();
     } catch (...) {  // no memory, no descriptor: the session must not keep a call of this stack
       session_.template lost<ReadError>("the client is out of resources", {});
-      session_.finished();
+      forget_finished();
       discard();
       throw;
     }
-    session_.finished();
+    forget_finished();
+  }
+
+  /// Withdraws a call that was begun.
+  void withdraw(protocol::Call& call) {
+    const std::lock_guard lock(mutex_);
+    session_.cancel(call);
+    forget_finished();
   }
 
  protected:
@@ -124,6 +139,12 @@ class Channel {
   }
 
   ~Channel() = default;
+
+  /// A blocking caller looks at its calls itself.
+  void forget_finished() {
+    while (session_.finished() != nullptr) {
+    }
+  }
 
   ClientParams params_;
   protocol::Session session_;

@@ -40,7 +40,11 @@ auto run_on(const std::shared_ptr<Channel>& channel, const Request& request, Pro
   protocol::encode_into(call.wire, request);
   const auto now = Clock::now();
   call.deadline = deadline_after(timeout_for(request, options, taken->params()), now);
-  taken->run(call, now, options.stop);
+  taken->submit(call);
+  if (!call.finished()) {
+    protocol::Call* const calls[] = {&call};
+    taken->run(calls, now, options.stop);
+  }
   if (call.error()) std::rethrow_exception(call.error());
   return call.result.take();
 }

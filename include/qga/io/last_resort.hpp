@@ -22,8 +22,8 @@ namespace qga::io {
 template <class Channel, class Request>
 class ChannelLastResort final : public helpers::LastResort, private ClosingHook {
  public:
-  ChannelLastResort(std::shared_ptr<Channel> channel, Request request)
-      : channel_(std::move(channel)), request_(std::move(request)) {
+  ChannelLastResort(std::shared_ptr<Channel> channel, Request request, Clock::duration patience)
+      : channel_(std::move(channel)), request_(std::move(request)), patience_(patience) {
     if (channel_) channel_->add(*this);
   }
   ChannelLastResort(const ChannelLastResort&) = delete;
@@ -40,8 +40,6 @@ class ChannelLastResort final : public helpers::LastResort, private ClosingHook 
   }
 
  private:
-  static constexpr Clock::duration patience = std::chrono::seconds(30);
-
   void before_close() noexcept override {
     sent_ = true;
     send();
@@ -52,7 +50,7 @@ class ChannelLastResort final : public helpers::LastResort, private ClosingHook 
       protocol::TypedCall<typename Request::Reply, std::identity> call(
           Request::command, protocol::handling_of(request_), {});
       protocol::encode_into(call.wire, request_);
-      call.deadline = deadline_after(patience, Clock::now());
+      call.deadline = deadline_after(patience_, Clock::now());
       channel_->run_among_others(call);
     } catch (...) {  // no memory is left, and nobody to tell
     }
@@ -60,6 +58,7 @@ class ChannelLastResort final : public helpers::LastResort, private ClosingHook 
 
   std::shared_ptr<Channel> channel_;
   Request request_;
+  Clock::duration patience_;
   bool sent_ = false;  ///< because the client was closed
 };
 

@@ -15,6 +15,8 @@
 #include <stop_token>
 #include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <poll.h>
 #include <asio/associated_cancellation_slot.hpp>
@@ -46,24 +48,26 @@ struct HelperCalls {
   std::shared_ptr<Channel> channel;  ///< null: of a client that was moved from
   CallOptions options;
 
-  /// No later than the end of the step, and out of the caller's reach where it cleans up.
+  /// No later than the end of the step.
   template <class Request>
-  CallOptions options_of(const Request& request, const helpers::Step& step) const {
-    CallOptions of_step = options;
-    of_step.timeout =
-        std::min(timeout_for(request, options, channel ? channel->params() : ClientParams{}),
-                 step.until - Clock::now());
-    if (!step.cancellable) of_step.stop = {};
-    return of_step;
+  Clock::duration timeout_of(const Request& request, const helpers::Step& step) const {
+    return std::min(timeout_for(request, options, channel ? channel->params() : ClientParams{}),
+                    step.until - Clock::now());
   }
 
   template <class Request>
-  std::unique_ptr<helpers::LastResort> last_resort(Request request) const {
-    return std::make_unique<ChannelLastResort<Channel, Request>>(channel, std::move(request));
+  std::unique_ptr<helpers::LastResort> last_resort(Request request,
+                                                   Clock::duration patience) const {
+    return std::make_unique<ChannelLastResort<Channel, Request>>(channel, std::move(request),
+                                                                 patience);
   }
 };
 
-/// Runs continuations one after another, each behind its call.
+/// What a helper comes to, where that may be nothing.
+template <class Result>
+using Stored = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+
+/// Has the channel for itself while calls are in flight.
 template <class Result, template <class> class Algorithm, class Channel>
 class BlockingHelper {
  public:
@@ -72,41 +76,35 @@ class BlockingHelper {
       : calls_(std::move(calls)), algorithm_(*this, std::forward<Args>(args)...) {}
   BlockingHelper(const BlockingHelper&) = delete;
   BlockingHelper& operator=(const BlockingHelper&) = delete;
+  ~BlockingHelper() {
+    // Calls are left only where a continuation has thrown.
+    for (const auto& pending : in_flight_) calls_.channel->withdraw(pending->call());
+    if (taken_) calls_.channel->give_back();
+  }
 
   Result run() {
     algorithm_.start();
-    while (!next_.empty()) {
+    while (!next_.empty() || !in_flight_.empty()) {
+      if (next_.empty()) advance();
       const auto next = std::move(next_.front());
       next_.pop_front();
       next();
     }
     if (error_) std::rethrow_exception(error_);
-    return std::move(*result_);
+    if constexpr (!std::is_void_v<Result>) return std::move(*result_);
   }
 
   template <class Request, class Then>
-  void call(Request request, Then then, helpers::Step step = {}) {
-    next_.push_back([this, request = std::move(request), then = std::move(then), step] {
-      using Reply = typename Request::Reply;
-      const CallOptions options = calls_.options_of(request, step);
-      std::exception_ptr error;
-      if constexpr (std::is_void_v<Reply>) {
-        try {
-          run_on(calls_.channel, request, std::identity(), options);
-        } catch (const GuestAgentError&) {
-          error = std::current_exception();
-        }
-        then(error);
-      } else {
-        Reply reply{};
-        try {
-          reply = run_on(calls_.channel, request, std::identity(), options);
-        } catch (const GuestAgentError&) {
-          error = std::current_exception();
-        }
-        then(error, std::move(reply));
-      }
-    });
+  void call(const Request& request, Then then, helpers::Step step = {}) {
+    auto pending = std::make_shared<PendingCall<typename Request::Reply, Then>>(
+        request, std::move(then), step.cancellable);
+    if (const std::exception_ptr error = begin(request, pending->call(), step)) {
+      pending->call().fail(error);
+      next_.push_back([pending] { pending->finish(); });
+    } else {
+      in_flight_.push_back(std::move(pending));
+    }
+    give_back_when_idle();
   }
 
   template <class Then>
@@ -121,19 +119,103 @@ class BlockingHelper {
     });
   }
 
-  void finish(Result result) { result_ = std::move(result); }
+  void finish(Stored<Result> result = {}) { result_ = std::move(result); }
   void fail(std::exception_ptr error) { error_ = std::move(error); }
   template <class Request>
-  auto last_resort(Request request) {
-    return calls_.last_resort(std::move(request));
+  auto last_resort(Request request, Clock::duration patience) {
+    return calls_.last_resort(std::move(request), patience);
   }
   Clock::time_point now() const { return Clock::now(); }
 
  private:
+  class Pending {
+   public:
+    explicit Pending(bool may_be_cancelled) : cancellable(may_be_cancelled) {}
+    virtual ~Pending() = default;
+    virtual protocol::Call& call() = 0;
+    virtual void finish() = 0;
+    const bool cancellable;
+  };
+
+  template <class Reply, class Then>
+  class PendingCall final : public Pending {
+   public:
+    template <class Request>
+    PendingCall(const Request& request, Then then, bool may_be_cancelled)
+        : Pending(may_be_cancelled),
+          call_(Request::command, protocol::handling_of(request), {}),
+          then_(std::move(then)) {}
+    protocol::Call& call() override { return call_; }
+    void finish() override {
+      if constexpr (std::is_void_v<Reply>) {
+        then_(call_.error());
+      } else if (call_.error()) {
+        then_(call_.error(), Reply{});
+      } else {
+        then_(nullptr, call_.result.take());
+      }
+    }
+
+   private:
+    protocol::TypedCall<Reply, std::identity> call_;
+    Then then_;
+  };
+
+  /// Returns why there is nothing to wait for.
+  template <class Request>
+  std::exception_ptr begin(const Request& request, protocol::Call& call, helpers::Step step) {
+    if (!calls_.channel) return not_connected(call.command());
+    if (!taken_ && !calls_.channel->take()) return busy(call.command());
+    taken_ = true;
+    try {
+      call.wire = calls_.channel->spare();
+      protocol::encode_into(call.wire, request);
+    } catch (const RequestError&) {
+      return std::current_exception();
+    }
+    call.deadline = deadline_after(calls_.timeout_of(request, step), Clock::now());
+    calls_.channel->submit(call);
+    return nullptr;
+  }
+
+  /// Waits until something is finished.
+  void advance() {
+    std::vector<protocol::Call*> calls;
+    bool cancellable = true;
+    for (const auto& pending : in_flight_) {
+      calls.push_back(&pending->call());
+      cancellable = cancellable && pending->cancellable;
+    }
+    if (!any_finished()) {
+      calls_.channel->run(calls, Clock::now(),
+                          cancellable ? calls_.options.stop : std::stop_token());
+    }
+    for (auto at = in_flight_.begin(); at != in_flight_.end();) {
+      if (!(*at)->call().finished()) {
+        ++at;
+        continue;
+      }
+      next_.push_back([pending = std::move(*at)] { pending->finish(); });
+      at = in_flight_.erase(at);
+    }
+    give_back_when_idle();
+  }
+
+  void give_back_when_idle() {
+    if (in_flight_.empty() && std::exchange(taken_, false)) calls_.channel->give_back();
+  }
+
+  bool any_finished() const {
+    return std::any_of(in_flight_.begin(), in_flight_.end(),
+                       [](const auto& pending) { return pending->call().finished(); });
+  }
+
   HelperCalls<Channel> calls_;
   std::deque<std::function<void()>> next_;
+  std::deque<std::shared_ptr<Pending>> in_flight_;  ///< in the order in which they were made
+  bool taken_ = false;
   std::exception_ptr error_;
-  std::optional<Result> result_;
+  std::optional<Stored<Result>> result_;
   Algorithm<BlockingHelper> algorithm_;
 };
 
@@ -181,7 +263,6 @@ class AsyncHelper
     }
     const auto signal = signals_.emplace(signals_.end());
     signal->cancellable = step.cancellable;
-    const CallOptions options = calls_.options_of(request, step);
     auto handler = [self = this->shared_from_this(), signal, then = std::move(then)](
                        std::exception_ptr error, auto&&... reply) {
       const std::lock_guard lock(self->mutex_);
@@ -191,7 +272,7 @@ class AsyncHelper
     start_on(calls_.channel, request, std::identity(),
              asio::bind_cancellation_slot(signal->signal.slot(),
                                           asio::bind_executor(executor_, std::move(handler))),
-             options);
+             {.timeout = calls_.timeout_of(request, step)});
   }
 
   template <class Then>
@@ -205,11 +286,11 @@ class AsyncHelper
         }));
   }
 
-  void finish(Result result) { complete({}, std::move(result)); }
+  void finish(Stored<Result> result = {}) { complete({}, std::move(result)); }
   void fail(std::exception_ptr error) { complete(std::move(error), {}); }
   template <class Request>
-  auto last_resort(Request request) {
-    return calls_.last_resort(std::move(request));
+  auto last_resort(Request request, Clock::duration patience) {
+    return calls_.last_resort(std::move(request), patience);
   }
   Clock::time_point now() const { return Clock::now(); }
 
@@ -242,14 +323,18 @@ class AsyncHelper
 
   /// The last that an algorithm does; the handler is invoked when nothing of it is running any
   /// more.
-  void complete(std::exception_ptr error, Result result) {
+  void complete(std::exception_ptr error, Stored<Result> result) {
     asio::post(executor_, [self = this->shared_from_this(), error = std::move(error),
                            result = std::move(result)]() mutable {
       auto slot = asio::get_associated_cancellation_slot(self->handler_);
       if (slot.is_connected()) slot.clear();
       Handler handler(std::move(self->handler_));
       self.reset();
-      std::move(handler)(std::move(error), std::move(result));
+      if constexpr (std::is_void_v<Result>) {
+        std::move(handler)(std::move(error));
+      } else {
+        std::move(handler)(std::move(error), std::move(result));
+      }
     });
   }
 

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// An open file of the guest, which closes itself, and what can be done with it.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "qga/commands/file.hpp"
+#include "qga/error.hpp"
+#include "qga/helpers/step.hpp"
+#include "qga/protocol/errors.hpp"
+
+namespace qga {
+
+/// An open file of the guest. It is closed by `close` or, as a last resort, when this is destroyed:
+/// then it blocks, for 5 s at most, and nobody is told of what could not be written. A handle is
+/// never closed twice. It does not survive a restart of the agent or of the guest.
+class File {
+ public:
+  File() = default;
+  File(std::int64_t handle, std::unique_ptr<helpers::LastResort> close)
+      : handle_(handle), close_(std::move(close)) {}
+
+  bool is_open() const { return close_ != nullptr; }
+  /// The agent's number for it, for the commands `file_...`.
+  std::int64_t handle() const { return handle_; }
+  /// Leaves it open, for somebody else to close.
+  void forget() noexcept {
+    if (close_) close_->disarm();
+    close_.reset();
+  }
+
+ private:
+  std::int64_t handle_ = -1;
+  std::unique_ptr<helpers::LastResort> close_;
+};
+
+namespace helpers {
+
+/// @throws BadReplyError
+inline void check_read(const GuestFileRead& reply, std::size_t asked) {
+  if (std::cmp_equal(reply.count, reply.buf_b64.size()) && reply.buf_b64.size() <= asked) return;
+  std::rethrow_exception(protocol::bad_reply(
+      GuestFileReadRequest::command, "a count that is not that of its bytes", Outcome::unknown));
+}
+
+/// @throws BadReplyError
+inline void check_written(const GuestFileWrite& reply, std::size_t sent) {
+  if (std::cmp_equal(reply.count, sent)) return;
+  std::rethrow_exception(protocol::bad_reply(
+      GuestFileWriteRequest::command,
+      "took " + std::to_string(reply.count) + " of " + std::to_string(sent) + " bytes",
+      Outcome::unknown));
+}
+
+inline std::exception_ptr not_open(std::string_view command) {
+  return protocol::make_error<RequestError>(command, "the file is not open", Outcome::not_sent,
+                                            std::make_error_code(std::errc::bad_file_descriptor));
+}
+
+template <class Io>
+class OpenFile {
+ public:
+  OpenFile(Io& io, std::string path, std::string mode)
+      : io_(io), path_(std::move(path)), mode_(std::move(mode)) {}
+
+  void start() {
+    io_.call(GuestFileOpenRequest(std::move(path_), std::move(mode_)),
+             [this](std::exception_ptr error, std::int64_t handle) {
+               if (error) return io_.fail(std::move(error));
+               io_.finish(File(handle, io_.last_resort(GuestFileCloseRequest(handle),
+                                                       std::chrono::seconds(5))));
+             });
+  }
+
+ private:
+  Io& io_;
+  std::string path_;
+  std::string mode_;
+};
+
+/// In pieces: a reply has a limit, and an agent reads as much as it is asked for into its memory.
+inline constexpr std::size_t largest_piece = 1 << 20;
+
+template <class Io>
+class ReadFrom {
+ public:
+  ReadFrom(Io& io, const File* file, std::size_t count) : io_(io), file_(*file), left_(count) {}
+
+  void start() {
+    if (!file_.is_open()) return io_.fail(not_open(GuestFileReadRequest::command));
+    if (left_ == 0) return io_.finish({});
+    const std::size_t asked = std::min(left_, largest_piece);
+    io_.call(GuestFileReadRequest(file_.handle(), static_cast<std::int64_t>(asked)),
+             [this, asked](std::exception_ptr error, const GuestFileRead& reply) {
+               try {
+                 if (error) std::rethrow_exception(error);
+                 check_read(reply, asked);
+                 bytes_ += reply.buf_b64;
+               } catch (...) {
+                 return io_.fail(std::current_exception());
+               }
+               left_ -= reply.buf_b64.size();
+               if (reply.eof || reply.buf_b64.empty() || left_ == 0) {
+                 return io_.finish(std::move(bytes_));
+               }
+               start();
+             });
+  }
+
+ private:
+  Io& io_;
+  const File& file_;
+  std::size_t left_;
+  std::string bytes_;
+};
+
+template <class Io>
+class WriteTo {
+ public:
+  WriteTo(Io& io, const File* file, std::string bytes)
+      : io_(io), file_(*file), bytes_(std::move(bytes)) {}
+
+  void start() {
+    if (!file_.is_open()) return io_.fail(not_open(GuestFileWriteRequest::command));
+    if (at_ == bytes_.size()) return io_.finish({});
+    const auto piece = std::string_view(bytes_).substr(at_, largest_piece);
+    io_.call(BasicGuestFileWriteRequest<std::string_view>(file_.handle(), piece),
+             [this, size = piece.size()](std::exception_ptr error, const GuestFileWrite& reply) {
+               try {
+                 if (error) std::rethrow_exception(error);
+                 check_written(reply, size);
+               } catch (...) {
+                 return io_.fail(std::current_exception());
+               }
+               at_ += size;
+               start();
+             });
+  }
+
+ private:
+  Io& io_;
+  const File& file_;
+  std::string bytes_;
+  std::size_t at_ = 0;
+};
+
+template <class Io>
+class SeekIn {
+ public:
+  SeekIn(Io& io, const File* file, std::int64_t offset, QGASeek whence)
+      : io_(io), file_(*file), offset_(offset), whence_(whence) {}
+
+  void start() {
+    if (!file_.is_open()) return io_.fail(not_open(GuestFileSeekRequest::command));
+    io_.call(GuestFileSeekRequest(file_.handle(), offset_, whence_),
+             [this](std::exception_ptr error, const GuestFileSeek& reply) {
+               error ? io_.fail(std::move(error)) : io_.finish(reply.position);
+             });
+  }
+
+ private:
+  Io& io_;
+  const File& file_;
+  std::int64_t offset_;
+  QGASeek whence_;
+};
+
+template <class Io>
+class FlushFile {
+ public:
+  FlushFile(Io& io, const File* file) : io_(io), file_(*file) {}
+
+  void start() {
+    if (!file_.is_open()) return io_.fail(not_open(GuestFileFlushRequest::command));
+    io_.call(GuestFileFlushRequest(file_.handle()), [this](std::exception_ptr error) {
+      error ? io_.fail(std::move(error)) : io_.finish();
+    });
+  }
+
+ private:
+  Io& io_;
+  const File& file_;
+};
+
+template <class Io>
+class CloseFile {
+ public:
+  CloseFile(Io& io, File* file) : io_(io), file_(*file) {}
+
+  void start() {
+    if (!file_.is_open()) return io_.fail(not_open(GuestFileCloseRequest::command));
+    io_.call(GuestFileFlushRequest(file_.handle()), [this](std::exception_ptr unflushed) {
+      io_.call(GuestFileCloseRequest(file_.handle()),
+               [this, unflushed](std::exception_ptr error) {
+                 if (!error || failure_of(error).outcome != Outcome::not_sent) file_.forget();
+                 error = unflushed ? unflushed : error;
+                 error ? io_.fail(std::move(error)) : io_.finish();
+               },
+               {.cancellable = false});
+    });
+  }
+
+ private:
+  Io& io_;
+  File& file_;
+};
+
+}  // namespace helpers
+
+/// Open files of the guest; see `Helpers`. A `File` has to live until the call that uses it has
+/// ended. All fail while file systems are frozen (`CommandNotFoundError`), and many distributions
+/// forbid them; with one that is not open they throw `RequestError`.
+template <class Carrier>
+class FileHelpers {
+ public:
+  /// Opens a file in the guest.
+  /// @param path absolute path; no NUL (`RequestError`)
+  /// @param mode as for fopen: r, w, a with b and +
+  /// @return `File`, which closes itself
+  /// @throws AgentError no such file, no permission, bad mode
+  /// A timeout may leave it open, with a number that nobody knows.
+  /// @since QEMU 0.15, all guests
+  auto open(std::string path, std::string mode = "r") {
+    return self().template perform<File, helpers::OpenFile>(std::move(path), std::move(mode));
+  }
+
+  /// Reads from where the file stands, in requests of up to 1 MiB.
+  /// @param count bytes
+  /// @return the bytes; fewer than `count` only at the end of the file
+  /// @throws AgentError, BadReplyError
+  /// After an error the position is unknown: `seek`.
+  /// @since QEMU 0.15, all guests
+  auto read(const File& file, std::size_t count) {
+    return self().template perform<std::string, helpers::ReadFrom>(&file, count);
+  }
+
+  /// Writes all of the bytes where the file stands, in requests of up to 1 MiB. Guests buffer: a
+  /// full disk shows in `flush` or `close`.
+  /// @throws AgentError; BadReplyError where the guest took fewer bytes
+  /// After an error the position is unknown: `seek`.
+  /// @since QEMU 0.15, all guests
+  auto write(const File& file, std::string bytes) {
+    return self().template perform<void, helpers::WriteTo>(&file, std::move(bytes));
+  }
+
+  /// Moves the position.
+  /// @param offset bytes, may be negative
+  /// @return the new position, from the start of the file
+  /// @throws AgentError a position before the start; not a file that can be positioned
+  /// @since QEMU 2.6, all guests
+  auto seek(const File& file, std::int64_t offset, QGASeek whence = QGASeek::set) {
+    return self().template perform<std::int64_t, helpers::SeekIn>(&file, offset, whence);
+  }
+
+  /// Writes what the guest has buffered.
+  /// @throws AgentError a full disk, a write error
+  /// @since QEMU 0.15, all guests
+  auto flush(const File& file) { return self().template perform<void, helpers::FlushFile>(&file); }
+
+  /// Flushes and closes. The file is closed also where this throws, unless the close could not be
+  /// sent: then it is still `is_open()`.
+  /// @throws AgentError a full disk, a write error
+  /// @since QEMU 0.15, all guests
+  auto close(File& file) { return self().template perform<void, helpers::CloseFile>(&file); }
+
+ private:
+  Carrier& self() { return static_cast<Carrier&>(*this); }
+};
+
+}  // namespace qga
