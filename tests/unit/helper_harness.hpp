@@ -126,6 +126,25 @@ class Scripted {
     });
   }
 
+  /// Connects, with the error of the next reply.
+  template <class Then>
+  void connect(Then then, Clock::time_point until) {
+    log.push_back("connect");
+    latest = std::max(latest, until);
+    next_.push_back([this, then = std::move(then)] {
+      if (replies_.empty()) throw std::logic_error("no reply for connect");
+      const Reply reply = std::move(replies_.front());
+      replies_.pop_front();
+      now_ += reply.takes;
+      is_connected = !reply.error;
+      then(reply.error);
+    });
+  }
+  bool connected() const { return is_connected; }
+  bool can_connect() const { return knows_where; }
+  bool is_connected = true;
+  bool knows_where = true;
+
   /// Writes into the log, as the last thing that it does.
   template <class Request>
   std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request, Clock::duration) {
