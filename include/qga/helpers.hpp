@@ -3,10 +3,15 @@
 // Every helper as a method, written once for whatever can run its algorithm.
 #pragma once
 
+#include "qga/helpers/addresses.hpp"
+#include "qga/helpers/capabilities.hpp"
+#include "qga/helpers/clock.hpp"
 #include "qga/helpers/file.hpp"
 #include "qga/helpers/freeze.hpp"
+#include "qga/helpers/keys.hpp"
 #include "qga/helpers/run.hpp"
 #include "qga/helpers/transfer.hpp"
+#include "qga/helpers/usage.hpp"
 #include "qga/helpers/wait_ready.hpp"
 
 namespace qga {
@@ -23,6 +28,11 @@ class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,
                 public TransferHelpers<Carrier>,
                 public FreezeHelpers<Carrier>,
-                public WaitReadyHelpers<Carrier> {};
+                public WaitReadyHelpers<Carrier>,
+                public CapabilityHelpers<Carrier>,
+                public AddressHelpers<Carrier>,
+                public ClockHelpers<Carrier>,
+                public KeyHelpers<Carrier>,
+                public UsageHelpers<Carrier> {};
 
 }  // namespace qga
