@@ -21,8 +21,8 @@ namespace qga {
 /// a blocking carrier, and whatever the completion token asks for from an asynchronous one.
 ///
 /// Options of a call (`with`, `async`) hold for each command that a helper sends; its own
-/// parameters say how long it may take in all. Cancelling a helper cancels the command that is
-/// under way; what it has to clean up it still does.
+/// parameters say how long it may take in all. Cancelling a helper cancels what is under way;
+/// what it has to clean up it still does.
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,

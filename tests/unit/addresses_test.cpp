@@ -106,3 +106,12 @@ TEST_CASE("addresses: a prefix that cannot be is none") {
   }
   CHECK(prefix("2001:db8::1", 129) == std::nullopt);
 }
+
+TEST_CASE("addresses: an interface with a name that would be too much to repeat is left out") {
+  const auto count = [](std::size_t length) {
+    const std::string name(length, 'x');
+    return qga::helpers::addresses_of({interface(name, {"10.0.0.1", "10.0.0.2"})}, {}).size();
+  };
+  CHECK(count(1024) == 2);
+  CHECK(count(1025) == 0);
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -64,11 +65,15 @@ std::optional<std::string> respelled(const std::string& text, Binary& address) {
   return ::inet_ntop(Family, &address, spelled.data(), spelled.size());
 }
 
+/// In bytes; Linux has 15 at most, Windows 256 characters. The name is given with each address: one
+/// of megabytes with thousands of addresses would be gigabytes.
+inline constexpr std::size_t longest_name = 1024;
+
 inline std::vector<GuestAddress> addresses_of(const std::vector<GuestNetworkInterface>& interfaces,
                                               AddressParams params) {
   std::vector<GuestAddress> result;
   for (const GuestNetworkInterface& interface : interfaces) {
-    if (!interface.ip_addresses) continue;
+    if (!interface.ip_addresses || interface.name.size() > longest_name) continue;
     for (const GuestIpAddress& given : *interface.ip_addresses) {
       // Windows agents put the number of the interface behind: fe80::1%5.
       const std::string text = given.ip_address.substr(0, given.ip_address.find('%'));
@@ -106,7 +111,8 @@ template <class Carrier>
 class AddressHelpers {
  public:
   /// The guest's IP addresses, in its own order. What is no address, or none that an interface can
-  /// have (unspecified, multicast, IPv4 in IPv6), is left out.
+  /// have (unspecified, multicast, IPv4 in IPv6), is left out, as is an interface whose name is
+  /// longer than 1024 bytes.
   /// @param params loopback and link-local addresses are left out unless asked for
   /// @return `std::vector<GuestAddress>`. Each is a valid address, in the spelling of the host's
   ///         `inet_ntop`, so that equal ones are equal as text; but *that it is the guest's is only
