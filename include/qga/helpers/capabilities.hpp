@@ -61,7 +61,7 @@ class ReadCapabilities {
     io_.call(GuestFsfreezeStatusRequest(),
              [this](std::exception_ptr error, GuestFsfreezeStatus status) {
                // An agent that refuses is not frozen: this command works then.
-               if (error && failure_of(error).code == err_from_agent) error = nullptr;
+               if (failure_of(error).code == err_from_agent) error = nullptr;
                result_.frozen = status == GuestFsfreezeStatus::frozen;
                answered(std::move(error));
              });

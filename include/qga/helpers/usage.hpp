@@ -207,18 +207,12 @@ inline Usage usage_between(const Sample& before, const Sample& after) {
 
 namespace helpers {
 
-/// Takes one sample after another.
 template <class Io>
-class Sampler {
+class TakeSample {
  public:
-  using Then = std::function<void(std::exception_ptr, Sample)>;
+  explicit TakeSample(Io& io) : io_(io) {}
 
-  explicit Sampler(Io& io) : io_(io) {}
-
-  void take(Then then) {
-    sample_ = Sample();
-    then_ = std::move(then);
-    unanswered_ = 4;
+  void start() {
     ask<GuestGetCpustatsRequest>(&Sample::cpus);
     ask<GuestGetDiskstatsRequest>(&Sample::disks);
     ask<GuestNetworkGetInterfacesRequest>(&Sample::interfaces);
@@ -228,6 +222,7 @@ class Sampler {
  private:
   template <class Request>
   void ask(std::optional<typename Request::Reply> Sample::*part) {
+    ++unanswered_;
     io_.call(Request(), [this, part](std::exception_ptr error, typename Request::Reply reply) {
       if (!error) {
         sample_.*part = std::move(reply);
@@ -235,63 +230,47 @@ class Sampler {
         error_ = std::move(error);
       }
       if (--unanswered_ > 0) return;
+      if (error_) return io_.fail(std::move(error_));
       sample_.time = io_.now();
-      then_(std::move(error_), std::move(sample_));
+      io_.finish(std::move(sample_));
     });
   }
 
   Io& io_;
   Sample sample_;
-  Then then_;
   std::exception_ptr error_;
   int unanswered_ = 0;
 };
 
 template <class Io>
-class TakeSample {
- public:
-  explicit TakeSample(Io& io) : io_(io), sampler_(io) {}
-
-  void start() {
-    sampler_.take([this](std::exception_ptr error, Sample sample) {
-      if (error) return io_.fail(std::move(error));
-      io_.finish(std::move(sample));
-    });
-  }
-
- private:
-  Io& io_;
-  Sampler<Io> sampler_;
-};
-
-template <class Io>
 class MeasureUsage {
  public:
-  MeasureUsage(Io& io, Clock::duration interval) : io_(io), sampler_(io), interval_(interval) {}
+  MeasureUsage(Io& io, Clock::duration interval) : io_(io), interval_(interval) {}
 
   void start() {
-    sampler_.take([this](std::exception_ptr error, Sample sample) {
-      if (error) return io_.fail(std::move(error));
-      before_ = std::move(sample);
+    take([this](Sample before) {
+      before_ = std::move(before);
       io_.pause(interval_, [this](std::exception_ptr cancelled) {
         if (cancelled) return io_.fail(std::move(cancelled));
-        compare();
+        take([this](const Sample& after) { io_.finish(usage_between(before_, after)); });
       });
     });
   }
 
  private:
-  void compare() {
-    sampler_.take([this](std::exception_ptr error, const Sample& after) {
-      if (error) return io_.fail(std::move(error));
-      io_.finish(usage_between(before_, after));
-    });
+  void take(std::function<void(Sample)> then) {
+    sample_.emplace(io_, Step(),
+                    [this, then = std::move(then)](std::exception_ptr error, Sample sample) {
+                      if (error) return io_.fail(std::move(error));
+                      then(std::move(sample));
+                    });
+    sample_->start();
   }
 
   Io& io_;
-  Sampler<Io> sampler_;
   Clock::duration interval_;
   Sample before_;
+  std::optional<Part<Io, Sample, TakeSample>> sample_;
 };
 
 }  // namespace helpers
