@@ -49,7 +49,7 @@ double seconds(qga::Clock::duration duration) {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("capabilities before, in and after a freeze", "[commands]", Blocking, Async) {
+TEMPLATE_TEST_CASE("capabilities before, in and after a freeze", "[helpers]", Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
   const auto check_thawed = [&] {
@@ -78,7 +78,7 @@ TEMPLATE_TEST_CASE("capabilities before, in and after a freeze", "[commands]", B
   check_thawed();
 }
 
-TEMPLATE_TEST_CASE("addresses are those that the guest's own tool lists", "[commands]", Blocking,
+TEMPLATE_TEST_CASE("addresses are those that the guest's own tool lists", "[helpers]", Blocking,
                    Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
@@ -97,7 +97,7 @@ TEMPLATE_TEST_CASE("addresses are those that the guest's own tool lists", "[comm
   vm.run("for one in " + added + "; do ip address del $one dev eth0; done");
 }
 
-TEMPLATE_TEST_CASE("set_clock sets a guest's clock that was wrong either way", "[commands]",
+TEMPLATE_TEST_CASE("set_clock sets a guest's clock that was wrong either way", "[helpers]",
                    Blocking, Async) {
   Vm& vm = ready_vm();
   for (const std::int64_t wrong : {std::int64_t{1'000'000'000}, std::int64_t{2'500'000'000}}) {
@@ -115,7 +115,7 @@ TEMPLATE_TEST_CASE("set_clock sets a guest's clock that was wrong either way", "
   }
 }
 
-TEMPLATE_TEST_CASE("add_keys adds each key once", "[commands]", Blocking, Async) {
+TEMPLATE_TEST_CASE("add_keys adds each key once", "[helpers]", Blocking, Async) {
   using Keys = std::vector<std::string>;
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
@@ -145,7 +145,7 @@ TEMPLATE_TEST_CASE("add_keys adds each key once", "[commands]", Blocking, Async)
   refusal_of(ga, [&] { ga.add_keys("tester", Keys{"# a comment"}); });
 }
 
-TEMPLATE_TEST_CASE("usage tells a busy guest by its processors, disks and interfaces", "[commands]",
+TEMPLATE_TEST_CASE("usage tells a busy guest by its processors, disks and interfaces", "[helpers]",
                    Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
@@ -177,7 +177,7 @@ TEMPLATE_TEST_CASE("usage tells a busy guest by its processors, disks and interf
   CHECK(busy.cpus[0].idle + busy.cpus[1].idle < 1.3);
 }
 
-TEMPLATE_TEST_CASE("a frozen guest says nothing of its usage", "[commands]", Blocking, Async) {
+TEMPLATE_TEST_CASE("a frozen guest says nothing of its usage", "[helpers]", Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
   const qga::Frozen frozen = ga.freeze();
