@@ -96,11 +96,8 @@ class Scripted {
     nlohmann::json arguments;
     to_json(arguments, request);
     std::string line = std::string(request.command) + " " + arguments.dump();
-    if (step.cancellable) {
-      latest = std::max(latest, step.until);
-    } else {
-      line += " (cleans up)";
-    }
+    if (step.cancel == qga::helpers::Cancel::always) latest = std::max(latest, step.until);
+    if (step.cancel == qga::helpers::Cancel::never) line += " (cleans up)";
     log.push_back(std::move(line));
     next_.push_back([this, then = std::move(then)] {
       if (replies_.empty()) throw std::logic_error("no reply for " + log.back());

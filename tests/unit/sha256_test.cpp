@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // SHA-256 against the examples of NIST, whatever the pieces in which the bytes come.
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -30,8 +31,9 @@ TEST_CASE("SHA-256 of the examples of its standard") {
 }
 
 TEST_CASE("SHA-256 does not depend on the pieces") {
-  for (std::size_t size : {55, 56, 63, 64, 65, 127, 128, 1000}) {
+  for (const std::size_t size : {55U, 56U, 63U, 64U, 65U, 127U, 128U, 1000U}) {
     const std::string bytes(size, 'x');
-    for (std::size_t piece : {1, 7, 63, 64, 65}) CHECK(sha256(bytes, piece) == sha256(bytes));
+    for (const std::size_t piece : {1U, 7U, 63U, 64U, 65U})
+      CHECK(sha256(bytes, piece) == sha256(bytes));
   }
 }

@@ -79,7 +79,9 @@ class OpenFile {
                if (error) return io_.fail(std::move(error));
                io_.finish(File(handle, io_.last_resort(GuestFileCloseRequest(handle),
                                                        std::chrono::seconds(5))));
-             });
+             },
+             // Only the answer tells what has to be closed.
+             {.cancel = Cancel::unsent});
   }
 
  private:
@@ -206,7 +208,7 @@ class CloseFile {
                  error = unflushed ? unflushed : error;
                  error ? io_.fail(std::move(error)) : io_.finish();
                },
-               {.cancellable = false});
+               {.cancel = Cancel::never});
     });
   }
 

@@ -121,7 +121,7 @@ class Freeze {
   void undo(std::exception_ptr error) {
     io_.call(GuestFsfreezeThawRequest(),
              [this, error](std::exception_ptr, std::int64_t) { io_.fail(error); },
-             {.until = deadline_after(thaw_wait, io_.now()), .cancellable = false});
+             {.until = deadline_after(thaw_wait, io_.now()), .cancel = Cancel::never});
   }
 
   Io& io_;
@@ -143,7 +143,7 @@ class Thaw {
                frozen_.release();
                io_.finish(result);
              },
-             {.cancellable = false});
+             {.cancel = Cancel::never});
   }
 
  private:
@@ -159,7 +159,7 @@ class Thaw {
                  io_.fail(std::make_exception_ptr(ThawError(refused, thawed)));
                }
              },
-             {.cancellable = false});
+             {.cancel = Cancel::never});
   }
 
   Io& io_;

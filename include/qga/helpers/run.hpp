@@ -11,6 +11,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,8 +28,7 @@ namespace qga {
 namespace helpers {
 
 /// More input than fits into a pipe makes the agent spin where the program leaves it unread. It
-/// goes through a file then: which `mktemp` makes for its owner alone, and which is gone by its
-/// name when the program starts.
+/// goes through a file then, for its owner alone, whose name is gone when the program starts.
 template <class Io>
 class Run {
  public:
@@ -42,13 +42,18 @@ class Run {
         error ? io_.fail(std::move(error)) : io_.finish(std::move(result));
       });
     }
-    run("mktemp", timed({}), {}, [this](std::exception_ptr error, const RunResult& made) {
-      if (error) return io_.fail(std::move(error));
-      if (made.exit_code != 0 || !made.out.starts_with('/') || !made.out.ends_with('\n')) {
+    // Under a name of ours, so that it can be removed whatever is heard of it.
+    std::random_device random;
+    file_ = "/tmp/qga-" + std::to_string(random()) + "-" + std::to_string(random());
+    RunParams params = timed({});
+    params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
+    run("/bin/sh", std::move(params), {}, [this](std::exception_ptr error, const RunResult& made) {
+      if (failure_of(error).outcome == Outcome::refused) return io_.fail(std::move(error));
+      if (error) return remove(std::move(error));
+      if (made.exit_code != 0) {
         return io_.fail(
-            protocol::bad_reply("", "no temporary file: " + made.err + made.out, Outcome::refused));
+            protocol::bad_reply("", "no temporary file: " + made.err, Outcome::refused));
       }
-      file_ = made.out.substr(0, made.out.size() - 1);
       send_input();
     });
   }
@@ -85,7 +90,7 @@ class Run {
     RunParams params;
     params.args = {"-f", "--", file_};
     params.timeout = std::chrono::seconds(10);
-    run("/bin/rm", std::move(params), {.cancellable = false},
+    run("/bin/rm", std::move(params), {.cancel = Cancel::never},
         [this, error](const std::exception_ptr&, const RunResult&) { io_.fail(error); });
   }
 
@@ -124,11 +129,11 @@ class RunHelpers {
   /// @throws ProgramTimeoutError it ran for too long; names its process id, and whether it is gone
   /// @throws AgentError no such program; the agent was restarted meanwhile
   /// @throws CancelledError, UnreachableError the program may still run
-  /// Input of more than 64 KiB goes through a temporary file, which takes `mktemp`, `/bin/sh` and
+  /// Input of more than 64 KiB goes through a file below `/tmp`, which takes `/bin/sh` and
   /// `/bin/rm` in the guest, and an agent that may write files. Its `path` is run by that shell
-  /// then: one that there is not is exit code 127.
-  /// With captured output a program counts as ended only when its children have closed those
-  /// outputs too: a daemon never ends. Killing needs a `/bin/sh` in the guest.
+  /// then: one that there is not is exit code 127. With captured output a program counts as ended
+  /// only when its children have closed those outputs too: a daemon never ends. Killing needs a
+  /// `/bin/sh` in the guest.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
     return static_cast<Carrier&>(*this).template perform<RunResult, helpers::Run>(

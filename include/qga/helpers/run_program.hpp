@@ -94,7 +94,8 @@ class RunProgram {
                pid_ = started.pid;
                ask();
              },
-             {.until = deadline_});
+             // Late is better than never: only the answer tells which process it is.
+             {.until = deadline_after(last_words, deadline_), .cancel = Cancel::unsent});
   }
 
  private:
@@ -152,7 +153,7 @@ class RunProgram {
                       [this, error](bool ended) { leave(error, ended); });
                });
              },
-             {.until = until, .cancellable = false});
+             {.until = until, .cancel = Cancel::never});
   }
 
   /// Asks until a process has ended, which makes the agent forget it.
@@ -166,7 +167,7 @@ class RunProgram {
                  reap(pid, until, std::min(2 * pause, longest_pause), then);
                });
              },
-             {.until = until, .cancellable = false});
+             {.until = until, .cancel = Cancel::never});
   }
 
   void leave(std::exception_ptr error, bool ended) {

@@ -34,12 +34,18 @@
 
 namespace qga::helpers {
 
+/// When a call may be withdrawn because the caller has cancelled the helper.
+enum class Cancel {
+  always,
+  unsent,  ///< not once it is sent: its answer tells what has to be cleaned up
+  never,   ///< it cleans up
+};
+
 /// How one call of a helper is made.
 struct Step {
   /// The latest that it may end. Its own timeout holds too.
   Clock::time_point until = Clock::time_point::max();
-  /// False for what cleans up: it is made even if the caller has cancelled the helper.
-  bool cancellable = true;
+  Cancel cancel = Cancel::always;
 };
 
 /// A request that is sent when this is destroyed, whatever else goes on, and waited for: what a
@@ -88,9 +94,10 @@ class Part {
 
   template <class Request, class Continue>
   void call(const Request& request, Continue then, Step step = {}) {
-    io_.call(request, std::move(then),
-             {.until = std::min(step.until, limit_.until),
-              .cancellable = step.cancellable && limit_.cancellable});
+    // What is to be cleaned up has a time of its own.
+    if (step.cancel == Cancel::always) step.until = std::min(step.until, limit_.until);
+    step.cancel = std::max(step.cancel, limit_.cancel);
+    io_.call(request, std::move(then), step);
   }
   template <class Continue>
   void pause(Clock::duration duration, Continue then) {

@@ -84,7 +84,8 @@ class Transfer {
                file_ = File(handle, io_.last_resort(GuestFileCloseRequest(handle), close_patience));
                measure();
              },
-             {.until = until_});
+             // Late is better than never: only the answer tells what has to be closed.
+             {.until = deadline_after(patience, until_), .cancel = Cancel::unsent});
   }
 
  protected:
@@ -144,8 +145,8 @@ class Transfer {
 
   Step cleaning() {
     if (!error_) return {.until = until_};
-    if (!clean_until_) clean_until_ = deadline_after(std::chrono::seconds(10), io_.now());
-    return {.until = *clean_until_, .cancellable = false};
+    if (!clean_until_) clean_until_ = deadline_after(patience, io_.now());
+    return {.until = *clean_until_, .cancel = Cancel::never};
   }
 
   /// The first failure counts.
@@ -177,6 +178,8 @@ class Transfer {
   std::exception_ptr error_;
 
  private:
+  /// For cleaning up.
+  static constexpr Clock::duration patience = std::chrono::seconds(10);
   static constexpr Clock::duration close_patience = std::chrono::seconds(5);
 
   /// What has no end to seek to, such as a pipe, has no size either.

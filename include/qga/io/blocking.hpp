@@ -32,8 +32,8 @@ inline std::error_code read_pending(Descriptor channel, protocol::Session& sessi
   return {};
 }
 
-/// Runs until one of `calls`, which the session has, is finished. A stop request cancels all of
-/// them. Returns what broke the channel, or no error.
+/// Runs until one of `calls`, which the session has, is finished. A stop request cancels them, save
+/// those that are kept. Returns what broke the channel, or no error.
 inline std::error_code run_blocking(Descriptor channel, protocol::Session& session,
                                     std::span<protocol::Call* const> calls, Clock::time_point now,
                                     const std::stop_token& stop) {
@@ -46,7 +46,9 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
   };
   for (;;) {
     if (stop.stop_requested()) {
-      for (protocol::Call* const call : calls) session.cancel(*call);
+      for (protocol::Call* const call : calls) {
+        if (!call->keep_sent || session.unsent(*call)) session.cancel(*call);
+      }
     } else if (deadline <= now) {
       session.expire(now);
     }
@@ -74,7 +76,8 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
     if (any_finished()) return {};
 
     const auto until = std::min(deadline, session.repeats_at());
-    const short happened = wait_for(channel.fd, events, until, now, stopped.fd());
+    const int wake = stop.stop_requested() ? -1 : stopped.fd();
+    const short happened = wait_for(channel.fd, events, until, now, wake);
     now = Clock::now();
     if ((happened & ~POLLOUT) == 0) continue;
     if (const std::error_code err = read_pending(channel, session, now)) {

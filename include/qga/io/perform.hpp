@@ -104,7 +104,7 @@ class BlockingHelper {
   template <class Request, class Then>
   void call(const Request& request, Then then, helpers::Step step = {}) {
     auto pending = std::make_shared<PendingCall<typename Request::Reply, Then>>(
-        request, std::move(then), step.cancellable);
+        request, std::move(then), step.cancel);
     if (const std::exception_ptr error = begin(request, pending->call(), step)) {
       pending->call().fail(error);
       next_.push_back([pending] { pending->finish(); });
@@ -144,21 +144,23 @@ class BlockingHelper {
  private:
   class Pending {
    public:
-    explicit Pending(bool may_be_cancelled) : cancellable(may_be_cancelled) {}
+    explicit Pending(helpers::Cancel when) : cancel(when) {}
     virtual ~Pending() = default;
     virtual protocol::Call& call() = 0;
     virtual void finish() = 0;
-    const bool cancellable;
+    const helpers::Cancel cancel;
   };
 
   template <class Reply, class Then>
   class PendingCall final : public Pending {
    public:
     template <class Request>
-    PendingCall(const Request& request, Then then, bool may_be_cancelled)
-        : Pending(may_be_cancelled),
+    PendingCall(const Request& request, Then then, helpers::Cancel when)
+        : Pending(when),
           call_(Request::command, protocol::handling_of(request), {}),
-          then_(std::move(then)) {}
+          then_(std::move(then)) {
+      call_.keep_sent = when == helpers::Cancel::unsent;
+    }
     protocol::Call& call() override { return call_; }
     void finish() override {
       if constexpr (std::is_void_v<Reply>) {
@@ -216,7 +218,7 @@ class BlockingHelper {
     bool cancellable = true;
     for (const auto& pending : in_flight_) {
       calls.push_back(&pending->call());
-      cancellable = cancellable && pending->cancellable;
+      cancellable = cancellable && pending->cancel != helpers::Cancel::never;
     }
     if (!any_finished()) {
       calls_.channel->run(calls, Clock::now(),
@@ -284,7 +286,7 @@ class AsyncHelper
 
   template <class Request, class Then>
   void call(const Request& request, Then then, helpers::Step step = {}) {
-    if (cancelled_ && step.cancellable) {
+    if (cancelled_ && step.cancel != helpers::Cancel::never) {
       return post([then = std::move(then)] {
         if constexpr (std::is_void_v<typename Request::Reply>) {
           then(helper_cancelled());
@@ -294,7 +296,7 @@ class AsyncHelper
       });
     }
     const auto signal = signals_.emplace(signals_.end());
-    signal->cancellable = step.cancellable;
+    signal->cancel = step.cancel;
     auto handler = [self = this->shared_from_this(), signal, then = std::move(then)](
                        std::exception_ptr error, auto&&... reply) {
       const std::lock_guard lock(self->mutex_);
@@ -355,7 +357,7 @@ class AsyncHelper
  private:
   struct Signal {
     asio::cancellation_signal signal = {};
-    bool cancellable = true;
+    helpers::Cancel cancel = helpers::Cancel::always;
   };
   using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, IoExecutor>;
 
@@ -374,7 +376,9 @@ class AsyncHelper
     const std::lock_guard lock(mutex_);
     cancelled_ = true;
     for (Signal& one : signals_) {
-      if (one.cancellable) one.signal.emit(asio::cancellation_type::terminal);
+      // Total cancellation leaves alone what is sent.
+      if (one.cancel == helpers::Cancel::always) one.signal.emit(asio::cancellation_type::terminal);
+      if (one.cancel == helpers::Cancel::unsent) one.signal.emit(asio::cancellation_type::total);
     }
     timer_.cancel();
   }

@@ -41,6 +41,7 @@ class Call {
 
   std::string wire;                                       ///< the request up to its id
   Clock::time_point deadline = Clock::time_point::max();  ///< max: none
+  bool keep_sent = false;                                 ///< do not cancel it once it is sent
   void* operation = nullptr;                              ///< the driver's own
 
  protected:
