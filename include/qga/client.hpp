@@ -17,6 +17,7 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_executor.hpp>
@@ -73,7 +74,11 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   explicit Client(std::string_view path, ClientParams params = {}) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket>
       : channel_(std::make_shared<Channel>(std::move(params))) {
-    connect(path);
+    if (channel_->params().defer_connect) {
+      channel_->remember({endpoint_of(path)});
+    } else {
+      connect(path);
+    }
   }
 
   /// Takes over a connected stream, which is made non-blocking.
@@ -122,11 +127,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @throws ConnectError; RequestError while a blocking call runs
   void connect(std::string_view path) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket> {
-    try {
-      connect(asio::local::stream_protocol::endpoint(std::string(path)));
-    } catch (const std::system_error& error) {  // the path is too long
-      std::rethrow_exception(io::connect_error(error.code(), path));
-    }
+    connect(endpoint_of(path));
   }
 
   /// Connects (again), within the client's timeout. Closes an earlier connection first.
@@ -136,6 +137,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   void connect(const Endpoint& endpoint) {
     close();
     Channel& channel = connectable();
+    channel.remember({endpoint});
     try {
       const auto deadline = deadline_after(channel.params().timeout, Clock::now());
       channel.attach(io::connect_blocking(endpoint, deadline));
@@ -158,6 +160,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
           "", "async_connect needs a client that has an executor", Outcome::not_sent,
           std::make_error_code(std::errc::invalid_argument)));
     }
+    channel.remember({endpoint});
     const executor_type executor = channel.get_executor();
     return asio::async_compose<Token, void(std::exception_ptr)>(
         io::AsyncConnect<Channel, StreamType, typename StreamType::endpoint_type>(
@@ -296,6 +299,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   explicit Client(ChannelPtr channel) : channel_(std::move(channel)) {}
 
+  friend Client<asio::generic::stream_protocol::socket> connect(std::string_view, ClientParams);
+
+  static asio::local::stream_protocol::endpoint endpoint_of(std::string_view path) {
+    try {
+      return std::string(path);
+    } catch (const std::system_error& error) {  // the path is too long
+      std::rethrow_exception(io::connect_error(error.code(), path));
+    }
+  }
+
   template <class Attached>
   void attach(Attached attached) {
     try {
@@ -382,16 +395,25 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 ///         `filename_too_long` for a text that is no address: trying again is of no use then.
 inline AnyClient connect(std::string_view address, ClientParams params = {}) {
   const io::Address parsed = io::parse_address(address);
-  const auto deadline = deadline_after(params.timeout, Clock::now());
-  std::error_code err;
-  try {
-    return AnyClient::from_handle(io::dial(parsed, deadline).release(), std::move(params));
-  } catch (const std::system_error& error) {
-    err = error.code();
-  } catch (const ConnectError& error) {  // a descriptor that is none
-    err = error.err();
+  if (const auto* handle = std::get_if<io::HandleAddress>(&parsed)) {
+    try {
+      return AnyClient::from_handle(handle->handle, std::move(params));
+    } catch (const ConnectError& error) {
+      std::rethrow_exception(io::connect_error(error.err(), address));
+    }
   }
-  std::rethrow_exception(io::connect_error(err, address));
+  const auto deadline = deadline_after(params.timeout, Clock::now());
+  AnyClient client(std::make_shared<AnyClient::Channel>(std::move(params)));
+  try {
+    auto endpoints = io::endpoints_of(parsed);
+    client.channel_->remember(endpoints);
+    if (!client.channel_->params().defer_connect) {
+      client.channel_->attach(io::connect_first(endpoints, deadline));
+    }
+  } catch (const std::system_error& error) {
+    std::rethrow_exception(io::connect_error(error.code(), address));
+  }
+  return client;
 }
 
 }  // namespace qga

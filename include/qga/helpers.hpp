@@ -7,6 +7,7 @@
 #include "qga/helpers/freeze.hpp"
 #include "qga/helpers/run.hpp"
 #include "qga/helpers/transfer.hpp"
+#include "qga/helpers/wait_ready.hpp"
 
 namespace qga {
 
@@ -21,6 +22,7 @@ template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,
                 public TransferHelpers<Carrier>,
-                public FreezeHelpers<Carrier> {};
+                public FreezeHelpers<Carrier>,
+                public WaitReadyHelpers<Carrier> {};
 
 }  // namespace qga

@@ -50,6 +50,8 @@ struct ClientParams {
   std::size_t max_reply_size = default_max_reply_size;
   /// Shows what goes over the channel; empty: nothing.
   Trace trace = {};
+  /// Construct without connecting, for a guest that may not be there yet; `wait_ready` connects.
+  bool defer_connect = false;
 };
 
 /// Settings of one call.

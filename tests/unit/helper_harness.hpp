@@ -4,6 +4,7 @@
 // each request comes to, and sees what is sent next.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <exception>
@@ -12,7 +13,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -54,19 +57,25 @@ struct Reply {
 template <class Result, template <class> class Algorithm>
 class Scripted {
  public:
+  using Finished = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+
   template <class... Args>
-  explicit Scripted(Args&&... args) : algorithm_(*this, std::forward<Args>(args)...) {}
+  explicit Scripted(Args&&... args) {
+    algorithm_.emplace(*this, std::forward<Args>(args)...);
+  }
 
   /// Sent commands, and the end of each step; "pause" with its length in milliseconds.
   std::vector<std::string> log;
+  /// The latest end of the steps that are not for cleaning up.
+  Clock::time_point latest = Clock::time_point();
   Clock::time_point now_ = Clock::time_point() + 1h;
   std::exception_ptr failed = {};
-  std::optional<Result> finished = {};
+  std::optional<Finished> finished = {};
 
   /// Runs to the end, with these replies in turn.
   void run(std::deque<Reply> replies) {
     replies_ = std::move(replies);
-    algorithm_.start();
+    algorithm_->start();
     while (!next_.empty()) {
       const auto next = std::move(next_.front());
       next_.pop_front();
@@ -76,12 +85,22 @@ class Scripted {
     CHECK((failed != nullptr) != finished.has_value());
   }
 
+  /// The end of its context.
+  void drop() {
+    next_.clear();
+    algorithm_.reset();
+  }
+
   template <class Request, class Then>
   void call(Request request, Then then, qga::helpers::Step step = {}) {
     nlohmann::json arguments;
     to_json(arguments, request);
     std::string line = std::string(request.command) + " " + arguments.dump();
-    if (!step.cancellable) line += " (cleans up)";
+    if (step.cancellable) {
+      latest = std::max(latest, step.until);
+    } else {
+      line += " (cleans up)";
+    }
     log.push_back(std::move(line));
     next_.push_back([this, then = std::move(then)] {
       if (replies_.empty()) throw std::logic_error("no reply for " + log.back());
@@ -107,6 +126,25 @@ class Scripted {
     });
   }
 
+  /// Connects, with the error of the next reply.
+  template <class Then>
+  void connect(Then then, Clock::time_point until) {
+    log.push_back("connect");
+    latest = std::max(latest, until);
+    next_.push_back([this, then = std::move(then)] {
+      if (replies_.empty()) throw std::logic_error("no reply for connect");
+      const Reply reply = std::move(replies_.front());
+      replies_.pop_front();
+      now_ += reply.takes;
+      is_connected = !reply.error;
+      then(reply.error);
+    });
+  }
+  bool connected() const { return is_connected; }
+  bool can_connect() const { return knows_where; }
+  bool is_connected = true;
+  bool knows_where = true;
+
   /// Writes into the log, as the last thing that it does.
   template <class Request>
   std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request, Clock::duration) {
@@ -122,7 +160,7 @@ class Scripted {
     return std::make_unique<Logged>(log, std::string(request.command) + " (last resort)");
   }
 
-  void finish(Result result) { finished = std::move(result); }
+  void finish(Finished result = {}) { finished = std::move(result); }
   void fail(std::exception_ptr why) { failed = std::move(why); }
   Clock::time_point now() const { return now_; }
 
@@ -131,7 +169,7 @@ class Scripted {
  private:
   std::deque<Reply> replies_;
   std::deque<std::function<void()>> next_;
-  Algorithm<Scripted> algorithm_;
+  std::optional<Algorithm<Scripted>> algorithm_;
 };
 
 }  // namespace helper_test

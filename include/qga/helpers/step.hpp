@@ -16,6 +16,10 @@
 //   finish(result), fail(error)  once, and last
 //   last_resort(request, patience)  a guard: see LastResort
 //   now()
+// and, for those who wait for a guest,
+//   connected()                whether there is a connection
+//   can_connect()              whether it is known where to
+//   connect(then, until)       closes an earlier connection; then(error)
 // Several calls may be in flight together, and are answered in order; no pause goes on beside them.
 // Continuations never run within the call that they were given to, and one at a time.
 #pragma once
@@ -49,18 +53,18 @@ class LastResort {
 
 /// What an error of the library says of a command.
 struct Failure {
-  int code = 0;  ///< `err_*`; 0: another's error
+  int code = 0;  ///< `err_*`; 0: none, or another's error
   Outcome outcome = Outcome::unknown;
 };
 
 inline Failure failure_of(const std::exception_ptr& error) {
   try {
-    std::rethrow_exception(error);
+    if (error) std::rethrow_exception(error);
   } catch (const GuestAgentError& known) {
     return {known.code(), known.outcome()};
   } catch (...) {
-    return {};
   }
+  return {};
 }
 
 /// An algorithm as a part of another one: the `Io` that it runs on, which is that of the whole.

@@ -4,6 +4,7 @@
 // blocking calls; AsyncChannel adds the asynchronous ones.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <exception>
@@ -14,7 +15,10 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <asio/error.hpp>
 
@@ -35,6 +39,17 @@ concept DescriptorStream = std::move_constructible<T> && requires(T& stream, std
   stream.close(err);
 };
 
+/// What a stream is connected to; a terminal has nothing of the kind.
+template <class Stream>
+struct EndpointOf {
+  using type = std::monostate;
+};
+template <class Stream>
+requires requires { typename Stream::endpoint_type; }
+struct EndpointOf<Stream> {
+  using type = typename Stream::endpoint_type;
+};
+
 inline std::exception_ptr not_connected(std::string_view command) {
   return protocol::make_error<ConnectError>(command, "not connected", Outcome::not_sent,
                                             std::make_error_code(std::errc::not_connected));
@@ -51,6 +66,10 @@ inline std::exception_ptr busy(std::string_view command) {
 template <DescriptorStream Stream>
 class Channel {
  public:
+  using stream_type = Stream;
+  using Endpoint = typename EndpointOf<Stream>::type;
+  static constexpr bool can_connect = !std::is_same_v<Endpoint, std::monostate>;
+
   explicit Channel(ClientParams params) : params_(std::move(params)), session_(params_) {}
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -65,6 +84,15 @@ class Channel {
     owned_ = std::move(opened);
     open_ = true;
   }
+  /// Where to connect to again.
+  void remember(std::vector<Endpoint> endpoints) { endpoints_ = std::move(endpoints); }
+  bool remembers() const { return !endpoints_.empty(); }
+  /// Each in turn, where there are several.
+  Endpoint next_endpoint() {
+    std::rotate(endpoints_.begin(), endpoints_.begin() + 1, endpoints_.end());
+    return endpoints_.back();
+  }
+
   /// Without a connection, but with an executor.
   void use_executor(const typename Stream::executor_type& executor) { stream_.emplace(executor); }
   bool has_executor() const { return stream_.has_value(); }
@@ -147,6 +175,7 @@ class Channel {
   }
 
   ClientParams params_;
+  std::vector<Endpoint> endpoints_;
   protocol::Session session_;
   Descriptor descriptor_;
   OwnedDescriptor owned_;         ///< until an asynchronous call tells which executor to use

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Opens a channel by its address: looks up what has a name, and tries what it finds in turn.
+// From an address to a channel: looks up what has a name, and tries what it finds in turn.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <system_error>
-#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -77,11 +76,18 @@ inline std::vector<GenericEndpoint> endpoints_of(const TcpAddress& address) {
   return endpoints;
 }
 
+inline std::vector<GenericEndpoint> endpoints_of(const HandleAddress&) { return {}; }
+
+/// @throws std::system_error
+inline std::vector<GenericEndpoint> endpoints_of(const Address& address) {
+  return std::visit([](const auto& kind) { return endpoints_of(kind); }, address);
+}
+
 /// Tries one or more endpoints in turn. Each gets its share of the time that is left: one that does
 /// not answer must not keep the next from being tried.
 /// @throws std::system_error of the last one
-inline OwnedDescriptor connect_first(const std::vector<GenericEndpoint>& endpoints,
-                                     Clock::time_point deadline) {
+template <class Endpoint>
+OwnedDescriptor connect_first(const std::vector<Endpoint>& endpoints, Clock::time_point deadline) {
   for (std::size_t i = 0; i + 1 < endpoints.size(); ++i) {
     const auto now = Clock::now();
     const auto left = static_cast<Clock::rep>(endpoints.size() - i);
@@ -93,19 +99,6 @@ inline OwnedDescriptor connect_first(const std::vector<GenericEndpoint>& endpoin
     }
   }
   return connect_blocking(endpoints.back(), deadline);
-}
-
-/// @throws std::system_error
-inline OwnedDescriptor dial(const Address& address, Clock::time_point deadline) {
-  return std::visit(
-      [deadline](const auto& kind) {
-        if constexpr (std::is_same_v<decltype(kind), const HandleAddress&>) {
-          return OwnedDescriptor(kind.handle);
-        } else {
-          return connect_first(endpoints_of(kind), deadline);
-        }
-      },
-      address);
 }
 
 }  // namespace qga::io

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -26,9 +27,12 @@
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/cancellation_type.hpp>
+#include <asio/compose.hpp>
 #include <asio/post.hpp>
 
 #include "qga/helpers/step.hpp"
+#include "qga/io/async_connect.hpp"
+#include "qga/io/connect.hpp"
 #include "qga/io/execute.hpp"
 #include "qga/io/last_resort.hpp"
 #include "qga/io/wait.hpp"
@@ -54,6 +58,9 @@ struct HelperCalls {
     return std::min(timeout_for(request, options, channel ? channel->params() : ClientParams{}),
                     step.until - Clock::now());
   }
+
+  bool connected() const { return channel && channel->is_open(); }
+  bool can_connect() const { return channel && channel->remembers(); }
 
   template <class Request>
   std::unique_ptr<helpers::LastResort> last_resort(Request request,
@@ -119,6 +126,13 @@ class BlockingHelper {
     });
   }
 
+  bool connected() const { return calls_.connected(); }
+  bool can_connect() const { return calls_.can_connect(); }
+  template <class Then>
+  void connect(Then then, Clock::time_point until) {
+    next_.push_back([this, then = std::move(then), until] { then(connect_now(until)); });
+  }
+
   void finish(Stored<Result> result = {}) { result_ = std::move(result); }
   void fail(std::exception_ptr error) { error_ = std::move(error); }
   template <class Request>
@@ -176,6 +190,24 @@ class BlockingHelper {
     call.deadline = deadline_after(calls_.timeout_of(request, step), Clock::now());
     calls_.channel->submit(call);
     return nullptr;
+  }
+
+  std::exception_ptr connect_now(Clock::time_point until) {
+    if (calls_.options.stop.stop_requested()) return helper_cancelled();
+    if (!calls_.channel->take()) return busy("");
+    std::exception_ptr error = not_connected("");
+    if constexpr (Channel::can_connect) {
+      const auto endpoint = calls_.channel->next_endpoint();
+      try {
+        calls_.channel->close();
+        calls_.channel->attach(connect_blocking(endpoint, until));
+        error = nullptr;
+      } catch (const std::system_error& failed) {
+        error = connect_error(failed.code(), shown_endpoint(endpoint));
+      }
+    }
+    calls_.channel->give_back();
+    return error;
   }
 
   /// Waits until something is finished.
@@ -284,6 +316,32 @@ class AsyncHelper
           const std::lock_guard lock(self->mutex_);
           then(self->cancelled_ ? helper_cancelled() : nullptr);
         }));
+  }
+
+  bool connected() const { return calls_.connected(); }
+  bool can_connect() const { return calls_.can_connect(); }
+  template <class Then>
+  void connect(Then then, Clock::time_point until) {
+    if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
+    if constexpr (Channel::can_connect) {
+      if (!calls_.channel->has_executor()) calls_.channel->use_executor(timer_.get_executor());
+      const auto signal = signals_.emplace(signals_.end());
+      auto handler = asio::bind_cancellation_slot(
+          signal->signal.slot(),
+          asio::bind_executor(executor_, [self = this->shared_from_this(), signal,
+                                          then = std::move(then)](std::exception_ptr error) {
+            const std::lock_guard lock(self->mutex_);
+            self->signals_.erase(signal);
+            then(std::move(error));
+          }));
+      const IoExecutor io = calls_.channel->get_executor();
+      using Connect =
+          AsyncConnect<Channel, typename Channel::stream_type, typename Channel::Endpoint>;
+      asio::async_compose<decltype(handler), void(std::exception_ptr)>(
+          Connect(calls_.channel, calls_.channel->next_endpoint(), until, io), handler, io);
+    } else {
+      post([then = std::move(then)] { then(not_connected("")); });
+    }
   }
 
   void finish(Stored<Result> result = {}) { complete({}, std::move(result)); }
