@@ -33,6 +33,38 @@ TEST_CASE("session: requests to an agent that echoes ids go out together with id
   CHECK_FALSE(agent.session.owed());
 }
 
+TEST_CASE("session: what is in flight has no more bytes than an agent reads at a time") {
+  Driven agent;
+  using Write = Call<qga::GuestFileWriteRequest>;
+  const std::string wrote = R"({"count": 900, "eof": false})";
+  std::list<Write> small;
+  for (int i = 0; i < 5; ++i) {  // 1.3 kB each
+    small.emplace_back(qga::GuestFileWriteRequest(1, std::string(900, 'x')));
+    agent.submit(small.back());
+  }
+  Write large(qga::GuestFileWriteRequest(1, std::string(9000, 'x')));
+  Ping last;
+  agent.submit(large, last);
+  agent.sync();
+  const auto first = requests(agent.write());  // they share a write
+  REQUIRE(first.size() == 3);
+  agent.read(reply(first[0].id, wrote));
+  const auto second = requests(agent.write());
+  CHECK(second.size() == 1);
+  agent.read(reply(first[1].id, wrote) + reply(first[2].id, wrote));
+  const auto third = requests(agent.write());
+  REQUIRE(third.size() == 1);
+  agent.read(reply(second[0].id, wrote));
+  CHECK(agent.write().empty());  // the large one goes alone
+  agent.read(reply(third[0].id, wrote));
+  const auto alone = requests(agent.write());
+  REQUIRE(alone.size() == 1);
+  agent.read(reply(alone[0].id, wrote));
+  CHECK(succeeded(large));
+  agent.read(reply(requests(agent.write())[0].id));
+  CHECK(succeeded(last));
+}
+
 TEST_CASE("session: agents without ids get requests without them and one at a time") {
   for (const Ids ids : {Ids::ignored, Ids::rejected}) {
     Driven agent;

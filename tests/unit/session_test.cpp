@@ -197,28 +197,6 @@ TEST_CASE("session: no more requests are in flight than the window allows") {
   }
 }
 
-TEST_CASE("session: small requests share a write and large ones do not pile up") {
-  Driven agent;
-  std::list<Call<qga::GuestFileWriteRequest>> calls;
-  const std::string bytes(12 << 10, 'x');  // 16 KiB encoded
-  for (int i = 0; i < 20; ++i) {
-    agent.submit(calls.emplace_back(qga::GuestFileWriteRequest(1, bytes)));
-  }
-  agent.sync();
-  std::size_t seen = 0;
-  while (true) {
-    const std::string out = agent.write();
-    if (out.empty()) break;
-    const auto sent = requests(out);
-    CHECK(sent.size() <= 4);
-    CHECK((sent.size() == 4 || seen + sent.size() == calls.size()));
-    for (const Request& request : sent)
-      CHECK(request.arguments.at("buf-b64").get<std::string>().size() == 16 << 10);
-    seen += sent.size();
-  }
-  CHECK(seen == calls.size());
-}
-
 TEST_CASE("session: requests written in pieces of any size arrive whole") {
   for (const std::size_t piece : {1U, 2U, 3U, 10U, 50U}) {
     Driven agent;
