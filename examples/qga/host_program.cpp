@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tool.hpp"
+
 namespace qga_tool {
 
 namespace {
@@ -77,8 +79,7 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  constexpr int took_too_long = 124;  // as with timeout(1)
-  if (woken == Stop::Woken::timed_out) return {took_too_long, result.failure};
+  if (woken == Stop::Woken::timed_out) return {exit_too_long, result.failure};
   result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Questions about the agent itself, and requests written by hand: info, ping, raw.
+// Questions about the agent itself, and requests written by hand: info, ping, wait,
+// raw.
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "answer.hpp"
@@ -43,8 +45,7 @@ int info(Tool& tool) {
     table.row({"clock", time_text(qga::GuestTime(std::chrono::nanoseconds(*now)))});
   }
   if (const auto load = ask_if_offered(tool, qga::GuestGetLoadRequest())) {
-    table.row({"load", number_text(load->load1m, 2) + " " + number_text(load->load5m, 2) + " " +
-                           number_text(load->load15m, 2)});
+    table.row({"load", load_text(*load)});
   }
   print(table);
   return 0;
@@ -61,6 +62,44 @@ int ping(Tool& tool) {
     print("answered in " + number_text(time.count(), 3) + " ms");
   }
   return 0;
+}
+
+struct WaitOptions {
+  std::string command;
+  std::optional<double> limit;
+};
+
+std::string text_of(const qga::Readiness& readiness, const std::string& command) {
+  switch (readiness.state) {
+    case qga::ReadyState::no_socket:
+      return "no channel: " + readiness.err.message();
+    case qga::ReadyState::silent:
+      return "nobody answers";
+    case qga::ReadyState::frozen:
+      return "frozen";
+    case qga::ReadyState::disabled:
+      return command + " is not enabled";
+    default:
+      return "ready";
+  }
+}
+
+int wait(Tool& tool, const WaitOptions& options) {
+  constexpr double default_limit = 300;
+  tool.client(true);
+  const qga::Readiness readiness =
+      tool.ga().wait_ready(duration_of(options.limit.value_or(default_limit)), options.command);
+  const std::string text = text_of(readiness, options.command);
+  if (tool.json) {
+    const std::chrono::duration<double> waited = readiness.waited;
+    print_json({{"ready", bool(readiness)}, {"state", text}, {"seconds", waited.count()}});
+  } else {
+    print(text + " after " + seconds_text(readiness.waited));
+  }
+  if (readiness) return exit_done;
+  const bool answers =
+      readiness.state == qga::ReadyState::frozen || readiness.state == qga::ReadyState::disabled;
+  return answers ? exit_failed : exit_unreachable;
 }
 
 int raw(Tool& tool, const std::string& text) {
@@ -83,6 +122,13 @@ void define_info(CLI::App& app, Tool& tool) {
          [&tool] { return info(tool); });
   define(app, tool, "ping", "Ask for a sign of life, and how long it takes",
          [&tool] { return ping(tool); });
+
+  const auto options = std::make_shared<WaitOptions>();
+  CLI::App* const sub = define(app, tool, "wait", "Wait until the agent answers",
+                               [&tool, options] { return wait(tool, *options); });
+  sub->add_option("--command", options->command, "A command that has to be enabled, too")
+      ->type_name("NAME");
+  seconds_option(sub, "--for", options->limit, "How long to wait (300)");
 }
 
 void define_raw(CLI::App& app, Tool& tool) {

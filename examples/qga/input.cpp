@@ -59,14 +59,12 @@ std::string only_line(std::string text) {
   return text;
 }
 
-std::string ask(Stop& stop, const char* prompt) {
+std::string ask(const Stop& stop, const char* prompt) {
   std::cerr << prompt << std::flush;
-  std::string line;
   // A terminal gives whole lines; one without an end is the end of input.
-  const NoEcho quiet(stop);
-  line = read_some(stop);
+  const std::string line = read_some(stop);
   std::cerr << '\n';
-  return only_line(std::move(line));
+  return only_line(line);
 }
 
 }  // namespace
@@ -113,6 +111,7 @@ std::string read_password(Stop& stop, const std::string& name) {
   if (!name.empty() || ::isatty(STDIN_FILENO) == 0) {
     return only_line(read_file_or_stdin(stop, name, longest_password));
   }
+  const NoEcho quiet(stop);  // before the prompt: it throws away what was typed too early
   const std::string password = ask(stop, "New password: ");
   if (ask(stop, "Once more: ") != password) throw std::runtime_error("these are not the same");
   return password;

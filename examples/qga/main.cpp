@@ -21,11 +21,6 @@ namespace qga_tool {
 
 namespace {
 
-constexpr int failed = 1;
-constexpr int wrong_use = 2;
-constexpr int unreachable = 3;
-constexpr int too_long = 124;
-
 void define_globals(CLI::App& app, Tool& tool) {
   // Required, unless the tool is to talk about itself: see main.
   app.add_option("SOCKET", tool.address,
@@ -70,10 +65,10 @@ int explained(const Tool& tool) {
     throw;
   } catch (const CLI::ParseError& error) {
     complain(error.what());
-    return wrong_use;
+    return exit_wrong_use;
   } catch (const UsageError& error) {
     complain(error.what());
-    return wrong_use;
+    return exit_wrong_use;
   } catch (const std::exception& error) {
     complain(error.what());
   }
@@ -81,15 +76,15 @@ int explained(const Tool& tool) {
   try {
     throw;
   } catch (const qga::ProgramTimeoutError&) {
-    return too_long;
+    return exit_too_long;
   } catch (const qga::ConnectError& error) {
     const bool no_address =
         error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
-    return no_address ? wrong_use : unreachable;
+    return no_address ? exit_wrong_use : exit_unreachable;
   } catch (const qga::UnreachableError&) {
-    return unreachable;
+    return exit_unreachable;
   } catch (const std::exception&) {
-    return failed;
+    return exit_failed;
   }
 }
 
@@ -133,7 +128,7 @@ int main(int argc, char** argv) try {
   if (manual || !shell.empty()) {
     std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION) : bash_completion(app, tool))
               << std::flush;
-    return std::cout ? 0 : failed;
+    return std::cout ? exit_done : exit_failed;
   }
   try {
     return run(app, tool, has_dashes);
@@ -142,7 +137,7 @@ int main(int argc, char** argv) try {
   }
 } catch (const std::exception& error) {
   complain(error.what());
-  return failed;
+  return exit_failed;
 }
 
 }  // namespace

@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
-#include <numeric>
 #include <utility>
 
 #include <unistd.h>
@@ -70,6 +69,20 @@ std::size_t width(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
 }
 
+std::string scaled(double bytes) {
+  constexpr std::array<const char*, 7> units{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1023.95 && unit + 1 < units.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return number_text(bytes, unit == 0 ? 0 : 1) + " " + units[unit];
+}
+
+std::string dumped(const nlohmann::json& json, int indent) {
+  return json.dump(indent, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+
 void write_bytes(std::ostream& out, int fd, std::string_view bytes, bool raw) {
   out << (raw || ::isatty(fd) == 0 ? std::string(bytes) : shown_text(bytes)) << std::flush;
 }
@@ -92,16 +105,9 @@ std::string shown(std::string_view text, std::string_view kept) {
   return safe;
 }
 
-std::string size_text(std::uint64_t bytes) {
-  constexpr std::array<const char*, 7> units{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  auto size = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  while (size >= 1023.95 && unit + 1 < units.size()) {
-    size /= 1024;
-    ++unit;
-  }
-  return number_text(size, unit == 0 ? 0 : 1) + " " + units[unit];
-}
+std::string size_text(std::uint64_t bytes) { return scaled(static_cast<double>(bytes)); }
+
+std::string rate_text(double bytes_per_second) { return scaled(bytes_per_second) + "/s"; }
 
 std::string time_text(qga::GuestTime time) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -121,6 +127,11 @@ std::string number_text(double value, int decimals) {
 
 std::string seconds_text(qga::Clock::duration time) {
   return number_text(std::chrono::duration<double>(time).count(), 2) + " s";
+}
+
+std::string load_text(const qga::GuestLoadAverage& load) {
+  return number_text(load.load1m, 2) + " " + number_text(load.load5m, 2) + " " +
+         number_text(load.load15m, 2);
 }
 
 std::string percent_text(double part, double whole) {
@@ -163,9 +174,8 @@ std::string Table::text() const {
 
 void print(std::string_view line) { std::cout << shown(line) << '\n'; }
 void print(const Table& table) { std::cout << table.text(); }
-void print_json(const nlohmann::json& json) {
-  std::cout << json.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) << '\n';
-}
+void print_json(const nlohmann::json& json) { std::cout << dumped(json, 2) << '\n'; }
+void print_json_line(const nlohmann::json& json) { std::cout << dumped(json, -1) << std::endl; }
 
 void print_bytes(std::string_view bytes, bool raw) {
   write_bytes(std::cout, STDOUT_FILENO, bytes, raw);

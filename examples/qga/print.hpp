@@ -24,12 +24,16 @@ inline std::string shown_text(std::string_view text) { return shown(text, "\n\t"
 
 /// 1.5 GiB
 std::string size_text(std::uint64_t bytes);
+/// 1.5 GiB/s
+std::string rate_text(double bytes_per_second);
 /// 2026-01-31 23:59:59 UTC
 std::string time_text(qga::GuestTime time);
 /// With so many decimals.
 std::string number_text(double value, int decimals);
 /// 0.31 s
 std::string seconds_text(qga::Clock::duration time);
+/// Averages over 1, 5 and 15 minutes.
+std::string load_text(const qga::GuestLoadAverage& load);
 /// 12.3 %; nothing of nothing is 0
 std::string percent_text(double part, double whole);
 
@@ -51,6 +55,8 @@ void print(std::string_view line);
 void print(const Table& table);
 /// A document on stdout. JSON escapes all that is not ASCII.
 void print_json(const nlohmann::json& json);
+/// The same on one line, and at once: one of many.
+void print_json_line(const nlohmann::json& json);
 
 /// Bytes on stdout as they are; on a terminal escaped, unless `raw`.
 void print_bytes(std::string_view bytes, bool raw);

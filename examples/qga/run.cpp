@@ -30,13 +30,12 @@ constexpr std::size_t longest_input = 1 << 30;
 /// As a shell has it. Windows has codes of 32 bits, of which a process here keeps 8: a failure must
 /// not look like success.
 int exit_code_of(const qga::RunResult& result) {
-  constexpr int no_code = 255;
   if (result.exit_code) {
     const auto kept = static_cast<int>(*result.exit_code & 0xFF);
-    return kept == 0 && *result.exit_code != 0 ? no_code : kept;
+    return kept == 0 && *result.exit_code != 0 ? exit_no_code : kept;
   }
   const std::int64_t signal = result.signal.value_or(0);
-  return signal > 0 && signal < 127 ? static_cast<int>(128 + signal) : no_code;
+  return signal > 0 && signal < 127 ? static_cast<int>(128 + signal) : exit_no_code;
 }
 
 void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated) {

@@ -43,7 +43,8 @@ void Stop::listen() {
     if (::sigwaitinfo(&awaited_, &info) < 0) continue;
     if (over_) return;
     if (signal_ != 0 && tidying_ == 0) ::_exit(128 + signal_);
-    from_terminal_ = info.si_code == SI_KERNEL;
+    // A terminal that goes away tells only the first of its processes.
+    from_terminal_ = info.si_code == SI_KERNEL && info.si_signo != SIGHUP;
     signal_ = info.si_signo;
     source_.request_stop();
     ::eventfd_write(woken_, 1);

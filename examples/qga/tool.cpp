@@ -24,9 +24,11 @@ qga::ClientParams Tool::client_params() const {
   return params;
 }
 
-qga::AnyClient& Tool::client() {
-  if (!client_) client_.emplace(qga::connect(address, client_params()));
-  return *client_;
+qga::AnyClient& Tool::client(bool later) {
+  if (client_) return *client_;
+  qga::ClientParams params = client_params();
+  params.defer_connect = later;
+  return client_.emplace(qga::connect(address, std::move(params)));
 }
 
 qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> patience) {

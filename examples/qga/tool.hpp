@@ -17,6 +17,14 @@
 
 namespace qga_tool {
 
+/// The exit codes that are the tool's own; the manual says what they mean.
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_wrong_use = 2;
+inline constexpr int exit_unreachable = 3;
+inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
+inline constexpr int exit_no_code = 255;
+
 /// Wrong use, which the parser cannot see.
 class UsageError : public std::runtime_error {
  public:
@@ -43,9 +51,8 @@ struct Tool {
 
   std::map<const CLI::App*, Command> commands;
 
-  qga::ClientParams client_params() const;
-  /// Connects where that has not been done.
-  qga::AnyClient& client();
+  /// Connects where that has not been done. @param later leaves that to `wait_ready`
+  qga::AnyClient& client(bool later = false);
   /// The client with what the user asked for. @param patience where the user has not said
   qga::AnyClient::WithOptions ga(std::optional<qga::Clock::duration> patience = {});
   /// For what has to be done even after Ctrl-C.
@@ -55,6 +62,8 @@ struct Tool {
   void note(const std::string& line) const;
 
  private:
+  qga::ClientParams client_params() const;
+
   std::optional<qga::AnyClient> client_;
 };
 
@@ -79,7 +88,7 @@ inline qga::Clock::duration duration_of(double seconds) {
 
 // ---- the subcommands, by file ------------------------------------------------------------------
 
-void define_info(CLI::App& app, Tool& tool);      // info ping
+void define_info(CLI::App& app, Tool& tool);      // info ping wait
 void define_raw(CLI::App& app, Tool& tool);       // raw
 void define_run(CLI::App& app, Tool& tool);       // run
 void define_files(CLI::App& app, Tool& tool);     // cat cp
