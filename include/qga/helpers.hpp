@@ -3,10 +3,15 @@
 // Every helper as a method, written once for whatever can run its algorithm.
 #pragma once
 
+#include "qga/helpers/addresses.hpp"
+#include "qga/helpers/capabilities.hpp"
+#include "qga/helpers/clock.hpp"
 #include "qga/helpers/file.hpp"
 #include "qga/helpers/freeze.hpp"
+#include "qga/helpers/keys.hpp"
 #include "qga/helpers/run.hpp"
 #include "qga/helpers/transfer.hpp"
+#include "qga/helpers/usage.hpp"
 #include "qga/helpers/wait_ready.hpp"
 
 namespace qga {
@@ -16,13 +21,18 @@ namespace qga {
 /// a blocking carrier, and whatever the completion token asks for from an asynchronous one.
 ///
 /// Options of a call (`with`, `async`) hold for each command that a helper sends; its own
-/// parameters say how long it may take in all. Cancelling a helper cancels the command that is
-/// under way; what it has to clean up it still does.
+/// parameters say how long it may take in all. Cancelling a helper cancels what is under way;
+/// what it has to clean up it still does.
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,
                 public TransferHelpers<Carrier>,
                 public FreezeHelpers<Carrier>,
-                public WaitReadyHelpers<Carrier> {};
+                public WaitReadyHelpers<Carrier>,
+                public CapabilityHelpers<Carrier>,
+                public AddressHelpers<Carrier>,
+                public ClockHelpers<Carrier>,
+                public KeyHelpers<Carrier>,
+                public UsageHelpers<Carrier> {};
 
 }  // namespace qga

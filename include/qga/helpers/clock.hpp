@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Sets the guest's clock to the host's, as after a pause or a restored snapshot: the time that the
+// answers take is part of the measurement.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#include "qga/commands/agent.hpp"
+#include "qga/commands/system.hpp"
+#include "qga/helpers/step.hpp"
+
+namespace qga {
+
+/// How far the guest's clock was ahead of the host's; negative: behind. A difference that does not
+/// fit is cut to about 292 years.
+struct ClockChange {
+  std::chrono::nanoseconds before = {};
+  std::chrono::nanoseconds after = {};
+};
+
+namespace helpers {
+
+/// What time it is on the host.
+using HostClock = std::function<GuestTime()>;
+
+inline GuestTime host_time() {
+  return std::chrono::time_point_cast<GuestTime::duration>(std::chrono::system_clock::now());
+}
+
+/// `guest - host` for any time that a guest may say.
+inline std::chrono::nanoseconds ahead(std::int64_t guest, GuestTime host) {
+  using Limits = std::numeric_limits<std::int64_t>;
+  const std::int64_t now = host.time_since_epoch().count();
+  if (now > 0 && guest < Limits::min() + now) return std::chrono::nanoseconds::min();
+  if (now < 0 && guest > Limits::max() + now) return std::chrono::nanoseconds::max();
+  return std::chrono::nanoseconds(guest - now);
+}
+
+template <class Io>
+class SetClock {
+ public:
+  SetClock(Io& io, HostClock host) : io_(io), host_(std::move(host)) {}
+
+  void start() {
+    // A first command may have to wait for the handshake, which would count as its way.
+    io_.call(GuestPingRequest(), [this](std::exception_ptr error) {
+      if (error) return io_.fail(std::move(error));
+      compare(result_.before, [this] { set(); });
+    });
+  }
+
+ private:
+  /// The guest has read its clock halfway between its being asked and its answer.
+  void compare(std::chrono::nanoseconds& difference, std::function<void()> then) {
+    const auto asked = io_.now();
+    io_.call(GuestGetTimeRequest(),
+             [=, this, &difference](std::exception_ptr error, std::int64_t time) {
+               if (error) return io_.fail(std::move(error));
+               half_ = (io_.now() - asked) / 2;
+               difference = ahead(time, host_() - half_);
+               then();
+             });
+  }
+
+  /// Its own answer tells nothing of the way: some agents set the hardware clock before they give
+  /// it. So the way is taken to be as long as that of the question before.
+  void set() {
+    io_.call(GuestSetTimeRequest(host_() + half_), [this](std::exception_ptr error) {
+      if (error) return io_.fail(std::move(error));
+      compare(result_.after, [this] { io_.finish(result_); });
+    });
+  }
+
+  Io& io_;
+  HostClock host_;
+  ClockChange result_;
+  Clock::duration half_ = {};  ///< of the last round trip
+};
+
+}  // namespace helpers
+
+/// The guest's clock; see `Helpers`.
+template <class Carrier>
+class ClockHelpers {
+ public:
+  /// Sets the guest's clock to the host's. Right to about half of what an answer takes.
+  /// @return `ClockChange`: how far it was off before, and how far it is after
+  /// @throws AgentError the guest refused; a Linux guest may have set its clock, and not its
+  ///         hardware clock
+  /// @throws CommandNotFoundError file systems are frozen, or it is forbidden
+  /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
+  /// @since QEMU 1.5, all guests
+  auto set_clock() {
+    return static_cast<Carrier&>(*this).template perform<ClockChange, helpers::SetClock>(
+        helpers::HostClock(&helpers::host_time));
+  }
+};
+
+}  // namespace qga
