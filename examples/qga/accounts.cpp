@@ -2,8 +2,10 @@
 //
 // Passwords and SSH keys of the guest's users. Secrets come from stdin or a file: what stands on a
 // command line everybody can read.
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "answer.hpp"
@@ -49,8 +51,15 @@ int list_keys(Tool& tool, const AccountOptions& options) {
 }
 
 int add_keys(Tool& tool, const AccountOptions& options) {
-  tool.ga().ssh_add_authorized_keys(options.user, read_keys(tool, options), options.reset);
-  return done(tool);
+  std::vector<std::string> keys = read_keys(tool, options);
+  if (options.reset) {
+    tool.ga().ssh_add_authorized_keys(options.user, std::move(keys), true);
+    return done(tool);
+  }
+  const std::size_t added = tool.ga().add_keys(options.user, std::move(keys));
+  tool.note(std::to_string(added) + " added");
+  if (tool.json) print_json({{"added", added}});
+  return 0;
 }
 
 int remove_keys(Tool& tool, const AccountOptions& options) {

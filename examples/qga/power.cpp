@@ -67,7 +67,7 @@ void define_power(CLI::App& app, Tool& tool) {
   const auto set = std::make_shared<bool>(false);
   CLI::App* const time =
       define(app, tool, "time", "The guest's clock, and how it differs from ours", [&tool, set] {
-        if (*set) tool.ga().set_time(std::chrono::system_clock::now());
+        if (*set) tool.ga().set_clock();
         return show_time(tool);
       });
   time->add_flag("--set", *set, "Set it to the time of this machine before");

@@ -15,9 +15,9 @@ namespace {
 
 /// Every command that the issue asks for.
 const std::vector<std::string> commands{
-    "info",     "ping",        "wait",     "run",    "cat",     "cp",  "freeze", "thaw",
-    "status",   "ls-commands", "fs",       "net",    "disks",   "cpu", "users",  "passwd",
-    "ssh-keys", "time",        "shutdown", "reboot", "suspend", "raw"};
+    "info",   "ping",        "wait", "run",      "cat",    "cp",      "freeze", "thaw",
+    "status", "ls-commands", "fs",   "net",      "disks",  "cpu",     "top",    "users",
+    "passwd", "ssh-keys",    "time", "shutdown", "reboot", "suspend", "raw"};
 
 /// What bash completes `line` to, a word each.
 std::string completed(const std::string& line) {

@@ -56,6 +56,8 @@ TEST_CASE("sizes, times and parts are readable") {
   CHECK(size_text((1 << 20) - 1) == "1.0 MiB");
   CHECK(size_text(1536 << 20) == "1.5 GiB");
   CHECK(size_text(~std::uint64_t(0)) == "16.0 EiB");
+  CHECK(rate_text(1536) == "1.5 KiB/s");
+  CHECK(rate_text(1e30) == "867361737988.4 EiB/s");
   CHECK(percent_text(1, 3) == "33.3 %");
   CHECK(percent_text(0, 0) == "0.0 %");
   CHECK(seconds_text(std::chrono::milliseconds(1234)) == "1.23 s");
