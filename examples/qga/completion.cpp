@@ -22,7 +22,7 @@ std::string choices_of(const CLI::Option& option) {
 
 std::string option_names(const CLI::App& app) {
   std::string names;
-  for (const CLI::Option* option : app.get_options({})) {
+  for (const CLI::Option* option : own_options(app)) {
     for (const std::string& name : option->get_snames()) names += " -" + name;
     for (const std::string& name : option->get_lnames()) names += " --" + name;
   }
@@ -37,7 +37,7 @@ std::string branches(const CLI::App& app, const std::string& path, const Tool& t
     words += " " + sub->get_name();
     text += branches(*sub, path + " " + sub->get_name(), tool);
   }
-  for (const CLI::Option* option : app.get_options({})) {
+  for (const CLI::Option* option : own_options(app)) {
     const std::string choices = option->get_positional() ? choices_of(*option) : "";
     if (!choices.empty()) words += " " + choices;
   }
@@ -49,7 +49,7 @@ std::string branches(const CLI::App& app, const std::string& path, const Tool& t
 
 /// The options behind which a value comes.
 void add_with_values(const CLI::App& app, std::set<std::string>& names) {
-  for (const CLI::Option* option : app.get_options({})) {
+  for (const CLI::Option* option : own_options(app)) {
     if (option->get_positional() || option->get_expected_max() == 0) continue;
     for (const std::string& name : option->get_snames()) names.insert("-" + name);
     for (const std::string& name : option->get_lnames()) names.insert("--" + name);

@@ -3,12 +3,12 @@
 // Lays out help and manual page. What is in neither a definition nor the tables here is in neither.
 #include "manual.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <sstream>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace qga_tool {
 
@@ -35,15 +35,10 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{
     {"qga tcp:127.0.0.1:7000 --json net", "JSON, for programs"},
 }};
 
-bool has_own_options(const CLI::App& app) {
-  return !app.get_options([&app](const CLI::Option* option) {
-               return option->nonpositional() && option != app.get_help_ptr();
-             })
-              .empty();
-}
-
-std::vector<const CLI::Option*> positionals(const CLI::App& app) {
-  return app.get_options([](const CLI::Option* option) { return option->get_positional(); });
+bool has_switches(const CLI::App& app) {
+  return std::ranges::any_of(own_options(app), [&app](const CLI::Option* option) {
+    return option->nonpositional() && option != app.get_help_ptr();
+  });
 }
 
 /// SECONDS, or a choice; empty for flags and for positionals, whose name says it.
@@ -61,9 +56,10 @@ std::string usage(const CLI::App& app, const Tool& tool) {
     text.insert(0, " " + at->get_name());
   }
   text.insert(0, "qga SOCKET");
-  if (has_own_options(app)) text += " [OPTIONS]";
+  if (has_switches(app)) text += " [OPTIONS]";
   if (app.get_parent() != nullptr) {
-    for (const CLI::Option* option : positionals(app)) {
+    for (const CLI::Option* option : own_options(app)) {
+      if (!option->get_positional()) continue;
       std::string name = option->get_name(true);
       if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) name += "...";
       text += option->get_required() ? " " + name : " [" + name + "]";
@@ -149,7 +145,7 @@ std::string item(std::string_view tag, std::string_view text) {
 
 std::string options_of(const CLI::App& app) {
   std::string text;
-  for (const CLI::Option* option : app.get_options({})) {
+  for (const CLI::Option* option : own_options(app)) {
     if (option == app.get_help_ptr() && app.get_parent() != nullptr) continue;
     const bool positional = option->get_positional();
     const std::string value = value_text(*option);

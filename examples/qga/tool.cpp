@@ -3,7 +3,7 @@
 // The client of the tool, and how subcommands are defined.
 #include "tool.hpp"
 
-#include <exception>
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <string_view>
@@ -54,6 +54,17 @@ CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
   CLI::App* const sub = define(parent, name, description);
   tool.commands[sub] = {std::move(action), program};
   return sub;
+}
+
+std::vector<const CLI::Option*> own_options(const CLI::App& app) {
+  std::vector<const CLI::Option*> options = app.get_options({});
+  if (app.get_parent() == nullptr) return options;
+  const std::vector<const CLI::Option*> inherited =
+      std::as_const(*app.get_parent()).get_options({});
+  std::erase_if(options, [&inherited](const CLI::Option* option) {
+    return std::ranges::find(inherited, option) != inherited.end();
+  });
+  return options;
 }
 
 CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,

@@ -76,6 +76,10 @@ CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
                  const std::string& description, std::function<int()> action,
                  Program program = Program::none);
 
+/// The options and positionals that it was given itself. Newer versions of CLI11 count among them
+/// those of its parents, which `fallthrough` lets it take.
+std::vector<const CLI::Option*> own_options(const CLI::App& app);
+
 /// An option that takes a number of seconds.
 CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,
                             const std::string& description);
