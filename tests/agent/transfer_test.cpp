@@ -178,6 +178,7 @@ TEMPLATE_TEST_CASE("a full disk is an error, and no handle stays", "[agent]", Bl
   auto file = ga.open("/dev/full", "w");
   ga.write(file, "x");
   CHECK_THROWS_AS(ga.flush(file), qga::AgentError);
+  file = ga.open("/dev/full", "w");
   ga.write(file, "x");
   CHECK_THROWS_AS(ga.close(file), qga::AgentError);
   CHECK_FALSE(file.is_open());
