@@ -62,6 +62,12 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
     return {127, "cannot run " + program[0] + ": " + std::strerror(err)};
   }
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (process < 0) {  // Linux before 5.3
+    const int err = errno;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return {exit_failed, std::string("cannot wait for a program: ") + std::strerror(err)};
+  }
 
   HostResult result;
   const Stop::Woken woken = stop.wait(process, until);

@@ -25,7 +25,9 @@ int show_time(Tool& tool) {
   const auto before = std::chrono::system_clock::now();
   const qga::GuestTime guest = tool.ga().get_time();
   const auto host = before + (std::chrono::system_clock::now() - before) / 2;
-  const double seconds = std::chrono::duration<double>(guest - host).count();
+  // Not as integers: the guest may give any number.
+  const double seconds = std::chrono::duration<double>(guest.time_since_epoch()).count() -
+                         std::chrono::duration<double>(host.time_since_epoch()).count();
   Table table;
   table.row({"guest", time_text(guest)});
   table.row({"difference", number_text(std::abs(seconds), 3) + " s " +

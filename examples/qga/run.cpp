@@ -57,6 +57,16 @@ nlohmann::json json_of(const qga::RunResult& result) {
   return status;
 }
 
+qga::RunResult run_in_guest(Tool& tool, qga::RunParams params) {
+  const bool kill = params.kill;
+  try {
+    return tool.ga().run(tool.program.front(), std::move(params));
+  } catch (const qga::CancelledError&) {
+    if (!kill) tool.note("the program may still run in the guest");
+    throw;
+  }
+}
+
 int run(Tool& tool, const RunOptions& options) {
   qga::RunParams params;
   params.args.assign(tool.program.begin() + 1, tool.program.end());
@@ -65,7 +75,7 @@ int run(Tool& tool, const RunOptions& options) {
   if (options.timeout) params.timeout = duration_of(*options.timeout);
   params.kill = options.kill;
 
-  const qga::RunResult result = tool.ga().run(tool.program.front(), std::move(params));
+  const qga::RunResult result = run_in_guest(tool, std::move(params));
   if (tool.json) {
     print_json(json_of(result));
   } else {

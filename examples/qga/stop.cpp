@@ -15,10 +15,24 @@
 
 namespace qga_tool {
 
+namespace {
+
+/// As nohup wants it, and a shell for what it runs in the background.
+bool is_ignored(int number) {
+  struct sigaction action {};
+  ::sigaction(number, nullptr, &action);
+  return action.sa_handler == SIG_IGN;
+}
+
+}  // namespace
+
 Stop::Stop() : woken_(::eventfd(0, EFD_CLOEXEC)) {
   if (woken_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
   ::sigemptyset(&awaited_);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) ::sigaddset(&awaited_, number);
+  ::sigaddset(&awaited_, SIGTERM);
+  for (const int number : {SIGINT, SIGHUP, SIGQUIT}) {
+    if (!is_ignored(number)) ::sigaddset(&awaited_, number);
+  }
   ::pthread_sigmask(SIG_BLOCK, &awaited_, &inherited_.mask);
 
   // A tool that is stopped, or dies of a closed pipe, could leave a guest frozen.

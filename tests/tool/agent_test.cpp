@@ -117,7 +117,7 @@ TEST_CASE("files are copied both ways, and checked") {
   const Agent agent;
   const TemporaryDirectory host;
   std::string bytes;
-  for (int i = 0; i < 1'000'000; ++i) bytes += static_cast<char>(i * i >> 7);
+  for (unsigned i = 0; i < 1'000'000; ++i) bytes += static_cast<char>(i * i >> 7);
   std::ofstream(host.file("source"), std::ios::binary) << bytes;
   const std::string guest = agent.put("guest", "");
 

@@ -74,6 +74,18 @@ TEST_CASE("a signal that asks the tool to end ends the program, and thaws") {
   CHECK(agent.thaws() == 1);
 }
 
+TEST_CASE("signals that were to be ignored are") {
+  const Freezer agent;
+  Running running(
+      {"-c", "trap '' HUP INT; exec " + tool_program + " " + agent.path() + " freeze --for 0.5"},
+      "/dev/null", "/bin/sh");
+  running.await("froze");
+  running.signal(SIGHUP);
+  running.signal(SIGINT);
+  CHECK(running.wait().code == 0);
+  CHECK(agent.thaws() == 1);
+}
+
 TEST_CASE("more signals do not keep it from thawing") {
   Freezer agent;
   agent.on("guest-fsfreeze-thaw", script::all(script::waits(1s), script::returns("2")));

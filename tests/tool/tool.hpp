@@ -46,6 +46,11 @@ inline std::string contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+/// Also where the tests run in the background, which ignores Ctrl-C.
+inline void listen_to_signals() {
+  for (const int number : {SIGINT, SIGHUP, SIGQUIT}) std::signal(number, SIG_DFL);
+}
+
 /// The tool, or another program, on its way. Is killed where it outlives its owner.
 class Running {
  public:
@@ -63,6 +68,7 @@ class Running {
 
     pid_ = ::fork();
     if (pid_ == 0) {
+      listen_to_signals();
       put(input, O_RDONLY, STDIN_FILENO);
       put(out, O_WRONLY | O_CREAT, STDOUT_FILENO);
       put(err, O_WRONLY | O_CREAT, STDERR_FILENO);
@@ -132,6 +138,7 @@ class OnTerminal {
     argv.push_back(nullptr);
     pid_ = ::forkpty(&terminal_, nullptr, nullptr, nullptr);
     if (pid_ == 0) {
+      listen_to_signals();
       ::execv(argv[0], argv.data());
       ::_exit(126);
     }

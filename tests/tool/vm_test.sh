@@ -67,7 +67,7 @@ for signal in INT TERM HUP; do
   for program in '' '-- sleep 100'; do
     rm -f "$dir/held"
     # shellcheck disable=SC2086 # words
-    env --default-signal=INT "$tool" "$agent" freeze $program </dev/null 2>"$dir/held" &
+    env --default-signal=INT,HUP "$tool" "$agent" freeze $program </dev/null 2>"$dir/held" &
     held=$!
     await_frozen
     check "frozen before $signal $program" no "$(writes a)"
