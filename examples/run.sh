@@ -30,7 +30,7 @@ fi
 
 # git is for what the distribution has only in a version too old.
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev \
-  qemu-guest-agent
+  qemu-guest-agent libcli11-dev libboost-dev
 echo "Building the examples"
 quietly cmake --preset examples
 quietly cmake --build --preset examples

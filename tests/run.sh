@@ -27,7 +27,7 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent)
+  qemu-guest-agent libcli11-dev libboost-dev groff-base)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)

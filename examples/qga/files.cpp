@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// cat and cp. A path in the guest is written with a colon before it, as scp has it.
+#include <cstdint>
+#include <filesystem>
+#include <iostream>
+#include <istream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <unistd.h>
+
+#include "input.hpp"
+#include "print.hpp"
+#include "progress.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+/// What is shown on a terminal is held in memory.
+constexpr std::uint64_t longest_shown = 64 << 20;
+
+struct CopyOptions {
+  std::string from;
+  std::string to;
+  bool verify = false;
+  bool keep_partial = false;
+  std::uint64_t offset = 0;
+};
+
+int show_files(Tool& tool, const std::vector<std::string>& paths, bool raw) {
+  for (const std::string& path : paths) {
+    if (raw || ::isatty(STDOUT_FILENO) == 0) {
+      tool.ga().download(path, std::cout);
+    } else {
+      print_bytes(tool.ga().read_file(path, longest_shown), raw);
+    }
+  }
+  return 0;
+}
+
+/// The last part of a guest's path, which is to be the name of a file here. Guests with Windows
+/// have backslashes, too.
+std::string base_name(const std::string& path) {
+  const std::string name = path.substr(path.find_last_of("/\\") + 1);
+  if (name.empty() || name == "." || name == "..") {
+    throw UsageError("'" + path + "' names no file");
+  }
+  return name;
+}
+
+qga::TransferResult from_guest(Tool& tool, const CopyOptions& options, qga::TransferParams params) {
+  const std::string guest = options.from.substr(1);
+  if (options.to == "-") return tool.ga().download(guest, std::cout, std::move(params));
+  std::filesystem::path host = options.to;
+  if (std::filesystem::is_directory(host)) host /= base_name(guest);
+  return tool.ga().download(guest, host, std::move(params));
+}
+
+qga::TransferResult to_guest(Tool& tool, const CopyOptions& options, qga::TransferParams params) {
+  const std::string guest = options.to.substr(1);
+  if (options.from != "-") {
+    return tool.ga().upload(std::filesystem::path(options.from), guest, std::move(params));
+  }
+  StdinBuffer buffer(tool.stop);
+  std::istream in(&buffer);
+  in.exceptions(std::ios::badbit);  // for Ctrl-C to come through
+  return tool.ga().upload(in, guest, std::move(params));
+}
+
+int copy(Tool& tool, const CopyOptions& options) {
+  const bool to_host = options.from.starts_with(':');
+  if (to_host == options.to.starts_with(':')) {
+    throw UsageError("cp takes one path of this machine and one of the guest, as :PATH");
+  }
+  if ((to_host ? options.from : options.to).size() == 1)
+    throw UsageError("behind : a path is missing");
+  if (options.offset > 0 && options.from == "-") {
+    throw UsageError("--offset does not go with stdin");
+  }
+  Progress progress(!tool.quiet && !tool.json);
+  qga::TransferParams params;
+  params.offset = options.offset;
+  params.verify = options.verify;
+  params.keep_partial = options.keep_partial;
+  params.progress = [&progress](std::uint64_t bytes, std::optional<std::uint64_t> total) {
+    progress.show(bytes, total);
+  };
+
+  const auto start = qga::Clock::now();
+  const auto result = to_host ? from_guest(tool, options, std::move(params))
+                              : to_guest(tool, options, std::move(params));
+  const auto time = qga::Clock::now() - start;
+  if (tool.json && options.to != "-") {
+    nlohmann::json told{{"bytes", result.bytes}};
+    if (!result.sha256.empty()) told["sha256"] = result.sha256;
+    print_json(told);
+  } else {
+    progress.remark(size_text(result.bytes) + " in " + seconds_text(time) +
+                    (result.sha256.empty() ? "" : ", SHA-256 " + result.sha256));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void define_files(CLI::App& app, Tool& tool) {
+  const auto paths = std::make_shared<std::vector<std::string>>();
+  const auto raw = std::make_shared<bool>(false);
+  CLI::App* const cat = define(app, tool, "cat", "Show files of the guest",
+                               [&tool, paths, raw] { return show_files(tool, *paths, *raw); });
+  cat->add_option("PATH", *paths, "Files of the guest")->required();
+  cat->add_flag("--raw-output", *raw, "Do not escape control characters, even on a terminal");
+
+  const auto options = std::make_shared<CopyOptions>();
+  CLI::App* const cp = define(app, tool, "cp", "Copy a file into the guest or out of it",
+                              [&tool, options] { return copy(tool, *options); });
+  cp->add_option("SRC", options->from, "The file to copy; - is stdin")->required();
+  cp->add_option("DST", options->to, "Where to; - is stdout")->required();
+  cp->add_flag("--verify", options->verify, "Compare SHA-256 of what was copied on both sides");
+  cp->add_option("--offset", options->offset, "Go on behind bytes that are there already")
+      ->type_name("BYTES");
+  cp->add_flag("--keep-partial", options->keep_partial,
+               "Leave what was copied when it fails, to go on with --offset");
+  cp->footer(
+      "The guest's file has a colon before its path: qga SOCKET cp :/etc/hosts . copies one out, "
+      "qga SOCKET cp hosts :/etc/hosts one in.");
+}
+
+}  // namespace qga_tool

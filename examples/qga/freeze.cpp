@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// freeze, thaw, status. Whatever happens to the tool, short of SIGKILL, a guest that it has frozen
+// is thawed again: on errors, on signals, when time is up; unless the user wants it otherwise.
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host_program.hpp"
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+struct FreezeOptions {
+  std::vector<std::string> mountpoints;
+  std::optional<double> limit;
+  bool leave = false;
+};
+
+constexpr double default_limit = 300;
+
+std::string count_text(std::optional<std::int64_t> count) {
+  if (!count) return "file systems";
+  return std::to_string(*count) + (*count == 1 ? " file system" : " file systems");
+}
+
+/// Whether somebody may be there to press Enter, or to close a pipe.
+bool has_live_stdin() {
+  struct stat info {};
+  if (::fstat(STDIN_FILENO, &info) != 0) return false;
+  return ::isatty(STDIN_FILENO) != 0 || S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
+}
+
+/// Until Enter, the end of input, Ctrl-C, or the time that is given.
+void hold(const Tool& tool, qga::Clock::time_point until) {
+  int fd = has_live_stdin() ? STDIN_FILENO : -1;
+  tool.note(fd < 0 ? "Ctrl-C thaws" : "Enter or Ctrl-C thaws");
+  while (tool.stop.wait(fd, until) == Stop::Woken::readable) {
+    char typed = 0;
+    const ssize_t size = ::read(fd, &typed, 1);
+    if (size == 0 || typed == '\n') return;
+    if (size < 0) fd = -1;  // in the background nothing can be read from a terminal
+  }
+}
+
+int freeze(Tool& tool, const FreezeOptions& options) {
+  if (options.leave && (!tool.program.empty() || options.limit)) {
+    throw UsageError("--leave goes with neither a program nor --for");
+  }
+  const Stop::TidyUp tidy(tool.stop);
+  qga::Frozen frozen = tool.ga().freeze(options.mountpoints);
+  if (frozen.count() == 0) throw std::runtime_error("there was nothing to freeze");
+  const std::string note = "froze " + count_text(frozen.count());
+  nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
+  if (options.leave) {
+    frozen.release();
+    tool.note(note + "; thaw with: qga " + tool.address + " thaw");
+    if (tool.json) print_json(told);
+    return 0;
+  }
+  tool.note(note);
+
+  const auto limit = duration_of(options.limit.value_or(default_limit));
+  const auto until = qga::Clock::now() + limit;
+  int status = 0;
+  std::string failure;
+  if (tool.program.empty()) {
+    hold(tool, until);
+  } else {
+    const HostResult result = run_on_host(tool.stop, tool.program, until, tool.json);
+    status = result.exit_code;
+    failure = result.failure;
+  }
+
+  const qga::ThawResult thawed = tool.last_words().thaw(frozen);
+  tool.note("thawed " + count_text(thawed.count) + " after " + seconds_text(thawed.frozen_for));
+  if (tool.json) {
+    told["thawed"] = thawed.count;
+    told["seconds"] = std::chrono::duration<double>(thawed.frozen_for).count();
+    print_json(told);
+  }
+  if (!failure.empty()) complain(failure);
+  return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : status;
+}
+
+int thaw(Tool& tool) {
+  if (tool.json) {
+    print_json(tool.ga().execute(qga::GuestFsfreezeThawRequest::command));
+  } else {
+    print("thawed " + count_text(tool.ga().fsfreeze_thaw()));
+  }
+  return 0;
+}
+
+int status(Tool& tool) {
+  if (tool.json) {
+    print_json(tool.ga().execute(qga::GuestFsfreezeStatusRequest::command));
+  } else {
+    print(tool.ga().fsfreeze_status() == qga::GuestFsfreezeStatus::frozen ? "frozen" : "thawed");
+  }
+  return 0;
+}
+
+}  // namespace
+
+void define_freeze(CLI::App& app, Tool& tool) {
+  const auto options = std::make_shared<FreezeOptions>();
+  CLI::App* const sub = define(
+      app, tool, "freeze", "Freeze file systems while a program runs here",
+      [&tool, options] { return freeze(tool, *options); }, Program::optional);
+  sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; none: all");
+  seconds_option(sub, "--for", options->limit,
+                 "How long to leave it frozen at most (300); then the program is ended");
+  sub->add_flag("--leave", options->leave, "Leave it frozen, for 'thaw' to end it");
+  sub->footer(
+      "The program is one of this machine, such as what takes a snapshot; its exit code is ours. "
+      "Without one the guest stays frozen until Enter, the end of stdin or Ctrl-C. In any case it "
+      "is thawed, also where the program fails or a signal ends all. Only SIGKILL prevents that: "
+      "then 'thaw' does it.");
+
+  define(app, tool, "thaw", "Thaw all file systems", [&tool] { return thaw(tool); });
+  define(app, tool, "status", "Whether file systems are frozen", [&tool] { return status(tool); });
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// posix_spawn and a descriptor of the process, which can be waited for together with a stop.
+#include "host_program.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+
+#include <poll.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+/// For a program that was asked to end.
+constexpr qga::Clock::duration patience = 5s;
+
+/// @return 0, or the error; `pid` is set
+int spawn(const Stop& stop, const std::vector<std::string>& program, bool stdout_is_ours,
+          pid_t& pid) {
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  ::posix_spawnattr_setsigmask(&attributes, &stop.inherited().mask);
+  ::posix_spawnattr_setsigdefault(&attributes, &stop.inherited().ignored);
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  if (stdout_is_ours) ::posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO);
+
+  std::vector<char*> arguments;
+  for (const std::string& word : program) arguments.push_back(const_cast<char*>(word.c_str()));
+  arguments.push_back(nullptr);
+  const int err =
+      ::posix_spawnp(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  return err;
+}
+
+bool ends_within(int process, qga::Clock::duration time) {
+  pollfd fds{process, POLLIN, 0};
+  return ::poll(&fds, 1, static_cast<int>(time / 1ms)) > 0;
+}
+
+}  // namespace
+
+HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program,
+                       qga::Clock::time_point until, bool stdout_is_ours) {
+  if (stop.signal() != 0) return {};  // too late for the terminal to tell it
+  pid_t pid = 0;
+  if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
+    return {127, "cannot run " + program[0] + ": " + std::strerror(err)};
+  }
+  const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  if (process < 0) {  // Linux before 5.3
+    const int err = errno;
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return {exit_failed, std::string("cannot wait for a program: ") + std::strerror(err)};
+  }
+
+  HostResult result;
+  const Stop::Woken woken = stop.wait(process, until);
+  if (woken == Stop::Woken::stopped && !stop.from_terminal()) ::kill(pid, stop.signal());
+  if (woken == Stop::Woken::timed_out) {
+    ::kill(pid, SIGTERM);
+    result.failure = program[0] + " took too long, and was ended";
+  }
+  if (woken != Stop::Woken::readable && !ends_within(process, patience)) {
+    ::kill(pid, SIGKILL);
+    result.failure = program[0] + " did not end, and was killed";
+  }
+  ::close(process);
+
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (woken == Stop::Woken::timed_out) return {exit_too_long, result.failure};
+  result.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return result;
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Questions about the agent itself, and requests written by hand: info, ping, wait,
+// raw.
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "answer.hpp"
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+int info(Tool& tool) {
+  if (tool.json) {
+    print_json(
+        json_of<qga::GuestInfoRequest, qga::GuestGetHostNameRequest, qga::GuestGetOsinfoRequest,
+                qga::GuestGetTimezoneRequest, qga::GuestGetTimeRequest, qga::GuestGetLoadRequest>(
+            tool));
+    return 0;
+  }
+  Table table;
+  const auto agent = tool.ga().info();
+  const auto enabled =
+      std::ranges::count_if(agent.supported_commands, &qga::GuestAgentCommandInfo::enabled);
+  table.row({"agent", agent.version});
+  table.row({"commands", std::to_string(enabled) + " enabled of " +
+                             std::to_string(agent.supported_commands.size())});
+  if (const auto host = ask_if_offered(tool, qga::GuestGetHostNameRequest())) {
+    table.row({"host name", host->host_name});
+  }
+  if (const auto os = ask_if_offered(tool, qga::GuestGetOsinfoRequest())) {
+    if (os->pretty_name) table.row({"system", *os->pretty_name});
+    table.row({"kernel", os->kernel_release.value_or("?") + " " + os->machine.value_or("")});
+  }
+  if (const auto zone = ask_if_offered(tool, qga::GuestGetTimezoneRequest())) {
+    table.row({"time zone", zone->zone.value_or("?")});
+  }
+  if (const auto now = ask_if_offered(tool, qga::GuestGetTimeRequest())) {
+    table.row({"clock", time_text(qga::GuestTime(std::chrono::nanoseconds(*now)))});
+  }
+  if (const auto load = ask_if_offered(tool, qga::GuestGetLoadRequest())) {
+    table.row({"load", load_text(*load)});
+  }
+  print(table);
+  return 0;
+}
+
+int ping(Tool& tool) {
+  tool.ga().ping();  // with the handshake, which is not to be measured
+  const auto start = qga::Clock::now();
+  tool.ga().ping();
+  const std::chrono::duration<double, std::milli> time = qga::Clock::now() - start;
+  if (tool.json) {
+    print_json(nlohmann::json{{"milliseconds", time.count()}});
+  } else {
+    print("answered in " + number_text(time.count(), 3) + " ms");
+  }
+  return 0;
+}
+
+struct WaitOptions {
+  std::string command;
+  std::optional<double> limit;
+};
+
+std::string text_of(const qga::Readiness& readiness, const std::string& command) {
+  switch (readiness.state) {
+    case qga::ReadyState::no_socket:
+      return "no channel: " + readiness.err.message();
+    case qga::ReadyState::silent:
+      return "nobody answers";
+    case qga::ReadyState::frozen:
+      return "frozen";
+    case qga::ReadyState::disabled:
+      return command + " is not enabled";
+    default:
+      return "ready";
+  }
+}
+
+int wait(Tool& tool, const WaitOptions& options) {
+  constexpr double default_limit = 300;
+  tool.client(true);
+  const qga::Readiness readiness =
+      tool.ga().wait_ready(duration_of(options.limit.value_or(default_limit)), options.command);
+  const std::string text = text_of(readiness, options.command);
+  if (tool.json) {
+    const std::chrono::duration<double> waited = readiness.waited;
+    print_json({{"ready", bool(readiness)}, {"state", text}, {"seconds", waited.count()}});
+  } else {
+    print(text + " after " + seconds_text(readiness.waited));
+  }
+  if (readiness) return exit_done;
+  const bool answers =
+      readiness.state == qga::ReadyState::frozen || readiness.state == qga::ReadyState::disabled;
+  return answers ? exit_failed : exit_unreachable;
+}
+
+int raw(Tool& tool, const std::string& text) {
+  const auto request = nlohmann::json::parse(text, nullptr, false);
+  if (!request.is_object() || !request.contains("execute") || !request["execute"].is_string()) {
+    throw UsageError("raw takes {\"execute\": \"guest-...\", \"arguments\": {...}}");
+  }
+  for (const auto& [key, value] : request.items()) {
+    if (key != "execute" && key != "arguments") throw UsageError("raw: what is '" + key + "'?");
+  }
+  const nlohmann::json arguments = request.value("arguments", nlohmann::json());
+  print_json(tool.ga().execute(request["execute"].get<std::string>(), arguments));
+  return 0;
+}
+
+}  // namespace
+
+void define_info(CLI::App& app, Tool& tool) {
+  define(app, tool, "info", "Who the guest is, and what its agent can do",
+         [&tool] { return info(tool); });
+  define(app, tool, "ping", "Ask for a sign of life, and how long it takes",
+         [&tool] { return ping(tool); });
+
+  const auto options = std::make_shared<WaitOptions>();
+  CLI::App* const sub = define(app, tool, "wait", "Wait until the agent answers",
+                               [&tool, options] { return wait(tool, *options); });
+  sub->add_option("--command", options->command, "A command that has to be enabled, too")
+      ->type_name("NAME");
+  seconds_option(sub, "--for", options->limit, "How long to wait (300)");
+}
+
+void define_raw(CLI::App& app, Tool& tool) {
+  const auto request = std::make_shared<std::string>();
+  CLI::App* const sub =
+      define(app, tool, "raw", "Send a request of your own and print what returns",
+             [&tool, request] { return raw(tool, *request); });
+  sub->add_option("JSON", *request, "{\"execute\": \"guest-...\", \"arguments\": {...}}")
+      ->required();
+  sub->footer("Secrets in it show in the list of processes of this machine.");
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What the guest consists of, as tables: ls-commands, fs, net, disks, cpu, users.
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "answer.hpp"
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+std::string join(const std::vector<std::string>& words) { return CLI::detail::join(words, ", "); }
+
+int list_commands(Tool& tool) {
+  return answer(tool, qga::GuestInfoRequest(), [](qga::GuestAgentInfo info) {
+    std::ranges::sort(info.supported_commands, {}, &qga::GuestAgentCommandInfo::name);
+    Table table({"COMMAND", "ENABLED"});
+    for (const auto& command : info.supported_commands) {
+      table.row({command.name, command.enabled ? "yes" : "no"});
+    }
+    return table;
+  });
+}
+
+int file_systems(Tool& tool) {
+  return answer(tool, qga::GuestGetFsinfoRequest(), [](const auto& all) {
+    Table table({"MOUNTPOINT", "TYPE", ">SIZE", ">USED", ">USE", "DEVICE", "DISKS"});
+    for (const auto& fs : all) {
+      std::vector<std::string> disks;
+      for (const auto& disk : fs.disk) disks.push_back(disk.dev.value_or("?"));
+      const bool known = fs.total_bytes && fs.used_bytes;
+      table.row({fs.mountpoint, fs.type, known ? size_text(*fs.total_bytes) : "",
+                 known ? size_text(*fs.used_bytes) : "",
+                 known ? percent_text(static_cast<double>(*fs.used_bytes),
+                                      static_cast<double>(*fs.total_bytes))
+                       : "",
+                 fs.name, join(disks)});
+    }
+    return table;
+  });
+}
+
+int interfaces(Tool& tool) {
+  return answer(tool, qga::GuestNetworkGetInterfacesRequest(), [](const auto& all) {
+    Table table({"INTERFACE", "HARDWARE", "ADDRESS", ">RECEIVED", ">SENT"});
+    for (const auto& interface : all) {
+      std::string rx, tx;
+      if (interface.statistics) {
+        rx = size_text(interface.statistics->rx_bytes);
+        tx = size_text(interface.statistics->tx_bytes);
+      }
+      std::vector<std::string> addresses;
+      for (const auto& ip : interface.ip_addresses.value_or(std::vector<qga::GuestIpAddress>())) {
+        addresses.push_back(ip.ip_address + "/" + std::to_string(ip.prefix));
+      }
+      if (addresses.empty()) addresses.emplace_back();
+      table.row({interface.name, interface.hardware_address.value_or(""), addresses[0], rx, tx});
+      for (std::size_t i = 1; i < addresses.size(); ++i) table.row({"", "", addresses[i]});
+    }
+    return table;
+  });
+}
+
+int routes(Tool& tool) {
+  return answer(tool, qga::GuestNetworkGetRouteRequest(), [](const auto& all) {
+    Table table({"DESTINATION", "GATEWAY", "INTERFACE", ">METRIC"});
+    for (const auto& route : all) {
+      const auto prefix = route.desprefixlen ? route.desprefixlen : route.mask;
+      const auto gateway = route.gateway ? route.gateway : route.nexthop;
+      table.row({route.destination + (prefix ? "/" + *prefix : ""), gateway.value_or(""),
+                 route.iface, std::to_string(route.metric)});
+    }
+    return table;
+  });
+}
+
+int disks(Tool& tool) {
+  return answer(tool, qga::GuestGetDisksRequest(), [](const auto& all) {
+    Table table({"DEVICE", "KIND", "BUS", "SERIAL", "ALIAS", "MADE OF"});
+    for (const auto& disk : all) {
+      std::string bus, serial;
+      if (disk.address) {
+        bus = qga::protocol::wire_name(disk.address->bus_type);
+        serial = disk.address->serial.value_or("");
+      }
+      table.row({disk.name, disk.partition ? "partition" : "disk", bus, serial,
+                 disk.alias.value_or(""),
+                 join(disk.dependencies.value_or(std::vector<std::string>()))});
+    }
+    return table;
+  });
+}
+
+int processors(Tool& tool) {
+  if (tool.json) {
+    print_json(json_of<qga::GuestGetVcpusRequest, qga::GuestGetCpustatsRequest>(tool));
+    return 0;
+  }
+  std::map<std::int64_t, qga::GuestLinuxCpuStats> stats;
+  for (const auto& cpu : ask_if_offered(tool, qga::GuestGetCpustatsRequest())
+                             .value_or(std::vector<qga::GuestCpuStats>())) {
+    if (cpu.linux_) stats[cpu.linux_->cpu] = *cpu.linux_;
+  }
+  auto all = tool.ga().get_vcpus();
+  std::ranges::sort(all, {}, &qga::GuestLogicalProcessor::logical_id);
+  Table table({">CPU", "STATE", "CAN GO OFFLINE", ">USER", ">SYSTEM", ">IDLE"});
+  for (const auto& cpu : all) {
+    std::vector<std::string> cells{std::to_string(cpu.logical_id),
+                                   cpu.online ? "online" : "offline",
+                                   cpu.can_offline.value_or(false) ? "yes" : "no"};
+    if (const auto found = stats.find(cpu.logical_id); found != stats.end()) {
+      const auto& s = found->second;
+      const auto sum = [](auto... parts) { return (static_cast<double>(parts) + ...); };
+      const double user = sum(s.user, s.nice);
+      const double system = sum(s.system, s.irq.value_or(0), s.softirq.value_or(0));
+      const double idle = sum(s.idle, s.iowait.value_or(0));
+      const double whole = user + system + idle + sum(s.steal.value_or(0));
+      for (const double part : {user, system, idle}) cells.push_back(percent_text(part, whole));
+    }
+    table.row(cells);
+  }
+  print(table);
+  return 0;
+}
+
+int users(Tool& tool) {
+  return answer(tool, qga::GuestGetUsersRequest(), [](const auto& all) {
+    Table table({"USER", "DOMAIN", "SINCE"});
+    for (const auto& user : all) {
+      // What is no time in this century or the last is the guest's joke.
+      const bool plausible = user.login_time >= 0 && user.login_time < 4e9;
+      const std::chrono::duration<double> since(plausible ? user.login_time : 0);
+      table.row({user.user, user.domain.value_or(""),
+                 plausible ? time_text(qga::GuestTime(
+                                 std::chrono::duration_cast<std::chrono::nanoseconds>(since)))
+                           : "?"});
+    }
+    return table;
+  });
+}
+
+}  // namespace
+
+void define_lists(CLI::App& app, Tool& tool) {
+  define(app, tool, "ls-commands", "The agent's commands, and which are enabled",
+         [&tool] { return list_commands(tool); });
+  define(app, tool, "fs", "The mounted file systems", [&tool] { return file_systems(tool); });
+
+  const auto only_routes = std::make_shared<bool>(false);
+  CLI::App* const net =
+      define(app, tool, "net", "The network interfaces with their addresses",
+             [&tool, only_routes] { return *only_routes ? routes(tool) : interfaces(tool); });
+  net->add_flag("--routes", *only_routes, "The routes instead (QEMU 9.1 and later)");
+
+  define(app, tool, "disks", "The disks and partitions", [&tool] { return disks(tool); });
+  define(app, tool, "cpu", "The processors, and what they did since boot",
+         [&tool] { return processors(tool); });
+  define(app, tool, "users", "Who is logged in", [&tool] { return users(tool); });
+}
+
+}  // namespace qga_tool

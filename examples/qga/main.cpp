@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// qga: the guest agent from the command line. Parses, runs one subcommand, and turns whatever went
+// wrong into an exit code.
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <qga/client.hpp>
+
+#include "completion.hpp"
+#include "manual.hpp"
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+void define_globals(CLI::App& app, Tool& tool) {
+  // Required, unless the tool is to talk about itself: see main.
+  app.add_option("SOCKET", tool.address,
+                 "Where the agent is: /path or unix:path of a UNIX socket, "
+                 "tcp:host:port, vsock:cid:port or fd:N")
+      ->type_name("");
+  seconds_option(&app, "--timeout", tool.timeout,
+                 "How long each call to the agent may take (5, and longer for what is slow)");
+  app.add_flag("--json", tool.json, "Print JSON, as the agent sends it where there is one command");
+  app.add_flag("-q,--quiet", tool.quiet, "Neither progress nor remarks on stderr");
+  app.add_flag("--trace", tool.trace, "Show on stderr what goes over the channel, without secrets");
+}
+
+/// The innermost subcommand that was given.
+const CLI::App* chosen(const CLI::App& app) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return at;
+}
+
+int run(const CLI::App& app, Tool& tool, bool dashes) {
+  const CLI::App* const sub = chosen(app);
+  const auto found = tool.commands.find(sub);
+  if (found == tool.commands.end()) throw UsageError("a command is missing");
+  if (tool.address.empty()) throw UsageError("SOCKET is missing");
+  const Command& command = found->second;
+  if (dashes && command.program == Program::none) {
+    throw UsageError("'" + sub->get_name() + "' runs no program: nothing may follow --");
+  }
+  if (tool.program.empty() && (dashes || command.program == Program::required)) {
+    throw UsageError("no program behind --");
+  }
+  const int status = command.action();
+  std::cout.flush();
+  if (!std::cout) throw std::runtime_error("cannot write to stdout");
+  return status;
+}
+
+/// The exit code for what is being handled.
+int explained(const Tool& tool) {
+  try {
+    throw;
+  } catch (const CLI::ParseError& error) {
+    complain(error.what());
+    return exit_wrong_use;
+  } catch (const UsageError& error) {
+    complain(error.what());
+    return exit_wrong_use;
+  } catch (const std::exception& error) {
+    complain(error.what());
+  }
+  if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
+  try {
+    throw;
+  } catch (const qga::ProgramTimeoutError&) {
+    return exit_too_long;
+  } catch (const qga::ConnectError& error) {
+    const bool no_address =
+        error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
+    return no_address ? exit_wrong_use : exit_unreachable;
+  } catch (const qga::UnreachableError&) {
+    return exit_unreachable;
+  } catch (const std::exception&) {
+    return exit_failed;
+  }
+}
+
+int main(int argc, char** argv) try {
+  Tool tool;
+  CLI::App app("Talks to the QEMU guest agent of a virtual machine.", "qga");
+  app.formatter(help_formatter(tool));
+  app.set_help_flag("-h,--help", "Print this help and exit");
+  app.set_version_flag("--version", "qga " QGA_TOOL_VERSION, "Print the version and exit");
+  define_globals(app, tool);
+  bool manual = false;
+  std::string shell;
+  app.add_flag("--man", manual, "Print the manual page and exit");
+  allow(app.add_option("--completion", shell, "Print a completion script and exit"), {"bash"});
+  app.require_subcommand(0, 1);
+  define_info(app, tool);
+  define_run(app, tool);
+  define_files(app, tool);
+  define_freeze(app, tool);
+  define_lists(app, tool);
+  define_top(app, tool);
+  define_accounts(app, tool);
+  define_power(app, tool);
+  define_raw(app, tool);
+  app.footer(help_footer());  // the commands would inherit it
+
+  // The parser would take apart arguments of a program such as '[a,b]', and never sees them.
+  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+  const auto dashes = std::ranges::find(arguments, "--");
+  const bool has_dashes = dashes != arguments.end();
+  if (has_dashes) tool.program.assign(dashes + 1, arguments.end());
+  arguments.erase(dashes, arguments.end());
+  std::ranges::reverse(arguments);  // as CLI11 wants them
+
+  try {
+    app.parse(arguments);
+  } catch (const CLI::Success& wish) {  // --help, --version
+    return app.exit(wish);
+  } catch (const CLI::ParseError&) {
+    return explained(tool);
+  }
+  if (manual || !shell.empty()) {
+    std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION) : bash_completion(app, tool))
+              << std::flush;
+    return std::cout ? exit_done : exit_failed;
+  }
+  try {
+    return run(app, tool, has_dashes);
+  } catch (const std::exception&) {
+    return explained(tool);
+  }
+} catch (const std::exception& error) {
+  complain(error.what());
+  return exit_failed;
+}
+
+}  // namespace
+
+}  // namespace qga_tool
+
+int main(int argc, char** argv) { return qga_tool::main(argc, argv); }

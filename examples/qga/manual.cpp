@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Lays out help and manual page. What is in neither a definition nor the tables here is in neither.
+#include "manual.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+namespace qga_tool {
+
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_codes{{
+    {"0", "Done. run, and freeze with a program, exit as the program did"},
+    {"1", "The guest or its agent refused, or failed"},
+    {"2", "Wrong use"},
+    {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
+    {"124", "run, freeze: the program ran for longer than --timeout or --for allow"},
+    {"128+N", "run, freeze: signal N ended the program"},
+    {"130", "Ctrl-C; after other signals that ask to end, 128 and their number"},
+    {"255", "run: the program ended in a way that has no exit code here"},
+}};
+
+constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{{
+    {"qga vm.sock run -- sh -c 'df -h | tail -1'", "A program in the guest; no shell unless asked"},
+    {"qga vm.sock cp --verify backup.tar :/tmp/backup.tar", "A file into the guest, and checked"},
+    {"qga vm.sock freeze -- lvcreate -s -n snap /dev/vg/vm",
+     "A snapshot on the host while the guest's file systems are frozen"},
+    {"qga vm.sock wait --command guest-exec && qga vm.sock run -- reboot-check",
+     "When the guest is up and may run programs"},
+    {"qga tcp:127.0.0.1:7000 --json net", "JSON, for programs"},
+}};
+
+bool has_switches(const CLI::App& app) {
+  return std::ranges::any_of(own_options(app), [&app](const CLI::Option* option) {
+    return option->nonpositional() && option != app.get_help_ptr();
+  });
+}
+
+/// SECONDS, or a choice; empty for flags and for positionals, whose name says it.
+std::string value_text(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const bool choice = type.find('|') != std::string::npos;
+  const bool shown = option.get_expected_max() != 0 && (!option.get_positional() || choice);
+  return shown ? type : "";
+}
+
+/// As typed: `qga SOCKET cp [OPTIONS] SRC DST`.
+std::string usage(const CLI::App& app, const Tool& tool) {
+  std::string text;
+  for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent()) {
+    text.insert(0, " " + at->get_name());
+  }
+  text.insert(0, "qga SOCKET");
+  if (has_switches(app)) text += " [OPTIONS]";
+  if (app.get_parent() != nullptr) {
+    for (const CLI::Option* option : own_options(app)) {
+      if (!option->get_positional()) continue;
+      std::string name = option->get_name(true);
+      if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) name += "...";
+      text += option->get_required() ? " " + name : " [" + name + "]";
+    }
+  }
+  if (!app.get_subcommands([](const CLI::App*) { return true; }).empty()) text += " COMMAND ...";
+  const auto found = tool.commands.find(&app);
+  if (found == tool.commands.end()) return text;
+  if (found->second.program == Program::required) text += " -- PROGRAM [ARG...]";
+  if (found->second.program == Program::optional) text += " [-- PROGRAM [ARG...]]";
+  return text;
+}
+
+/// In lines that fit below each other on any terminal.
+std::string wrapped(const std::string& text, std::size_t width) {
+  std::istringstream words(text);
+  std::string result;
+  std::size_t column = 0;
+  for (std::string word; words >> word; column += word.size() + 1) {
+    if (column > 0 && column + word.size() > width) {
+      result += '\n';
+      column = 0;
+    } else if (column > 0) {
+      result += ' ';
+    }
+    result += word;
+  }
+  return result;
+}
+
+class HelpFormatter : public CLI::Formatter {
+ public:
+  explicit HelpFormatter(const Tool& tool) : tool_(tool) { column_width(name_width); }
+
+  std::string make_usage(const CLI::App* app, std::string) const override {
+    return "\nUsage: " + usage(*app, tool_) + "\n";
+  }
+  std::string make_option_opts(const CLI::Option* option) const override {
+    const std::string value = value_text(*option);
+    return value.empty() ? value : " " + value;
+  }
+  std::string make_option_desc(const CLI::Option* option) const override {
+    return wrapped(option->get_description(), line_width - name_width);
+  }
+  std::string make_footer(const CLI::App* app) const override {
+    const std::string own = app->get_footer();
+    if (app->get_parent() == nullptr) return own;
+    const std::string remark = own.empty() ? "" : wrapped(own, line_width) + "\n\n";
+    return remark + "Options of all commands: qga --help\n";
+  }
+
+ private:
+  static constexpr std::size_t name_width = 24;
+  static constexpr std::size_t line_width = 80;
+
+  const Tool& tool_;
+};
+
+// ---- the manual page -------------------------------------------------------------------------
+
+/// Text that roff takes for nothing else.
+std::string roff(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    const bool at_start = safe.empty() || safe.back() == '\n';
+    if (at_start && (c == '.' || c == '\'')) safe += "\\&";
+    if (c == '\\') {
+      safe += "\\e";
+    } else if (c == '-') {
+      safe += "\\-";
+    } else if (c == '\'') {
+      safe += "\\(aq";
+    } else {
+      safe += c;
+    }
+  }
+  return safe;
+}
+
+std::string item(std::string_view tag, std::string_view text) {
+  return ".TP\n.B " + roff(tag) + "\n" + roff(text) + "\n";
+}
+
+std::string options_of(const CLI::App& app) {
+  std::string text;
+  for (const CLI::Option* option : own_options(app)) {
+    if (option == app.get_help_ptr() && app.get_parent() != nullptr) continue;
+    const bool positional = option->get_positional();
+    const std::string value = value_text(*option);
+    const std::string name = option->get_name(positional, !positional);
+    text += item(value.empty() ? name : name + " " + value, option->get_description());
+  }
+  return text;
+}
+
+std::string commands_of(const CLI::App& app, const Tool& tool) {
+  std::string text;
+  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (tool.commands.contains(sub)) {
+      text += ".SS " + roff(usage(*sub, tool)) + "\n" + roff(sub->get_description()) + ".\n";
+      if (!sub->get_footer().empty()) text += ".PP\n" + roff(sub->get_footer()) + "\n";
+      text += options_of(*sub);
+    }
+    text += commands_of(*sub, tool);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::shared_ptr<CLI::FormatterBase> help_formatter(const Tool& tool) {
+  return std::make_shared<HelpFormatter>(tool);
+}
+
+std::string help_footer() {
+  std::string text = "Exit codes:\n";
+  for (const auto& [code, meaning] : exit_codes) {
+    text.append("  ").append(code).append(8 - code.size(), ' ').append(meaning).append("\n");
+  }
+  return text + "\nThe manual has more: qga --man | man -l -\n";
+}
+
+std::string manual_page(const CLI::App& app, const Tool& tool, const std::string& version) {
+  std::string page = ".TH QGA 1 \"\" \"qga " + roff(version) + "\" \"User Commands\"\n";
+  page += ".SH NAME\nqga \\- talk to the QEMU guest agent of a virtual machine\n";
+  page += ".SH SYNOPSIS\n.B qga\n.I SOCKET COMMAND\n[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n";
+  page += ".SH DESCRIPTION\n" + roff(app.get_description()) + "\n";
+  page += roff(
+      "A channel takes one client at a time: where another program, such as libvirt, has it open, "
+      "nothing is answered.\n"
+      "What comes from the guest is escaped where people read it: control characters, and what "
+      "turns the direction of writing.\n"
+      "Ctrl-C ends whatever goes on, and thaws what was frozen before.\n");
+  page += ".SH OPTIONS\nThey may stand before or behind the command.\n" + options_of(app);
+  page += ".SH COMMANDS\n" + commands_of(app, tool);
+  page += ".SH EXIT STATUS\n";
+  for (const auto& [code, meaning] : exit_codes) page += item(code, std::string(meaning) + ".");
+  page += ".SH EXAMPLES\n";
+  for (const auto& [command, meaning] : examples) page += item(command, std::string(meaning) + ".");
+  return page + ".SH SEE ALSO\n.BR qemu\\-ga (8)\n";
+}
+
+}  // namespace qga_tool

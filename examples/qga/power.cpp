@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The guest's clock and its power: time, shutdown, reboot, suspend.
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <string>
+
+#include "answer.hpp"
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+int show_time(Tool& tool) {
+  if (tool.json) {
+    print_json(tool.ga().execute("guest-get-time"));
+    return 0;
+  }
+  tool.ga().ping();  // with the handshake, which takes its time
+  const auto before = std::chrono::system_clock::now();
+  const qga::GuestTime guest = tool.ga().get_time();
+  const auto host = before + (std::chrono::system_clock::now() - before) / 2;
+  // Not as integers: the guest may give any number.
+  const double seconds = std::chrono::duration<double>(guest.time_since_epoch()).count() -
+                         std::chrono::duration<double>(host.time_since_epoch()).count();
+  Table table;
+  table.row({"guest", time_text(guest)});
+  table.row({"difference", number_text(std::abs(seconds), 3) + " s " +
+                               (seconds < 0 ? "behind this machine" : "ahead of this machine")});
+  print(table);
+  return 0;
+}
+
+/// Runs what goes unanswered where the guest does it at once.
+template <class Act>
+int go_down(Tool& tool, const std::string& what, Act act) {
+  try {
+    act();
+    tool.note(what + ": accepted");
+  } catch (const qga::UnreachableError& error) {
+    if (error.outcome() != qga::Outcome::unknown) throw;
+    tool.note(what + ": sent, and not refused; the guest answers no more");
+  }
+  return done(tool);
+}
+
+int shut_down(Tool& tool, qga::GuestShutdownMode mode, const std::string& what) {
+  return go_down(tool, what, [&] { tool.ga().shutdown(mode); });
+}
+
+int suspend(Tool& tool, const std::string& kind) {
+  // A guest that cannot says so within 5 s; one that sleeps says nothing.
+  auto ga = tool.ga(15s);
+  return go_down(tool, "suspend", [&] {
+    if (kind == "disk") return ga.suspend_disk();
+    if (kind == "hybrid") return ga.suspend_hybrid();
+    ga.suspend_ram();
+  });
+}
+
+}  // namespace
+
+void define_power(CLI::App& app, Tool& tool) {
+  const auto set = std::make_shared<bool>(false);
+  CLI::App* const time =
+      define(app, tool, "time", "The guest's clock, and how it differs from ours", [&tool, set] {
+        if (*set) tool.ga().set_clock();
+        return show_time(tool);
+      });
+  time->add_flag("--set", *set, "Set it to the time of this machine before");
+
+  const auto halt = std::make_shared<bool>(false);
+  CLI::App* const down = define(app, tool, "shutdown", "Shut the guest down", [&tool, halt] {
+    return shut_down(tool, *halt ? qga::GuestShutdownMode::halt : qga::GuestShutdownMode::powerdown,
+                     "shutdown");
+  });
+  down->add_flag("--halt", *halt, "Halt it, and leave the virtual machine on");
+  define(app, tool, "reboot", "Restart the guest",
+         [&tool] { return shut_down(tool, qga::GuestShutdownMode::reboot, "reboot"); });
+
+  const auto kind = std::make_shared<std::string>("ram");
+  CLI::App* const sleep = define(app, tool, "suspend", "Put the guest to sleep",
+                                 [&tool, kind] { return suspend(tool, *kind); });
+  allow(sleep->add_option("KIND", *kind, "Where its memory goes; by default it stays in RAM"),
+        {"ram", "disk", "hybrid"});
+  sleep->footer("Have the host able to wake it up before.");
+}
+
+}  // namespace qga_tool

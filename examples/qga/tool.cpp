@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The client of the tool, and how subcommands are defined.
+#include "tool.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "print.hpp"
+
+namespace qga_tool {
+
+qga::ClientParams Tool::client_params() const {
+  qga::ClientParams params;
+  if (timeout) params.timeout = duration_of(*timeout);
+  if (trace) {
+    params.trace = [](qga::TraceDirection direction, std::string_view line) {
+      std::cerr << (direction == qga::TraceDirection::sent ? "> " : "< ") << shown(line) << '\n';
+    };
+  }
+  return params;
+}
+
+qga::AnyClient& Tool::client(bool later) {
+  if (client_) return *client_;
+  qga::ClientParams params = client_params();
+  params.defer_connect = later;
+  return client_.emplace(qga::connect(address, std::move(params)));
+}
+
+qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> patience) {
+  if (timeout) patience = duration_of(*timeout);
+  return client().with({.timeout = patience, .stop = stop.token()});
+}
+
+qga::AnyClient::WithOptions Tool::last_words() { return client().with({}); }
+
+void Tool::note(const std::string& line) const {
+  if (!quiet) complain(line);
+}
+
+CLI::App* define(CLI::App& parent, const std::string& name, const std::string& description) {
+  CLI::App* const sub = parent.add_subcommand(name, description);
+  sub->group("Commands");
+  sub->fallthrough();  // the options of all subcommands may stand behind their names
+  return sub;
+}
+
+CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
+                 const std::string& description, std::function<int()> action, Program program) {
+  CLI::App* const sub = define(parent, name, description);
+  tool.commands[sub] = {std::move(action), program};
+  return sub;
+}
+
+std::vector<const CLI::Option*> own_options(const CLI::App& app) {
+  std::vector<const CLI::Option*> options = app.get_options({});
+  if (app.get_parent() == nullptr) return options;
+  const std::vector<const CLI::Option*> inherited =
+      std::as_const(*app.get_parent()).get_options({});
+  std::erase_if(options, [&inherited](const CLI::Option* option) {
+    return std::ranges::find(inherited, option) != inherited.end();
+  });
+  return options;
+}
+
+CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,
+                            const std::string& description) {
+  const auto set = [&value](const double& seconds) { value = seconds; };
+  const auto check = [](const std::string& text) {
+    double seconds = 0;
+    const bool valid = CLI::detail::lexical_cast(text, seconds) && seconds > 0 && seconds <= 1e9;
+    return valid ? std::string() : "'" + text + "' is no number of seconds";
+  };
+  return app->add_option_function<double>(name, set, description)
+      ->type_name("SECONDS")
+      ->check(check);
+}
+
+void allow(CLI::Option* option, const std::vector<std::string>& choices) {
+  option->type_name(CLI::detail::join(choices, "|"))->check(CLI::IsMember(choices).description(""));
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What every subcommand works with: the settings that hold for all, the client, and the list of
+// subcommands, from which parser, help, manual and completion are made.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <qga/client.hpp>
+
+#include "stop.hpp"
+
+namespace qga_tool {
+
+/// The exit codes that are the tool's own; the manual says what they mean.
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_wrong_use = 2;
+inline constexpr int exit_unreachable = 3;
+inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
+inline constexpr int exit_no_code = 255;
+
+/// Wrong use, which the parser cannot see.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Whether a subcommand takes a program and its arguments behind `--`.
+enum class Program { none, optional, required };
+
+struct Command {
+  std::function<int()> action;  ///< gives the exit code
+  Program program = Program::none;
+};
+
+struct Tool {
+  Stop stop;
+
+  std::string address;
+  std::optional<double> timeout;  ///< seconds, for each call
+  bool json = false;
+  bool quiet = false;
+  bool trace = false;
+  std::vector<std::string> program;  ///< what stands behind `--`
+
+  std::map<const CLI::App*, Command> commands;
+
+  /// Connects where that has not been done. @param later leaves that to `wait_ready`
+  qga::AnyClient& client(bool later = false);
+  /// The client with what the user asked for. @param patience where the user has not said
+  qga::AnyClient::WithOptions ga(std::optional<qga::Clock::duration> patience = {});
+  /// For what has to be done even after Ctrl-C.
+  qga::AnyClient::WithOptions last_words();
+
+  /// `qga: <line>` on stderr, unless --quiet.
+  void note(const std::string& line) const;
+
+ private:
+  qga::ClientParams client_params() const;
+
+  std::optional<qga::AnyClient> client_;
+};
+
+// ---- defining subcommands ----------------------------------------------------------------------
+
+/// A subcommand without its action.
+CLI::App* define(CLI::App& parent, const std::string& name, const std::string& description);
+/// A subcommand.
+CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
+                 const std::string& description, std::function<int()> action,
+                 Program program = Program::none);
+
+/// The options and positionals that it was given itself. Newer versions of CLI11 count among them
+/// those of its parents, which `fallthrough` lets it take.
+std::vector<const CLI::Option*> own_options(const CLI::App& app);
+
+/// An option that takes a number of seconds.
+CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,
+                            const std::string& description);
+/// Only these, which help and completion show, too.
+void allow(CLI::Option* option, const std::vector<std::string>& choices);
+
+inline qga::Clock::duration duration_of(double seconds) {
+  return std::chrono::duration_cast<qga::Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
+// ---- the subcommands, by file ------------------------------------------------------------------
+
+void define_info(CLI::App& app, Tool& tool);      // info ping wait
+void define_raw(CLI::App& app, Tool& tool);       // raw
+void define_run(CLI::App& app, Tool& tool);       // run
+void define_files(CLI::App& app, Tool& tool);     // cat cp
+void define_freeze(CLI::App& app, Tool& tool);    // freeze thaw status
+void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users
+void define_top(CLI::App& app, Tool& tool);       // top
+void define_accounts(CLI::App& app, Tool& tool);  // passwd ssh-keys
+void define_power(CLI::App& app, Tool& tool);     // time shutdown reboot suspend
+
+}  // namespace qga_tool

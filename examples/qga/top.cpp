@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// top: how busy the guest is, once a second.
+#include <chrono>
+#include <cstdint>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+struct TopOptions {
+  std::optional<double> interval;
+  std::uint64_t count = 0;
+};
+
+struct Memory {
+  std::uint64_t total = 0;
+  std::uint64_t available = 0;
+};
+
+/// No command of the agent tells. A Linux guest has a file for it.
+std::optional<Memory> memory_of(Tool& tool) {
+  constexpr std::uint64_t longest = 64 << 10;
+  Memory memory;
+  try {
+    std::istringstream text(tool.ga().read_file("/proc/meminfo", longest));
+    for (std::string name; text >> name; std::getline(text, name)) {
+      if (name == "MemTotal:") text >> memory.total;
+      if (name == "MemAvailable:") text >> memory.available;
+      text.clear();
+    }
+  } catch (const qga::AgentError&) {
+    return std::nullopt;  // another system, or files are forbidden
+  }
+  constexpr std::uint64_t kib = 1024;
+  if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
+  return Memory{memory.total * kib, memory.available * kib};
+}
+
+std::string share_text(double share) { return percent_text(share, 1); }
+std::string count_text(double per_second) { return number_text(per_second, 0) + "/s"; }
+
+std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
+  std::string text;
+  const auto add = [&text](const Table& table) {
+    text += (text.empty() ? "" : "\n") + table.text();
+  };
+  if (usage.load) {
+    Table table;
+    table.row({"load", load_text(*usage.load)});
+    add(table);
+  }
+  if (memory) {
+    const std::uint64_t used = memory->total - memory->available;
+    Table table({">MEMORY", ">USED", ">AVAILABLE", ">USE"});
+    table.row({size_text(memory->total), size_text(used), size_text(memory->available),
+               percent_text(static_cast<double>(used), static_cast<double>(memory->total))});
+    add(table);
+  }
+  if (!usage.cpus.empty()) {
+    Table table({">CPU", ">BUSY", ">USER", ">SYSTEM", ">STEAL", ">IOWAIT"});
+    for (const qga::CpuUsage& cpu : usage.cpus) {
+      table.row({std::to_string(cpu.cpu), share_text(cpu.busy), share_text(cpu.user),
+                 share_text(cpu.system), share_text(cpu.steal), share_text(cpu.iowait)});
+    }
+    add(table);
+  }
+  if (!usage.disks.empty()) {
+    Table table({"DISK", ">READ", ">WRITTEN", ">READS", ">WRITES", ">BUSY"});
+    for (const qga::DiskUsage& disk : usage.disks) {
+      table.row({disk.name, rate_text(disk.read_bytes), rate_text(disk.written_bytes),
+                 count_text(disk.reads), count_text(disk.writes), share_text(disk.busy)});
+    }
+    add(table);
+  }
+  if (!usage.interfaces.empty()) {
+    Table table({"INTERFACE", ">RECEIVED", ">SENT", ">ERRORS"});
+    for (const qga::InterfaceUsage& interface : usage.interfaces) {
+      table.row({interface.name, rate_text(interface.received_bytes),
+                 rate_text(interface.sent_bytes), count_text(interface.errors)});
+    }
+    add(table);
+  }
+  return text.empty() ? "nothing to see: frozen, or not offered by this agent\n" : text;
+}
+
+nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
+  nlohmann::json all{{"seconds", std::chrono::duration<double>(usage.interval).count()},
+                     {"cpus", nlohmann::json::array()},
+                     {"disks", nlohmann::json::array()},
+                     {"interfaces", nlohmann::json::array()}};
+  for (const qga::CpuUsage& cpu : usage.cpus) {
+    all["cpus"].push_back({{"cpu", cpu.cpu},
+                           {"busy", cpu.busy},
+                           {"user", cpu.user},
+                           {"system", cpu.system},
+                           {"steal", cpu.steal},
+                           {"iowait", cpu.iowait},
+                           {"idle", cpu.idle}});
+  }
+  for (const qga::DiskUsage& disk : usage.disks) {
+    all["disks"].push_back({{"name", disk.name},
+                            {"read-bytes", disk.read_bytes},
+                            {"written-bytes", disk.written_bytes},
+                            {"reads", disk.reads},
+                            {"writes", disk.writes},
+                            {"busy", disk.busy}});
+  }
+  for (const qga::InterfaceUsage& interface : usage.interfaces) {
+    all["interfaces"].push_back({{"name", interface.name},
+                                 {"received-bytes", interface.received_bytes},
+                                 {"sent-bytes", interface.sent_bytes},
+                                 {"errors", interface.errors}});
+  }
+  if (usage.load) all["load"] = *usage.load;
+  if (memory) all["memory"] = {{"total", memory->total}, {"available", memory->available}};
+  return all;
+}
+
+/// A terminal whose first lines are drawn again and again. Elsewhere one picture follows the other.
+class Screen {
+ public:
+  Screen() : terminal_(::isatty(STDOUT_FILENO) != 0) {
+    if (terminal_) std::cout << "\x1b[2J\x1b[?7l";  // clear; do not wrap
+  }
+  ~Screen() {
+    if (terminal_) std::cout << "\x1b[?7h" << std::flush;
+  }
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  void show(const std::string& picture) {
+    if (!terminal_) {
+      std::cout << (shown_++ > 0 ? "\n" : "") << picture << std::flush;
+      return;
+    }
+    winsize size{};
+    ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+    std::cout << "\x1b[H";  // to the first line
+    std::istringstream lines(picture);
+    std::string line;
+    // The last line stays free, for the cursor.
+    for (int i = 1; (size.ws_row == 0 || i < size.ws_row) && std::getline(lines, line); ++i) {
+      std::cout << line << "\x1b[K\n";  // and clear what was behind
+    }
+    std::cout << "\x1b[J" << std::flush;
+  }
+
+ private:
+  bool terminal_;
+  int shown_ = 0;
+};
+
+int top(Tool& tool, const TopOptions& options) {
+  const auto interval = duration_of(options.interval.value_or(1));
+  std::optional<Screen> screen;
+  if (!tool.json) screen.emplace();
+  qga::Sample before = tool.ga().sample();
+  for (std::uint64_t i = 0; (options.count == 0 || i < options.count) && std::cout; ++i) {
+    if (tool.stop.wait(-1, before.time + interval) == Stop::Woken::stopped) {
+      return 128 + tool.stop.signal();
+    }
+    qga::Sample after = tool.ga().sample();
+    const qga::Usage usage = qga::usage_between(before, after);
+    const std::optional<Memory> memory = memory_of(tool);
+    if (screen) {
+      screen->show(picture_of(usage, memory));
+    } else {
+      print_json_line(json_of(usage, memory));
+    }
+    before = std::move(after);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void define_top(CLI::App& app, Tool& tool) {
+  const auto options = std::make_shared<TopOptions>();
+  CLI::App* const sub = define(app, tool, "top", "How busy the guest is, once a second",
+                               [&tool, options] { return top(tool, *options); });
+  seconds_option(sub, "--interval", options->interval, "Time between two pictures (1)");
+  sub->add_option("--count", options->count, "How many pictures; none: until Ctrl-C")
+      ->type_name("N");
+  sub->footer("With --json each picture is a document on a line of its own.");
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# The tool against a live guest, which tests/vm/run.sh has booted: what may not be tried on an agent
+# of this machine. Usage: vm_test.sh TOOL
+set -euo pipefail
+
+tool=$1 agent=$QGA_VM/agent.sock observer=$QGA_VM/observer.sock
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+failures=0 checks=0 err=''
+
+# check WHAT EXPECTED GOT
+check() {
+  checks=$((checks + 1))
+  [[ $2 == "$3" ]] && return
+  failures=$((failures + 1))
+  printf 'FAILED: %s\n  expected: %s\n  got:      %s\n  the last: %s\n' "$@" "$err"
+}
+
+# qga ARGS...: sets out, err and code.
+qga() {
+  code=0
+  "$tool" "$agent" "$@" >"$dir/out" 2>"$dir/err" || code=$?
+  out=$(<"$dir/out") err=$(<"$dir/err")
+}
+
+# Whether a frozen file system keeps a write from ending, as the guest itself sees it. The write
+# ends with the thaw.
+writes() {
+  "$tool" "$observer" run --timeout 0.7 -- sh -c "echo x >/mnt/$1/probe && sync /mnt/$1/probe" \
+    >/dev/null 2>&1 && echo yes || echo no
+}
+
+# await_frozen: until the tool in the background has frozen the guest.
+await_frozen() {
+  for _ in {1..200}; do
+    grep -qs froze "$dir/held" && return
+    sleep 0.05
+  done
+}
+
+check 'before: a writes' yes "$(writes a)"
+
+# With a program.
+qga freeze -- "$tool" "$observer" run --timeout 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
+check 'what writes while frozen takes too long' 124 "$code"
+check 'thawed after the program: a writes' yes "$(writes a)"
+qga freeze -- sh -c 'exit 9'
+check 'the exit code of the program' 9 "$code"
+qga status
+check 'thawed after a program that failed' thawed "$out"
+
+# Some file systems only.
+qga freeze --leave /mnt/a
+check 'froze one' 0 "$code"
+qga status
+check 'left frozen' frozen "$out"
+check 'a is frozen' no "$(writes a)"
+check 'b is not' yes "$(writes b)"
+qga wait --for 2
+check 'wait tells frozen' 1 "$code"
+qga thaw
+check 'thawed one' 'thawed 1 file system' "$out"
+check 'a writes again' yes "$(writes a)"
+
+# Signals while frozen; sleep is the program, or nobody.
+for signal in INT TERM HUP; do
+  for program in '' '-- sleep 100'; do
+    rm -f "$dir/held"
+    # shellcheck disable=SC2086 # words
+    env --default-signal=INT,HUP "$tool" "$agent" freeze $program </dev/null 2>"$dir/held" &
+    held=$!
+    await_frozen
+    check "frozen before $signal $program" no "$(writes a)"
+    kill -"$signal" "$held"
+    code=0
+    wait "$held" || code=$?
+    check "exit code after $signal $program" $((128 + $(kill -l "$signal"))) "$code"
+    check "thawed after $signal $program" yes "$(writes a)"
+  done
+done
+qga status
+check 'thawed after all signals' thawed "$out"
+
+# Time is up.
+qga freeze --for 0.5
+check 'held for its time' 0 "$code"
+check 'thawed when time was up' yes "$(writes a)"
+
+# Files, with SHA-256 of the guest's own.
+head -c 3000000 /dev/urandom >"$dir/bytes"
+qga cp --verify "$dir/bytes" :/tmp/bytes
+check 'copied in' 0 "$code"
+qga run -- sha256sum /tmp/bytes
+check 'the same bytes' "$(sha256sum <"$dir/bytes" | cut -d' ' -f1)" "${out%% *}"
+qga cp --verify :/tmp/bytes "$dir/back"
+cmp "$dir/bytes" "$dir/back" && same=yes || same=no
+check 'copied out' yes "$same"
+
+# Accounts.
+"$tool" "$agent" run -- grep ^tester: /etc/shadow >"$dir/before"
+printf 'hunter2\n' | "$tool" "$agent" passwd tester
+"$tool" "$agent" run -- grep ^tester: /etc/shadow >"$dir/after"
+cmp -s "$dir/before" "$dir/after" && same=yes || same=no
+check 'another password' no "$same"
+key='ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ me@here'
+for _ in 1 2; do "$tool" "$agent" ssh-keys add tester <<<"$key"; done
+qga ssh-keys list tester
+check 'a key, once' "$key" "$out"
+echo "$key" >"$dir/key"
+qga ssh-keys remove tester "$dir/key"
+qga ssh-keys list tester
+check 'no key' '' "$out"
+
+# The clock.
+qga run -- date -s '2001-02-03 04:05:06'
+qga time
+check 'far behind' yes "$([[ $out == *behind* ]] && echo yes)"
+qga time --set
+difference=$(sed -n 's/^difference *\([0-9]*\).*/\1/p' <<<"$out")
+check 'set to ours, within seconds' yes "$( ((difference < 3)) && echo yes)"
+
+# One picture of top has what there is to see.
+qga top --count 1
+check 'top' 0 "$code"
+
+# Down, last of all.
+pid=$(<"$QGA_VM/pid")
+qga reboot
+check 'reboot' 0 "$code"
+sleep 1
+qga wait --for 120 --command guest-exec
+check 'up again' 0 "$code"
+qga shutdown
+check 'shutdown' 0 "$code"
+for _ in {1..600}; do
+  kill -0 "$pid" 2>/dev/null || break
+  sleep 0.1
+done
+qga ping
+check 'nobody is there' 3 "$code"
+
+echo "$checks checks, $failures failed"
+((failures == 0))
