@@ -26,7 +26,7 @@ inline Clock::time_point deadline_after(Clock::duration timeout, Clock::time_poi
 inline constexpr Clock::duration default_timeout = std::chrono::seconds(5);
 
 /// The longest genuine reply is 67 108 925 bytes: a `guest-file-read` of 48 MiB.
-inline constexpr std::size_t default_max_reply_size = 65 * 1024 * 1024;
+inline constexpr std::size_t default_max_reply_size = std::size_t{65} << 20;
 
 /// Which way a traced line went.
 enum class TraceDirection { sent, received };

@@ -274,8 +274,7 @@ class FileCommands {
   /// Default: 5 s, and 4 s for each MiB.
   /// @since QEMU 0.15, all guests
   auto file_write(std::int64_t handle, std::string_view bytes, GuestFileWriteParams params = {}) {
-    return self().execute(
-        BasicGuestFileWriteRequest<std::string_view>(handle, bytes, std::move(params)));
+    return self().execute(BasicGuestFileWriteRequest<std::string_view>(handle, bytes, params));
   }
 
   /// Moves the handle's position.

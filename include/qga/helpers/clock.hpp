@@ -57,7 +57,7 @@ class SetClock {
 
  private:
   /// The guest has read its clock halfway between its being asked and its answer.
-  void compare(std::chrono::nanoseconds& difference, std::function<void()> then) {
+  void compare(std::chrono::nanoseconds& difference, const std::function<void()>& then) {
     const auto asked = io_.now();
     io_.call(GuestGetTimeRequest(),
              [=, this, &difference](std::exception_ptr error, std::int64_t time) {

@@ -49,7 +49,7 @@ class Sink {
 }
 
 struct CloseHostFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+  void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
 };
 using HostFile = std::unique_ptr<std::FILE, CloseHostFile>;
 

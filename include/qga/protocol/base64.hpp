@@ -37,11 +37,16 @@ inline constexpr Table third = shifted_table(6);
 inline constexpr Table fourth = shifted_table(0);
 
 /// Two characters for every 12 bits.
-inline constexpr auto pairs = [] {
+constexpr auto pair_table() {
   std::array<std::array<char, 2>, 4096> table{};
-  for (std::size_t i = 0; i < table.size(); ++i) table[i] = {alphabet[i >> 6], alphabet[i & 63]};
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    table[i][0] = alphabet[i >> 6];
+    table[i][1] = alphabet[i & 63];
+  }
   return table;
-}();
+}
+
+inline constexpr auto pairs = pair_table();
 
 }  // namespace base64_detail
 
