@@ -301,9 +301,13 @@ class Run {
     try {
       std::rethrow_exception(asked.call->error());
     } catch (const qga::AgentError& error) {
-      check_answered(false);
-      require(is_hostile_ || error.desc() == std::to_string(asked.number), "an error is its own");
       check_shown(error.what());
+      const bool is_own = error.desc() == std::to_string(asked.number);
+      if (is_own || is_hostile_) return check_answered(false);
+      // The agent was down while a part of the request was written, and understood nothing.
+      require(error.desc() == Agent::not_understood, "an error is the one for its call");
+      require(ran == nullptr, "what has run is not called refused");
+      asked.not_sent = true;
     } catch (const qga::GuestAgentError& error) {
       check_shown(error.what());
       asked.not_sent = error.outcome() == Outcome::not_sent;

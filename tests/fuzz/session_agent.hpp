@@ -35,6 +35,8 @@ class Agent {
  public:
   explicit Agent(Ids ids) : ids_(ids) {}
 
+  static constexpr std::string_view not_understood = "Invalid JSON syntax";
+
   /// Some are refused, always the same.
   static bool refuses(std::uint64_t number) { return number % 4 == 3; }
 
@@ -58,7 +60,8 @@ class Agent {
         if (request.is_object() && request.contains("execute")) {
           run(request);
         } else {  // some of it came while the agent was down
-          say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"Invalid JSON syntax\"}}\n");
+          say("{\"error\": {\"class\": \"GenericError\", \"desc\": \"" +
+              std::string(not_understood) + "\"}}\n");
         }
         forget();
       }
