@@ -24,7 +24,7 @@ done
 cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
-install_packages clang libclang-rt-dev cmake ninja-build git ca-certificates libasio-dev \
+install_packages clang libclang-rt-dev g++ cmake ninja-build git ca-certificates libasio-dev \
   nlohmann-json3-dev catch2
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
