@@ -34,9 +34,11 @@ total=0 status=0
 for target in "${targets[@]}"; do
   program=build/fuzz/tests/fuzz/fuzz_$target corpus=tests/fuzz/corpus/$target new=$found/$target
   mkdir -p "$new"
+  seeds=()
+  [[ ! -d tests/fuzz/seeds/$target ]] || seeds=("tests/fuzz/seeds/$target")
   # Short inputs show as much as long ones. Entropic schedules cost most of the time here.
   ASAN_OPTIONS=detect_leaks=1 "$program" -max_total_time="$seconds" -max_len=600 -timeout=10 \
-    -entropic=0 -print_final_stats=1 -artifact_prefix="$found/$target-" "$new" "$corpus" \
+    -entropic=0 -print_final_stats=1 -artifact_prefix="$found/$target-" "$new" "$corpus" "${seeds[@]}" \
     >"$found/$target.log" 2>&1 || {
     status=1
     echo "fuzz $target: a defect, see $found/$target.log"
