@@ -40,5 +40,5 @@ cmake --build --preset "$preset"
 status=0
 [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
 ctest --preset "$preset" --label-exclude vm || status=$?
-sed -n 's/^ *\(skipped: .*\)/\1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u
+sed -n -E 's/^ *((skipped|hostile inputs tried|inputs replayed).*)/\1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u
 exit "$status"

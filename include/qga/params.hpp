@@ -46,7 +46,8 @@ struct ClientParams {
   /// Bytes asked of the system in the first read of a reply; doubles while a reply is longer.
   /// 1 or more.
   std::size_t read_buffer_size = 4096;
-  /// No reply longer than this is accepted. Commands have limits of their own, mostly far lower.
+  /// No reply longer than this is accepted, nor one with more than an element for every 64 bytes of
+  /// this. Commands have limits of their own, mostly far lower.
   std::size_t max_reply_size = default_max_reply_size;
   /// Shows what goes over the channel; empty: nothing.
   Trace trace = {};

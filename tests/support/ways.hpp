@@ -110,14 +110,14 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     Answer<void> answer;
     client_.async_connect(asio::local::stream_protocol::endpoint(path),
                           asio::bind_executor(context_, to(answer)));
-    run();
+    run_all();
     answer.get();
   }
   bool is_open() const { return client_.is_open(); }
   using qga::FileHelpers<Async>::close;  // of a file
   void close() {
     client_.close();
-    run();
+    run_all();
   }
 
   template <qga::protocol::Request Request, class Project = std::identity>
@@ -161,7 +161,7 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     Answer<ResultOf<Request, Project>> answer;
     client_.async(asio::bind_executor(context_, to(answer)), options)
         .execute(request, std::move(project));
-    run();
+    run_all();
     return answer.get();
   }
 
@@ -170,12 +170,12 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     Answer<Result> answer;
     client_.async(asio::bind_executor(context_, to(answer)), options)
         .template perform<Result, Algorithm>(std::forward<Args>(args)...);
-    run();
+    run_all();
     return answer.get();
   }
 
   /// On as many threads as QGA_TEST_THREADS says: for the thread sanitizer.
-  void run() {
+  void run_all() {
     static const char* const set = std::getenv("QGA_TEST_THREADS");
     static const int threads = set != nullptr ? std::atoi(set) : 1;
     context_.restart();

@@ -256,3 +256,24 @@ TEST_CASE("users read and write protocol types as JSON") {
   }
   CHECK(text == "member 'host-name': expected a string");
 }
+
+TEST_CASE("a string decoded in pieces is what the parser makes of the whole") {
+  for (const char* const quoted :
+       {R"("")", R"("plain")", R"("\"\\\/\b\f\n\r\t")", R"("\u0041\u00e9\u20ac")",
+        R"("\ud83d\ude00x\uD83D\uDE00")", "\"a\u00e9\u20ac\U0001F600z\"", R"("\ud83d")",
+        R"("\ud83dx")", R"("\ud83d\u0041")", R"("\ude00\ud83d")", R"("\u12")", R"("\x")",
+        "\"\xC3\"", "\"\xE2\x82\"", "\"\xA9\"", "\"a\x01\""}) {
+    INFO(quoted);
+    for (std::size_t piece = 1; piece < 20; ++piece) {
+      const auto whole = nlohmann::json::parse(quoted, nullptr, false);
+      nlohmann::json pieced;
+      try {
+        pieced = qga::protocol::parse_string(quoted, piece);
+      } catch (const qga::protocol::Malformed&) {
+        pieced = nlohmann::json(nlohmann::json::value_t::discarded);
+      }
+      CHECK(pieced.is_discarded() == whole.is_discarded());
+      if (!whole.is_discarded()) CHECK(pieced == whole);
+    }
+  }
+}

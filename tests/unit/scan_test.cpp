@@ -259,3 +259,28 @@ TEST_CASE("what decodes is JSON, whatever is done to a line") {
   CHECK(accepted > 10000);
   CHECK(accepted < 40000);
 }
+
+TEST_CASE("strings and numbers are bounded wherever they stand") {
+  const qga::protocol::Limits limits{1 << 20, 16, 100, 10};
+  const auto taken = [&](const std::string& value) {
+    try {
+      qga::protocol::parse_envelope("{\"return\":" + value + "}", limits);
+      return true;
+    } catch (const qga::protocol::Malformed&) {
+      return false;
+    }
+  };
+  const std::string longest(10, 'x');
+  const std::string digits(qga::protocol::longest_number, '1');
+  for (const char* const around : {"", "[", "[ 0 , ", "{\"a\": ", "{\"a\":", "[[0],"}) {
+    INFO(around);
+    const std::string_view front = around;
+    const std::string back = front.starts_with('[') ? "]" : front.starts_with('{') ? "}" : "";
+    CHECK(taken(around + ("\"" + longest + "\"") + back));
+    CHECK_FALSE(taken(around + ("\"" + longest + "x\"") + back));
+    CHECK(taken(around + digits + back));
+    CHECK_FALSE(taken(around + digits + "1" + back));
+  }
+  CHECK(taken("{\"" + longest + "\": 1}"));
+  CHECK_FALSE(taken("{\"" + longest + "x\": 1}"));
+}

@@ -5,6 +5,7 @@
 // nlohmann/json, within the limits that a Scanner has already checked.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,12 +43,38 @@ class WrongShape : public std::exception {
   std::string text_;
 };
 
+/// Bytes that must stay together at the front of the characters of a string.
+inline std::size_t escape_size(std::string_view characters) {
+  if (!characters.starts_with('\\')) return 1;
+  if (!characters.starts_with("\\u")) return 2;
+  const bool opens_pair = characters.size() > 6 && (characters[2] | 0x20) == 'd' &&
+                          std::string_view("89abAB").find(characters[3]) != std::string_view::npos;
+  return opens_pair && characters.substr(6).starts_with("\\u") ? 12 : 6;
+}
+
 inline nlohmann::json parse_json(std::string_view text) {
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
     throw Malformed(error.what());
   }
+}
+
+/// The characters of a string in quotes. In pieces: the parser holds a string four times while it
+/// reads it, and a payload may be as long as the longest reply.
+inline std::string parse_string(std::string_view quoted, std::size_t piece = 64 << 10) {
+  std::string_view left = quoted.substr(1, quoted.size() - 2);
+  std::string characters;
+  characters.reserve(left.size());
+  do {
+    std::size_t end = 0;
+    while (end < std::min(piece, left.size())) end += escape_size(left.substr(end));
+    while (end < left.size() && (left[end] & 0xC0) == 0x80) ++end;  // UTF-8 goes on
+    const std::string part = '"' + std::string(left.substr(0, end)) + '"';
+    characters += parse_json(part).get_ref<const std::string&>();
+    left.remove_prefix(std::min(end, left.size()));
+  } while (!left.empty());
+  return characters;
 }
 
 template <class T>
@@ -210,7 +237,12 @@ class PayloadDecoder {
     }
     // Any byte outside the alphabet, an escape among them: let the full parser decide.
     std::string unescaped;
-    decode(*found, unescaped);
+    if (text.starts_with('"')) {
+      found->used = true;
+      unescaped = parse_string(text);
+    } else {
+      decode(*found, unescaped);
+    }
     if (!base64_decode(unescaped, member)) Decoder::no_base64(key);
   }
   void bytes(std::string_view key, std::optional<std::string>& member) {

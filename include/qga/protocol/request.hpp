@@ -35,8 +35,9 @@ struct Handling {
   bool never_late = false;
 };
 
-/// A list of 20 000 CPUs or memory blocks fits; the JSON tree of one stays below 30 MB.
-inline constexpr Limits structured_limits{16 << 20, 16, 1 << 18};
+/// A list of 20 000 CPUs or memory blocks fits, and whatever comes takes no more memory than three
+/// such replies are long.
+inline constexpr Limits structured_limits{16 << 20, 16, 1 << 17, 1 << 20};
 /// For an empty reply or a number: what is left is the text of an error.
 inline constexpr Limits simple_limits{64 << 10, 16, 1 << 10};
 

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -23,7 +24,13 @@ struct Limits {
   std::size_t bytes;
   std::size_t depth;
   std::size_t elements;
+  /// Characters of a string. A parser holds a string four times while it reads it.
+  std::size_t string = std::numeric_limits<std::size_t>::max();
 };
+
+/// Characters of a number, far more than any has that means something. To a parser it is as costly
+/// as a string.
+inline constexpr std::size_t longest_number = 1024;
 
 /// The text is not what it should be; caught where the command is known.
 struct Malformed : std::runtime_error {
@@ -84,15 +91,23 @@ class Scanner {
     if (*at_ == '{' || *at_ == '[') {
       nested();
     } else {
-      while (at_ != end_ && !ends_scalar(*at_)) ++at_;
+      scalar();
       if (at_ == start) throw Malformed("a value is missing");
     }
     return {start, static_cast<std::size_t>(at_ - start)};
   }
 
   static bool ends_scalar(char c) {
-    return c == '\0' || c == ',' || c == '}' || c == ']' || c == ' ' || c == '\t' || c == '\r' ||
-           c == '\n';
+    return std::string_view(",:\"[]{} \t\r\n\0", 12).find(c) != std::string_view::npos;
+  }
+
+  /// A number or a word.
+  void scalar() {
+    const char* const start = at_;
+    while (at_ != end_ && !ends_scalar(*at_)) ++at_;
+    if (static_cast<std::size_t>(at_ - start) > longest_number) {
+      throw Malformed("a number longer than the limit");
+    }
   }
 
   void nested() {
@@ -116,7 +131,9 @@ class Scanner {
           count_element();
           break;
         default:
-          break;
+          if (ends_scalar(*at_)) break;
+          scalar();
+          continue;
       }
       ++at_;
     } while (depth > 1);
@@ -136,7 +153,9 @@ class Scanner {
           static_cast<const char*>(std::memchr(at_, '\\', static_cast<std::size_t>(quote - at_)));
       if (escape == nullptr) {
         at_ = quote + 1;
-        return {start, static_cast<std::size_t>(at_ - start)};
+        const auto size = static_cast<std::size_t>(at_ - start);
+        if (size - 2 > limits_.string) throw Malformed("a string longer than the limit");
+        return {start, size};
       }
       if (end_ - escape < 2) throw Malformed("unexpected end of a string");
       at_ = escape + 2;

@@ -543,7 +543,14 @@ class Session {
 
   Limits limits_of(const Call& call) const {
     Limits limits = call.handling().limits;
-    limits.bytes = std::min(limits.bytes, max_reply_size_);
+    if (max_reply_size_ >= limits.bytes) return limits;
+    // A client that takes shorter replies means to spend less memory. Small ones stay as they are.
+    if (limits.string < limits.bytes) {
+      limits.string = std::min(limits.string, std::max(simple_limits.bytes, max_reply_size_ / 16));
+    }
+    limits.elements =
+        std::min(limits.elements, std::max(simple_limits.elements, max_reply_size_ / 64));
+    limits.bytes = max_reply_size_;
     return limits;
   }
 

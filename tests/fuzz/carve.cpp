@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The scanner that finds values in a reply without parsing it, and the payloads that are decoded
+// from where they lie, against the full parser: both take the same lines, and find the same in
+// them. An input is the line of a reply.
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "fuzz.hpp"
+#include "qga/commands/exec.hpp"
+#include "qga/commands/file.hpp"
+#include "qga/protocol/decode.hpp"
+#include "qga/protocol/scan.hpp"
+
+namespace {
+
+using nlohmann::json;
+
+/// Far away, for what is to be compared: the full parser has none.
+constexpr qga::protocol::Limits no_limits{1 << 30, 1 << 20, 1 << 30};
+
+/// What the full parser makes of a text. It takes a NUL for the end, and the last of several
+/// members of the same name; no reply has the one, and which names come twice is kept beside.
+struct Parsed {
+  std::optional<json> value;
+  std::size_t answers = 0;  ///< members `return` and `error`
+  std::size_t ids = 0;      ///< members `id`
+
+  explicit Parsed(std::string_view text) {
+    if (text.find('\0') != std::string_view::npos) return;
+    const auto note = [this](int depth, json::parse_event_t event, json& parsed) {
+      if (event == json::parse_event_t::key && depth == 1) {
+        const auto& name = parsed.get_ref<const std::string&>();
+        answers += name == "return" || name == "error" ? 1 : 0;
+        ids += name == "id" ? 1 : 0;
+      }
+      return true;
+    };
+    auto parsed = json::parse(text, note, false);
+    if (!parsed.is_discarded()) value = std::move(parsed);
+  }
+};
+
+/// The scanner takes names in plain ASCII only, as all are, so that it need not unescape them.
+bool has_odd_names(std::string_view text) {
+  for (const char c : text) {
+    if (c < ' ' || c > '~' || c == '\\') return true;
+  }
+  return false;
+}
+
+template <class Reply>
+void check_payload(std::string_view text) {
+  std::optional<Reply> carved, parsed;
+  bool odd = false;
+  try {
+    carved = qga::protocol::decode_reply<Reply>(text, no_limits);
+  } catch (const qga::protocol::Malformed& error) {
+    odd = std::string_view(error.what()) == "a member name that is not plain";
+  } catch (const qga::protocol::WrongShape&) {
+  }
+  try {
+    json value = json::parse(text);
+    qga::protocol::decode_value(value, parsed.emplace());
+  } catch (const json::exception&) {
+    parsed.reset();
+  } catch (const qga::protocol::WrongShape&) {
+    parsed.reset();
+  }
+  if (odd) return fuzz::require(has_odd_names(text), "only odd names are called so");
+  fuzz::require(carved.has_value() == parsed.has_value(), "carving takes what parsing takes");
+  fuzz::require(carved == parsed, "carving finds what parsing finds");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view line = fuzz::Bytes(data, size).rest();
+  const Parsed full(line);
+
+  std::optional<qga::protocol::Envelope> envelope;
+  try {
+    envelope = qga::protocol::parse_envelope(line, no_limits);
+  } catch (const qga::protocol::Malformed& error) {
+    if (std::string_view(error.what()) == "a member name that is not plain") {
+      fuzz::require(has_odd_names(line), "only odd names are called so");
+      return 0;
+    }
+  }
+  const bool takes = full.value && full.value->is_object() && full.answers == 1 && full.ids <= 1;
+  if (!envelope) {
+    fuzz::require(!takes, "what is a reply to the full parser is one to the scanner");
+    return 0;
+  }
+
+  // Values are validated where they are used, so what the scanner takes may be none.
+  const bool is_result = !envelope->result.empty();
+  const std::string_view value = is_result ? envelope->result : envelope->error;
+  if (is_result) {
+    check_payload<qga::GuestFileRead>(value);
+    check_payload<qga::GuestExecStatus>(value);
+  }
+  fuzz::require(json::accept(value) == full.value.has_value(), "a line is JSON as its value is");
+  if (!full.value) return 0;
+  fuzz::require(takes, "what is a reply to the scanner is one to the full parser");
+  fuzz::require(json::parse(value) == full.value->at(is_result ? "return" : "error"),
+                "both find the same value");
+  fuzz::require(envelope->has_id == full.value->contains("id"), "both find the same id");
+  const json id = full.value->value("id", json());
+  fuzz::require(envelope->id.has_value() == id.is_number_unsigned(), "an id is a number");
+  if (envelope->id) fuzz::require(id == *envelope->id, "both find the same number");
+  return 0;
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Any JSON, or what is none, as the reply to any of the 46 commands: it is a value that says what
+// the JSON says, or Malformed or WrongShape; nothing else, and never a value out of thin air.
+// The first byte of an input chooses the command, the rest is the text of `return`.
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "fuzz.hpp"
+#include "protocol_types.hpp"
+#include "qga/protocol/base64.hpp"
+#include "qga/protocol/decode.hpp"
+#include "qga/protocol/json.hpp"
+
+namespace {
+
+using qga::protocol::Malformed;
+using qga::protocol::WrongShape;
+
+/// A value in JSON again; none where an enumerator is unknown or a string holds a NUL.
+template <class Reply>
+std::optional<nlohmann::json> encoded(const Reply& value) {
+  try {
+    return nlohmann::json(value);
+  } catch (const qga::protocol::Unencodable&) {
+    return std::nullopt;
+  }
+}
+
+/// What is left of `json` with base64 brought into one form: its last bits are free to vary.
+void canonical(nlohmann::json& json) {
+  for (const char* const name : {"buf-b64", "out-data", "err-data"}) {
+    if (!json.is_object() || !json.contains(name)) continue;
+    std::string bytes;
+    const auto* text = json[name].get_ptr<const std::string*>();
+    if (text == nullptr || !qga::protocol::base64_decode(*text, bytes)) continue;
+    std::string again;
+    qga::protocol::base64_encode(bytes, again);
+    json[name] = again;
+  }
+}
+
+/// Whether everything in `made` is in `given`, and the same there. Two enumerations have a wire
+/// name for what they do not know.
+bool covers(const nlohmann::json& given, const nlohmann::json& made) {
+  if (made.is_object()) {
+    if (!given.is_object()) return false;
+    for (const auto& [key, value] : made.items()) {
+      const auto found = given.find(key);
+      if (found == given.end() || !covers(*found, value)) return false;
+    }
+    return true;
+  }
+  if (made.is_array()) {
+    if (!given.is_array() || given.size() != made.size()) return false;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      if (!covers(given[i], made[i])) return false;
+    }
+    return true;
+  }
+  if (made == "unknown") return given.is_string();
+  return given == made;
+}
+
+template <class Reply>
+void check_value(std::string_view text, const Reply& value) {
+  const auto made = encoded(value);
+  if (!made) return;
+  auto given = nlohmann::json::parse(text);
+  canonical(given);
+  fuzz::require(covers(given, *made), "a value says what its reply says");
+  const std::string again = made->dump();
+  fuzz::require(
+      qga::protocol::decode_reply<Reply>(again, qga::protocol::structured_limits) == value,
+      "a value survives a round trip");
+}
+
+template <class Request>
+void decode(std::string_view result) {
+  using Reply = typename Request::Reply;
+  // As a session does it: the text is what the scanner found to be the value.
+  const std::string line = "{\"return\":" + std::string(result) + "}";
+  const auto limits = qga::protocol::handling_of(Request()).limits;
+  try {
+    const auto envelope = qga::protocol::parse_envelope(line, limits);
+    if (envelope.result.empty()) return;
+    if constexpr (std::is_void_v<Reply>) {
+      qga::protocol::decode_reply<Reply>(envelope.result, limits);
+      fuzz::require(nlohmann::json::parse(envelope.result).is_object(), "nothing is an object");
+    } else {
+      check_value<Reply>(envelope.result,
+                         qga::protocol::decode_reply<Reply>(envelope.result, limits));
+    }
+  } catch (const Malformed&) {
+  } catch (const WrongShape&) {
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Bytes bytes(data, size);
+  const std::size_t chosen = bytes.number() % qga::test::Requests::size;
+  const std::string_view result = bytes.rest();
+  std::size_t index = 0;
+  qga::test::Requests::each([&]<class Request>(std::type_identity<Request>) {
+    if (index++ == chosen) decode<Request>(result);
+  });
+  return 0;
+}
