@@ -85,6 +85,18 @@ TEMPLATE_TEST_CASE("a call without time sends nothing", "[faults]", Blocking, As
   CHECK(agent.executed("guest-shutdown") == 0);
 }
 
+TEMPLATE_TEST_CASE("a shutdown sent by hand is as careful, and is answered", "[faults]", Blocking,
+                   Async) {
+  ScriptedAgent agent;
+  agent.on("guest-shutdown", script::nothing());
+  TestType ga(agent.path());
+  ga.ping();
+  CHECK(ga.execute("guest-shutdown", {{"mode", "reboot"}}) == nlohmann::json::object());
+  const std::string sent = agent.received();
+  const std::size_t last = sent.rfind('\xFF');
+  CHECK(handshakes(sent.substr(last, sent.find("{\"execute\":\"guest-shutdown\"") - last)) == 1);
+}
+
 TEMPLATE_TEST_CASE("a guest that does not read ends a large write at its deadline", "[faults]",
                    Blocking, Async) {
   const Ids ids = GENERATE(Ids::echoed, Ids::rejected);

@@ -463,7 +463,8 @@ class Session {
       if (!envelope.error.empty()) {
         fail(call, agent_error(call.command(), envelope.error));
       } else {
-        if (!from_barrier) call.decode(envelope.result);
+        // Accepted in silence: as if it were answered as all commands are that have nothing to say.
+        call.decode(from_barrier ? "{}" : envelope.result);
         finish(call);
       }
     } catch (const WrongShape& error) {
