@@ -33,7 +33,8 @@ TEMPLATE_TEST_CASE("an agent that starts late finds no old commands", "[faults]"
   agent.mute(false);  // and answers all at once
   CHECK(ga.get_host_name() == "late");
   CHECK(ga.get_host_name() == "late");
-  CHECK(agent.executed("guest-sync-delimited") == 4);
+  // That there are no ids is confirmed by one more.
+  CHECK(agent.executed("guest-sync-delimited") == (ids == Ids::echoed ? 4 : 5));
   for (const Heard& heard : agent.executed()) {
     CHECK((heard.command == "guest-sync-delimited" || heard.command == "guest-ping" ||
            heard.command == "guest-get-host-name"));
@@ -83,6 +84,18 @@ TEMPLATE_TEST_CASE("a call without time sends nothing", "[faults]", Blocking, As
   }
   ga.ping();
   CHECK(agent.executed("guest-shutdown") == 0);
+}
+
+TEMPLATE_TEST_CASE("a shutdown sent by hand is as careful, and is answered", "[faults]", Blocking,
+                   Async) {
+  ScriptedAgent agent;
+  agent.on("guest-shutdown", script::nothing());
+  TestType ga(agent.path());
+  ga.ping();
+  CHECK(ga.execute("guest-shutdown", {{"mode", "reboot"}}) == nlohmann::json::object());
+  const std::string sent = agent.received();
+  const std::size_t last = sent.rfind('\xFF');
+  CHECK(handshakes(sent.substr(last, sent.find("{\"execute\":\"guest-shutdown\"") - last)) == 1);
 }
 
 TEMPLATE_TEST_CASE("a guest that does not read ends a large write at its deadline", "[faults]",

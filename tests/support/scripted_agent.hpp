@@ -38,6 +38,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ears.hpp"
 #include "sockets.hpp"
 
 namespace qga_test {
@@ -166,8 +167,7 @@ class ScriptedAgent {
   }
   void hang_up() {
     peer_.reset();
-    at_ = input_.size();
-    take();
+    ears_.forget();
   }
   /// Hangs up at the next input, which stays unread: the client gets a connection reset.
   void reset() { resetting_ = true; }
@@ -255,44 +255,24 @@ class ScriptedAgent {
     if (bytes < 0 && errno == EAGAIN) return;
     if (bytes <= 0) return peer_.reset();
     const std::string_view text(buffer.data(), static_cast<std::size_t>(bytes));
-    input_ += text;
+    ears_.add(text);
     const std::lock_guard lock(mutex_);
     received_ += text;
   }
 
-  /// Takes what was heard apart, as far as it goes. What one client left the next one finds.
+  /// Takes what was heard apart, as far as it goes.
   void process() {
-    while (peer_ && !muted_ && !stopping_ && at_ < input_.size()) {
-      const char c = input_[at_++];
-      if (c == '\xFF') {
-        take();
+    while (peer_ && !muted_ && !stopping_) {
+      const std::optional<std::string> heard = ears_.next();
+      if (!heard) return;
+      if (*heard == "\xFF") {
         send(
             "{\"error\": {\"class\": \"GenericError\", "
             "\"desc\": \"JSON parse error, stray '\\uFFFD'\"}}\n");
-      } else if (quoted_) {
-        if (c == '\\' && !escaped_) {
-          escaped_ = true;
-          continue;
-        }
-        quoted_ = c != '"' || escaped_;
-        escaped_ = false;
-      } else if (c == '"') {
-        quoted_ = true;
-      } else if (c == '{' || c == '[') {
-        ++depth_;
-      } else if ((c == '}' || c == ']') && depth_ > 0 && --depth_ == 0) {
-        hear(take());
+      } else {
+        hear(*heard);
       }
     }
-  }
-
-  std::string take() {
-    std::string taken = input_.substr(0, at_);
-    input_.erase(0, at_);
-    at_ = 0;
-    depth_ = 0;
-    quoted_ = escaped_ = false;
-    return taken;
   }
 
   void hear(const std::string& text) {
@@ -332,11 +312,7 @@ class ScriptedAgent {
   Descriptor listener_;
   Descriptor wake_;
   std::optional<Descriptor> peer_;
-  std::string input_;  ///< not yet taken apart
-  std::size_t at_ = 0;
-  int depth_ = 0;
-  bool quoted_ = false;
-  bool escaped_ = false;
+  Ears ears_;
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> muted_ = false;

@@ -106,6 +106,24 @@ TEST_CASE("session: what the agent does with ids is learnt anew in every handsha
   }
 }
 
+TEST_CASE("session: noise in the handshake is not taken for an agent without ids") {
+  for (const bool twice : {false, true}) {
+    Driven agent;
+    Open open(qga::GuestFileOpenRequest("/x"));
+    agent.submit(open);
+    const Handshake shake = agent.handshake();
+    agent.read(stray + sync_reply(shake.sync) + (twice ? sync_reply(shake.sync) : stray));
+    const std::string late = reply(shake.ping);
+    const Handshake again = agent.handshake();
+    agent.read(late + again.answer(Ids::echoed));
+    const Request sent = agent.sent_one();
+    REQUIRE(sent.id.has_value());
+    agent.read(reply(sent.id, "7"));
+    REQUIRE(succeeded(open));
+    CHECK(open.result.value == 7);
+  }
+}
+
 TEST_CASE("session: calls expire in the order of their deadlines") {
   Driven agent;
   std::list<Ping> calls;

@@ -119,8 +119,7 @@ TEST_CASE("session: a handshake that is not answered is repeated, ever less ofte
     }
     agent.read(stray + sync_reply(shake.sync));
     agent.pass(32s);
-    shake = agent.handshake();  // the ping of the last one was lost
-    agent.read(shake.answer(ids));
+    agent.sync(ids);  // the ping of the last one was lost
     CHECK(agent.session.repeats_at() == Clock::time_point::max());
     agent.read(reply(agent.sent_one().id));
     CHECK(succeeded(ping));

@@ -63,6 +63,7 @@ void run(Ids ids, Feed feed) {
   Driven& agent = exchange.agent;
   exchange.submit();
   feed(agent, agent.handshake().answer(ids));
+  if (ids != Ids::echoed) feed(agent, agent.handshake().answer(ids));  // which confirms it
   auto sent = agent.sent();
   if (ids == Ids::echoed) {
     REQUIRE(sent.size() == 5);

@@ -30,16 +30,16 @@ struct RawRequest {
     if (!self.arguments.is_object()) throw Unencodable("arguments that are not an object");
     for (const auto& [key, value] : self.arguments.items()) visit.raw(key, value);
   }
-  Limits limits() const { return {default_max_reply_size, 128, structured_limits.elements}; }
-};
 
-/// Sent by hand, these are no less silent or dangerous.
-inline Handling handling_of(const RawRequest& request) {
-  constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
-                                                   "guest-suspend-ram", "guest-suspend-hybrid"};
-  const bool is_silent = std::find(silent.begin(), silent.end(), request.command) != silent.end();
-  return {request.limits(), !is_silent,
-          is_silent || request.command.starts_with("guest-fsfreeze-freeze")};
-}
+  /// Sent by hand, these are no less silent or dangerous. A member, not an overload of
+  /// `handling_of`, which only those would call that know of this header.
+  Handling handling() const {
+    constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
+                                                     "guest-suspend-ram", "guest-suspend-hybrid"};
+    const bool is_silent = std::find(silent.begin(), silent.end(), command) != silent.end();
+    const Limits limits{default_max_reply_size, 128, structured_limits.elements};
+    return {limits, !is_silent, is_silent || command.starts_with("guest-fsfreeze-freeze")};
+  }
+};
 
 }  // namespace qga::protocol

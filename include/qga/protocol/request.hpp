@@ -48,6 +48,7 @@ constexpr Limits default_limits() {
 
 template <Request R>
 Handling handling_of(const R& request) {
+  if constexpr (requires { request.handling(); }) return request.handling();
   Handling handling{default_limits<typename R::Reply>()};
   if constexpr (requires { request.limits(); }) handling.limits = request.limits();
   if constexpr (requires { R::success_response; }) handling.success_response = R::success_response;

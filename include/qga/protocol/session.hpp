@@ -395,15 +395,20 @@ class Session {
   }
 
   /// The ping behind the sync: QEMU 4.0 and later echo its id, 2.12 answers without one, others
-  /// reject it. Agents without ids get one request at a time, so that order is beyond doubt.
+  /// reject it. Agents without ids get one request at a time, so that order is beyond doubt; a
+  /// second handshake confirms what they are, once for a client.
   void on_learned(const Envelope& envelope) {
     if (envelope.has_id && envelope.id != next_id_) return broken("not the ping of the handshake");
+    patience_ = first_patience;
+    // The error that a stray byte provokes and a sync's reply that comes twice have no id either.
+    // Taken for the ping's, they would shift all later replies by one: ask once more.
+    const bool said_before = std::exchange(without_ids_, !envelope.has_id);
+    if (without_ids_ && !said_before) return doubt();
     echoes_ids_ = envelope.has_id;
     ++next_id_;
     state_ = State::in_sync;
     handshake_due_ = false;
     fresh_ = true;
-    patience_ = first_patience;
     answered_ = now_;
   }
 
@@ -458,7 +463,8 @@ class Session {
       if (!envelope.error.empty()) {
         fail(call, agent_error(call.command(), envelope.error));
       } else {
-        if (!from_barrier) call.decode(envelope.result);
+        // Accepted in silence: as if it were answered as all commands are that have nothing to say.
+        call.decode(from_barrier ? "{}" : envelope.result);
         finish(call);
       }
     } catch (const WrongShape& error) {
@@ -574,6 +580,7 @@ class Session {
   State state_ = State::doubtful;
   bool candidate_ = false;      ///< the next line may answer the sync
   bool echoes_ids_ = false;     ///< the agent echoes ids
+  bool without_ids_ = false;    ///< the last handshake's ping was answered without one
   bool handshake_due_ = false;  ///< written, not answered to the end
   bool fresh_ = false;          ///< nothing was sent since the handshake was answered
   std::uint64_t sync_id_ = 0;
