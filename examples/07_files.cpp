@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 namespace {
 
 void show(std::uint64_t bytes, std::optional<std::uint64_t> total) {
+  if (bytes % (1 << 20) != 0) return;
   std::cout << '\r' << (bytes >> 20) << " of " << (total.value_or(0) >> 20) << " MiB "
             << std::flush;
 }
