@@ -35,6 +35,7 @@
 
 #include "agent.hpp"
 #include "qga/client.hpp"
+#include "sanitized.hpp"
 
 using namespace std::chrono_literals;
 
@@ -189,18 +190,6 @@ std::uint64_t resident_kib() {
   return size;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-constexpr bool sanitized = true;
-#else
-constexpr bool sanitized = false;
-#endif
-#else
-constexpr bool sanitized = false;
-#endif
-
 /// Some commands; kills an agent now and then. Agents are children of this thread.
 void run(Soak& soak, std::deque<qga_test::Agent>& real, std::uint64_t commands, unsigned threads,
          std::mt19937& random) {
@@ -281,7 +270,7 @@ int main(int argc, char** argv) {
              counts.connections > agents,
          "trouble was made");
   expect(descriptors_after == descriptors_before, "descriptors were lost");
-  if (sanitized) {
+  if (qga_test::sanitized) {
     std::printf("  memory is not that of the library under sanitizers: not checked\n");
   } else {
     expect(memory_after < memory_before + 2048, "memory grows");

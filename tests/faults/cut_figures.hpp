@@ -17,20 +17,11 @@
 #include <vector>
 
 #include "cut_oracle.hpp"
+#include "sanitized.hpp"
 
 namespace cuts {
 
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr std::size_t slower = 5;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr std::size_t slower = 5;
-#else
-inline constexpr std::size_t slower = 1;
-#endif
-#else
-inline constexpr std::size_t slower = 1;
-#endif
+inline constexpr std::size_t slower = qga_test::sanitized ? 5 : 1;
 
 /// Every position of what went one way, but only some within lines that are longer than this.
 inline std::vector<std::size_t> positions(std::string_view sent) {

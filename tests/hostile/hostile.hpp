@@ -29,6 +29,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "sanitized.hpp"
 #include "scripted_agent.hpp"
 #include "ways.hpp"
 
@@ -36,14 +37,6 @@ namespace hostile {
 
 using namespace std::chrono_literals;
 using namespace qga_test;
-
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool is_sanitized = true;
-#elif defined(__has_feature)
-inline constexpr bool is_sanitized = __has_feature(address_sanitizer);
-#else
-inline constexpr bool is_sanitized = false;
-#endif
 
 struct Input {
   std::string name;
@@ -80,7 +73,7 @@ class Peak {
     ::malloc_trim(0);
     before_ = kilobytes("VmRSS:");
     std::ofstream("/proc/self/clear_refs") << '5' << std::flush;
-    can_measure_ = !is_sanitized && kilobytes("VmHWM:") <= before_ + 1024;
+    can_measure_ = !sanitized && kilobytes("VmHWM:") <= before_ + 1024;
   }
   bool can_measure() const { return can_measure_; }
   std::size_t bytes() const {
