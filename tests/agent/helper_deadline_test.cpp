@@ -66,15 +66,6 @@ class StandStill {
   std::thread resuming_;
 };
 
-std::size_t files_open_in(const Agent& agent) {
-  std::size_t count = 0;
-  for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/fd")) {
-    std::error_code ignored;
-    count += fs::read_symlink(fd.path(), ignored) == agent.file("there");
-  }
-  return count;
-}
-
 /// Runs `use` with an agent that stands still at its first command, its second, and so on, until
 /// `use` has no more of them. Returns how many it has.
 template <class Way>
@@ -95,7 +86,7 @@ std::size_t stand_still_at_each_step(Agent& agent, const std::function<void(Way&
       }
       ga.ping();
     }
-    CHECK(files_open_in(agent) == 0);
+    CHECK(agent.opened("there") == 0);
     CHECK_FALSE(fs::exists(standing.temporary()));
     if (!standing.happened()) return step - 1;
   }

@@ -64,16 +64,6 @@ class Host {
   TemporaryDirectory directory_;
 };
 
-/// Files in the agent's directory that the agent has open.
-std::size_t open_files(const Agent& agent, const std::string& name) {
-  std::size_t count = 0;
-  for (const auto& fd : fs::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/fd")) {
-    std::error_code ignored;
-    count += fs::read_symlink(fd.path(), ignored) == agent.file(name);
-  }
-  return count;
-}
-
 /// Throws when a transfer is halfway.
 auto stop_at(std::uint64_t bytes) {
   return [bytes](std::uint64_t there, std::optional<std::uint64_t>) {
@@ -100,7 +90,7 @@ TEMPLATE_TEST_CASE("transfers keep every byte, of any length", "[agent]", Blocki
     CHECK(down.sha256 == up.sha256);
     CHECK(text_of(host.file("down")) == bytes);
   }
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
   CHECK(host.files() == 2);
 }
 
@@ -118,7 +108,7 @@ TEMPLATE_TEST_CASE("transfers to and from streams and memory", "[agent]", Blocki
   CHECK_THROWS_AS(ga.read_file(agent.file("there"), bytes.size() - 1), qga::BadReplyError);
   ga.write_file(agent.file("there"), "short");
   CHECK(agent.get("there") == "short");
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
 }
 
 TEMPLATE_TEST_CASE("downloads of what has no size", "[agent]", Blocking, Async) {
@@ -200,7 +190,7 @@ TEMPLATE_TEST_CASE("a download that fails leaves the host's file as it was", "[a
   CHECK_THROWS_AS(ga.download(agent.file("there"), host.file("new"), {.limit = 1 << 20}),
                   qga::BadReplyError);
   CHECK(host.files() == 1);
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
   SECTION("or keeps what is there, to go on later") {
     CHECK_THROWS_AS(ga.download(agent.file("there"), host.file("new"),
                                 {.progress = stop_at(1 << 20), .keep_partial = true}),
@@ -239,7 +229,7 @@ TEMPLATE_TEST_CASE("an upload that fails leaves an empty file, or what is there"
   CHECK_THROWS_AS(ga.upload(from, agent.file("there"), {.progress = stop_at(1 << 20)}),
                   std::runtime_error);
   CHECK(agent.get("there").empty());
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
 
   CHECK_THROWS_AS(
       ga.upload(from, agent.file("there"), {.progress = stop_at(1 << 20), .keep_partial = true}),
@@ -288,7 +278,7 @@ TEST_CASE("a stop request ends a transfer, and cleans up", "[agent]") {
                       .download(agent.file("there"), host.file("down"), {.progress = progress}),
                   qga::CancelledError);
   CHECK(host.files() == 0);
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
   ga.ping();
 }
 
@@ -308,7 +298,7 @@ TEST_CASE("cancelling ends an asynchronous transfer, and cleans up", "[agent]") 
   run_dry(context);
   CHECK_THROWS_AS(answer.get(), qga::CancelledError);
   CHECK(host.files() == 0);
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
   ga.ping();
 }
 
@@ -325,11 +315,11 @@ TEST_CASE("a context that ends in the middle of a transfer takes it along", "[ag
     ga.async(asio::bind_executor(context, to(answer)))
         .download(agent.file("there"), host.file("down"), {.progress = progress});
     run_until(context, [&] { return begun; });
-    CHECK(open_files(agent, "there") == 1);
+    CHECK(agent.opened("there") == 1);
   }
   CHECK(answer.times == 0);
   CHECK(host.files() == 0);
-  CHECK(open_files(agent, "there") == 0);
+  CHECK(agent.opened("there") == 0);
   ga.ping();
 }
 

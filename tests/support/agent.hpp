@@ -112,6 +112,16 @@ class Agent {
   /// What a file holds.
   std::string get(std::string_view name) const { return text_of(file(name)); }
   pid_t pid() const { return pid_; }
+  /// How often it has a file of its directory open.
+  std::size_t opened(std::string_view name) const {
+    std::size_t count = 0;
+    for (const auto& fd :
+         std::filesystem::directory_iterator("/proc/" + std::to_string(pid_) + "/fd")) {
+      std::error_code ignored;
+      count += std::filesystem::read_symlink(fd.path(), ignored) == file(name);
+    }
+    return count;
+  }
 
   /// Stops it in the middle of whatever it does; returns once it stands still.
   void stop() {

@@ -255,6 +255,14 @@ TEST_CASE("upload: after a failure the guest's file is empty") {
   }
 }
 
+TEST_CASE("a close that could not be sent is sent as a part of cleaning up") {
+  Download it;
+  const Reply unsent{.error = error<qga::CancelledError>(Outcome::not_sent)};
+  it.run.run({opened, at(2), at(0), last, unsent, done});
+  error_of<qga::CancelledError>(it.run);
+  CHECK(it.run.log == Strings{open_r, to_end, to_start, read_3, close_it, close_it + clean_up});
+}
+
 TEST_CASE("upload: what is there is left there where that is asked for, or came from before") {
   SECTION("keep_partial") {
     Upload it("ABC", {.keep_partial = true});

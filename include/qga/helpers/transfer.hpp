@@ -131,14 +131,14 @@ class Transfer {
 
   void close() {
     const auto next = [this](std::exception_ptr error) {
-      attempt([&] {
-        if (error) std::rethrow_exception(error);
-      });
+      const bool unsent = error && failure_of(error).outcome == Outcome::not_sent;
+      const bool again = unsent && !error_;  // cancelled, or out of time: as a part of cleaning up
+      failed(std::move(error));
+      if (again) return close();
       error_ ? undo() : verify();
     };
-    const std::int64_t handle = file_.handle();
     file_.forget();  // a handle is closed once, whatever becomes of it
-    io_.call(GuestFileCloseRequest(handle), next, cleaning());
+    io_.call(GuestFileCloseRequest(file_.handle()), next, cleaning());
   }
 
   void give_up() { io_.fail(error_); }
@@ -149,7 +149,10 @@ class Transfer {
     return {.until = *clean_until_, .cancel = Cancel::never};
   }
 
-  /// The first failure counts.
+  /// The first failure counts. @param error null: none
+  void failed(std::exception_ptr error) {
+    if (!error_) error_ = std::move(error);
+  }
   template <class Function>
   void attempt(Function function) {
     if (error_) return;
@@ -187,7 +190,7 @@ class Transfer {
     io_.call(GuestFileSeekRequest(file_.handle(), 0, QGASeek::end),
              [this](std::exception_ptr error, const GuestFileSeek& end) {
                if (error && failure_of(error).outcome != Outcome::refused) {
-                 attempt([&] { std::rethrow_exception(error); });
+                 failed(std::move(error));
                  return go_on();
                }
                if (!error && end.position >= 0) {
@@ -269,8 +272,6 @@ class Download final : public Transfer<Io> {
       : Transfer<Io>(io, std::move(path), std::move(params)), sink_(std::move(sink)) {}
 
  private:
-  using Base = Transfer<Io>;
-
   std::string mode() const override { return "r"; }
   void open_host() override { sink_->open(this->params_.offset); }
 
@@ -353,9 +354,7 @@ class Upload final : public Transfer<Io> {
   void flush() override {
     this->io_.call(GuestFileFlushRequest(this->file_.handle()),
                    [this](std::exception_ptr error) {
-                     this->attempt([&] {
-                       if (error) std::rethrow_exception(error);
-                     });
+                     this->failed(std::move(error));
                      this->close();
                    },
                    {.until = this->until_});

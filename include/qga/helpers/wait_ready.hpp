@@ -14,6 +14,7 @@
 #include "qga/commands/agent.hpp"
 #include "qga/commands/fsfreeze.hpp"
 #include "qga/error.hpp"
+#include "qga/helpers/capabilities.hpp"
 #include "qga/helpers/step.hpp"
 
 namespace qga {
@@ -77,7 +78,7 @@ class WaitReady {
   void ask() {
     ++readiness_.attempts;
     io_.call(GuestInfoRequest(),
-             [this](std::exception_ptr error, const GuestAgentInfo& info) {
+             [this](std::exception_ptr error, GuestAgentInfo info) {
                const int code = failure_of(error).code;
                if (code == err_cancelled) return io_.fail(std::move(error));
                if (code == err_timed_out || code == err_bad_reply) {
@@ -88,19 +89,17 @@ class WaitReady {
                  return again(ReadyState::no_socket, std::move(error));
                }
                readiness_.err = {};
-               readiness_.version = info.version;
-               readiness_.state = offers(info) ? ReadyState::ready : ReadyState::disabled;
+               readiness_.version = std::move(info.version);
+               readiness_.state =
+                   offers(std::move(info)) ? ReadyState::ready : ReadyState::disabled;
                ask_for_ice();
              },
              {.until = until()});
   }
 
-  bool offers(const GuestAgentInfo& info) const {
-    const auto& commands = info.supported_commands;
+  bool offers(GuestAgentInfo info) const {
     return command_.empty() ||
-           std::any_of(commands.begin(), commands.end(), [this](const auto& offered) {
-             return offered.enabled && offered.name == command_;
-           });
+           Capabilities{.commands = std::move(info.supported_commands)}.supports(command_);
   }
 
   /// An agent that is frozen disables most of its commands.
