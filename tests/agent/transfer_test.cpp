@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <sstream>
 #include <stdexcept>
@@ -20,6 +22,7 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
+#include <asio/execution/blocking.hpp>
 #include <asio/io_context.hpp>
 
 #include "agent.hpp"
@@ -62,6 +65,25 @@ class Host {
 
  private:
   TemporaryDirectory directory_;
+};
+
+/// Runs what it was given when told to, the latest first: several threads may do so too.
+class Backwards {
+ public:
+  template <class Function>
+  void execute(Function function) const {
+    const auto kept = std::make_shared<Function>(std::move(function));
+    waiting_->push_back([kept] { std::move (*kept)(); });
+  }
+  void run() const {
+    for (auto all = std::exchange(*waiting_, {}); !all.empty(); all.pop_back()) all.back()();
+  }
+  Backwards require(asio::execution::blocking_t::never_t) const { return *this; }
+  bool operator==(const Backwards&) const = default;
+
+ private:
+  using Functions = std::vector<std::function<void()>>;
+  std::shared_ptr<Functions> waiting_ = std::make_shared<Functions>();
 };
 
 /// Throws when a transfer is halfway.
@@ -300,6 +322,39 @@ TEST_CASE("cancelling ends an asynchronous transfer, and cleans up", "[agent]") 
   CHECK(host.files() == 0);
   CHECK(agent.opened("there") == 0);
   ga.ping();
+}
+
+TEST_CASE("a transfer keeps the order where handlers run in another", "[agent]") {
+  const Agent agent;
+  const std::string bytes = random_bytes(200'000);
+  asio::io_context context;
+  qga::Client ga(agent.path(), patient());
+  Answer<void> bound;
+  ga.async(asio::bind_executor(context, to(bound))).ping();
+  run_dry(context);
+  const Backwards executor;
+  const auto finish = [&](const auto& answer) {
+    while (answer.times == 0) {
+      context.restart();
+      context.run_for(20ms);  // several answers are there then
+      executor.run();
+    }
+  };
+  std::istringstream in(bytes);
+  Answer<qga::TransferResult> up;
+  ga.async(asio::bind_executor(executor, to(up)))
+      .upload(in, agent.file("there"), {.chunk = 1000, .in_flight = 8});
+  finish(up);
+  CHECK(up.get().bytes == bytes.size());
+  CHECK(agent.get("there") == bytes);
+
+  std::ostringstream out;
+  Answer<qga::TransferResult> down;
+  ga.async(asio::bind_executor(executor, to(down)))
+      .download(agent.file("there"), out, {.chunk = 10'000, .in_flight = 8});
+  finish(down);
+  CHECK(down.get().bytes == bytes.size());
+  CHECK((out.str() == bytes));
 }
 
 TEST_CASE("a context that ends in the middle of a transfer takes it along", "[agent]") {

@@ -295,17 +295,9 @@ class AsyncHelper
         }
       });
     }
-    const auto signal = signals_.emplace(signals_.end());
-    signal->cancel = step.cancel;
-    auto handler = [self = this->shared_from_this(), signal, then = std::move(then)](
-                       std::exception_ptr error, auto&&... reply) {
-      const std::lock_guard lock(self->mutex_);
-      self->signals_.erase(signal);
-      then(std::move(error), std::move(reply)...);
-    };
-    start_on(calls_.channel, request, std::identity(),
-             asio::bind_cancellation_slot(signal->signal.slot(),
-                                          asio::bind_executor(executor_, std::move(handler))),
+    const auto call = in_flight_.emplace(in_flight_.end());
+    call->cancel = step.cancel;
+    start_on(calls_.channel, request, std::identity(), continuation(call, std::move(then)),
              {.timeout = calls_.timeout_of(request, step)});
   }
 
@@ -327,15 +319,7 @@ class AsyncHelper
     if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
     if constexpr (Channel::can_connect) {
       if (!calls_.channel->has_executor()) calls_.channel->use_executor(timer_.get_executor());
-      const auto signal = signals_.emplace(signals_.end());
-      auto handler = asio::bind_cancellation_slot(
-          signal->signal.slot(),
-          asio::bind_executor(executor_, [self = this->shared_from_this(), signal,
-                                          then = std::move(then)](std::exception_ptr error) {
-            const std::lock_guard lock(self->mutex_);
-            self->signals_.erase(signal);
-            then(std::move(error));
-          }));
+      auto handler = continuation(in_flight_.emplace(in_flight_.end()), std::move(then));
       const IoExecutor io = calls_.channel->get_executor();
       using Connect =
           AsyncConnect<Channel, typename Channel::stream_type, typename Channel::Endpoint>;
@@ -355,11 +339,44 @@ class AsyncHelper
   Clock::time_point now() const { return Clock::now(); }
 
  private:
-  struct Signal {
+  struct Call {
     asio::cancellation_signal signal = {};
     helpers::Cancel cancel = helpers::Cancel::always;
+    std::function<void()> finish = {};  ///< set while it waits for those before it
   };
+  using Calls = std::list<Call>;
   using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, IoExecutor>;
+
+  /// An executor may run handlers in any order, and several at a time; an algorithm hears of its
+  /// calls in the order in which it made them.
+  template <class Then>
+  auto continuation(typename Calls::iterator call, Then then) {
+    auto handler = [self = this->shared_from_this(), call, then = std::move(then)](
+                       std::exception_ptr error, auto&&... reply) mutable {
+      const std::lock_guard lock(self->mutex_);
+      if (call != self->in_flight_.begin()) {
+        call->finish = [then = std::move(then), error = std::move(error),
+                        ... reply = std::move(reply)]() mutable {
+          then(std::move(error), std::move(reply)...);
+        };
+        return;
+      }
+      self->in_flight_.pop_front();
+      then(std::move(error), std::move(reply)...);
+      self->finish_next();
+    };
+    return asio::bind_cancellation_slot(call->signal.slot(),
+                                        asio::bind_executor(executor_, std::move(handler)));
+  }
+
+  /// Those that waited for the one before.
+  void finish_next() {
+    while (!in_flight_.empty() && in_flight_.front().finish) {
+      const auto finish = std::move(in_flight_.front().finish);
+      in_flight_.pop_front();
+      finish();
+    }
+  }
 
   template <class Then>
   void post(Then then) {
@@ -375,7 +392,7 @@ class AsyncHelper
     if ((type & offered) == asio::cancellation_type::none) return;
     const std::lock_guard lock(mutex_);
     cancelled_ = true;
-    for (Signal& one : signals_) {
+    for (Call& one : in_flight_) {
       // Total cancellation leaves alone what is sent.
       if (one.cancel == helpers::Cancel::always) one.signal.emit(asio::cancellation_type::terminal);
       if (one.cancel == helpers::Cancel::unsent) one.signal.emit(asio::cancellation_type::total);
@@ -404,7 +421,7 @@ class AsyncHelper
   Handler handler_;
   Executor executor_;
   std::mutex mutex_;  ///< the executor may run several handlers at a time
-  std::list<Signal> signals_;
+  Calls in_flight_;   ///< in the order in which they were made
   Timer timer_;
   bool cancelled_ = false;
   Algorithm<AsyncHelper> algorithm_;
