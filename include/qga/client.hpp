@@ -199,7 +199,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// Sends any command and waits for its reply.
   /// @param command the wire name
   /// @param arguments an object, or null for none
-  /// @return what stands under `return`, as it is: base64 stays base64
+  /// @return what stands under `return`, as it is: base64 stays base64. At most 65 MiB, no string
+  ///         longer than 24 MiB
   /// @throws GuestAgentError, see `Commands`
   nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
     return execute(protocol::RawRequest(command, std::move(arguments)));

@@ -27,6 +27,20 @@ script::Action returns(std::string front, std::string piece, std::size_t times, 
   };
 }
 
+/// A list of so many strings of this length.
+script::Action returns_strings(int count, std::size_t length) {
+  return [=](ScriptedAgent& agent, const Heard& heard) {
+    const std::string block(64 << 10, 'a');
+    agent.send("{\"return\": [0");
+    for (int i = 0; i < count; ++i) {
+      agent.send(",\"");
+      for (std::size_t sent = 0; sent < length; sent += block.size()) agent.send(block);
+      agent.send("\"");
+    }
+    agent.send("], \"id\": " + heard.id + "}\n");
+  };
+}
+
 constexpr std::size_t million = 1'000'000;
 constexpr std::size_t mebi = 1 << 20;
 constexpr std::size_t longest_string = qga::protocol::structured_limits.string;
@@ -35,6 +49,7 @@ constexpr std::size_t most = qga::protocol::structured_limits.elements;
 
 const char* const osinfo = "guest-get-osinfo";
 const char* const read = "guest-file-read";
+const char* const by_hand = "guest-of-tomorrow";
 
 std::vector<Input> inputs() {
   const nlohmann::json any;
@@ -101,6 +116,11 @@ std::vector<Input> inputs() {
        returns("[" + disk, "," + disk, most / 7 - 8, "]")},
       {"most-elements-of-interfaces", "guest-network-get-interfaces", any, "value", any,
        returns("[{\"name\":\"a\"}", ",{\"name\":\"a\"}", most / 2 - 8, "]")},
+      // What commands sent by hand take is longer.
+      {"by-hand-two-strings-as-long-as-they-may-be", by_hand, any, "value", any,
+       returns_strings(2, 24 * mebi)},
+      {"by-hand-string-of-25-MiB", by_hand, any, "bad reply", any, returns_strings(1, 25 * mebi)},
+      {"by-hand-string-of-64-MiB", by_hand, any, "bad reply", any, returns_strings(1, 64 * mebi)},
       // Payloads, as long as they may be.
       {"payload-of-48-MiB", read, whole, "value", any,
        returns("{\"count\": 1, \"eof\": false, \"buf-b64\": \"", "QUJD", 16 * mebi, "\"}")},

@@ -176,12 +176,7 @@ class Driven {
     return shake;
   }
 
-  /// Makes the handshake; a second one confirms it the first time that there are no ids.
-  void sync(Ids ids = Ids::echoed) {
-    read(handshake().answer(ids));
-    const bool said_before = std::exchange(without_ids_, ids != Ids::echoed);
-    if (without_ids_ && !said_before) read(handshake().answer(ids));
-  }
+  void sync(Ids ids = Ids::echoed) { read(handshake().answer(ids)); }
 
   /// The requests that go out next; none where nothing does.
   std::vector<Request> sent() { return requests(write()); }
@@ -223,8 +218,6 @@ class Driven {
   void take_finished() {
     while (qga::protocol::Call* const call = session.finished()) finished.push_back(call);
   }
-
-  bool without_ids_ = false;
 };
 
 }  // namespace session_test

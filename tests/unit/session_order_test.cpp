@@ -124,6 +124,19 @@ TEST_CASE("session: noise in the handshake is not taken for an agent without ids
   }
 }
 
+TEST_CASE("session: an agent that answers as none that is known is taken at its second word") {
+  Driven agent;
+  Ping ping;
+  agent.submit(ping);
+  for (int i = 0; i < 2; ++i) {
+    const Handshake shake = agent.handshake();
+    agent.read(stray + sync_reply(shake.sync) + refusal({}, "ids are not for me"));
+  }
+  CHECK(agent.write() == "{\"execute\":\"guest-ping\"}\n");
+  agent.read(reply({}));
+  CHECK(succeeded(ping));
+}
+
 TEST_CASE("session: calls expire in the order of their deadlines") {
   Driven agent;
   std::list<Ping> calls;

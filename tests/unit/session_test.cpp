@@ -41,7 +41,6 @@ TEST_CASE("session: a handshake alone goes first until both of its answers are t
       REQUIRE(agent.write().empty());
     }
     agent.read("\n");
-    if (ids != Ids::echoed) agent.read(agent.handshake().answer(ids));  // which confirms it
     CHECK(agent.write().starts_with("{\"execute\":\"guest-ping\""));
     CHECK_FALSE(ping.finished());
   }

@@ -37,7 +37,8 @@ struct RawRequest {
     constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
                                                      "guest-suspend-ram", "guest-suspend-hybrid"};
     const bool is_silent = std::find(silent.begin(), silent.end(), command) != silent.end();
-    const Limits limits{default_max_reply_size, 128, structured_limits.elements};
+    // All that a program may have printed, as an agent quotes it, is 22 MiB long.
+    const Limits limits{default_max_reply_size, 128, structured_limits.elements, 24 << 20};
     return {limits, !is_silent, is_silent || command.starts_with("guest-fsfreeze-freeze")};
   }
 };

@@ -7,18 +7,14 @@
 //
 // A channel is *doubtful* until an agent has answered a handshake on it, and again after every
 // timeout, cancellation, broken reply and pause. On a doubtful channel only the handshake is
-// written: 0xFF resets the agent's parser, `guest-sync-delimited` with a random id marks the point
-// in the input from which replies are ours, and a ping shows whether this agent echoes ids.
+// written.
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +24,8 @@
 
 #include "qga/params.hpp"
 #include "qga/protocol/call.hpp"
+#include "qga/protocol/handshake.hpp"
+#include "qga/protocol/output.hpp"
 #include "qga/protocol/reader.hpp"
 
 namespace qga::protocol {
@@ -44,10 +42,6 @@ class Session {
   static constexpr std::size_t window_bytes = 4096;
   /// A guest that rebooted leaves its channel open and silent: after a pause, ask before sending.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
-  /// A handshake that is not answered may have gone to a guest that then rebooted, and is repeated:
-  /// first after this time, then after twice as long, and so on to the longest.
-  static constexpr Clock::duration first_patience = std::chrono::seconds(4);
-  static constexpr Clock::duration longest_patience = std::chrono::seconds(32);
 
   explicit Session(const ClientParams& params)
       : max_reply_size_(params.max_reply_size),
@@ -62,14 +56,11 @@ class Session {
   std::string_view output(Clock::time_point now) {
     if (now >= repeats_at()) doubt();
     const bool unsettled = state_ == State::doubtful && live_ > 0;
-    if (out_at_ == out_.size() && (unsettled || !waiting_.empty())) prepare(now);
-    return std::string_view(out_).substr(out_at_);
+    if (out_.all_written() && (unsettled || !waiting_.empty())) prepare(now);
+    return out_.rest();
   }
 
-  void wrote(std::size_t bytes) {
-    out_at_ += bytes;
-    if (out_at_ == out_.size()) clear_output();
-  }
+  void wrote(std::size_t bytes) { out_.wrote(bytes); }
 
   /// True while an answer is due that somebody waits for, or waits behind.
   bool wants_input() const {
@@ -108,7 +99,7 @@ class Session {
   /// Whether nothing of the call's request has reached the channel.
   bool unsent(const Call& call) const {
     for (const Slot& slot : flight_) {
-      if (slot.call == &call) return slot.begin >= written();
+      if (slot.call == &call) return slot.begin >= out_.written();
     }
     return true;
   }
@@ -129,9 +120,9 @@ class Session {
     flight_.clear();
     live_ = 0;
     handshake_due_ = false;
-    clear_output();
+    out_.clear();
     reader_.reset();
-    patience_ = first_patience;
+    handshake_.forget_patience();
     doubt();
   }
 
@@ -150,8 +141,8 @@ class Session {
 
   /// When there is output although nothing comes in: a handshake is repeated. max: never.
   Clock::time_point repeats_at() const {
-    const bool written = out_at_ == out_.size();
-    return shaking_hands() && written && busy() ? repeats_at_ : Clock::time_point::max();
+    return shaking_hands() && out_.all_written() && busy() ? handshake_.repeats_at()
+                                                           : Clock::time_point::max();
   }
 
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
@@ -162,7 +153,7 @@ class Session {
   }
 
   /// An empty string with memory of an earlier request, so that steady use allocates nothing.
-  std::string spare() { return std::exchange(spare_, std::string()); }
+  std::string spare() { return out_.spare(); }
 
  private:
   enum class State {
@@ -188,7 +179,7 @@ class Session {
   // ---- output ------------------------------------------------------------------------------
 
   void prepare(Clock::time_point now) {
-    clear_output();
+    out_.clear();
     const bool paused = live_ == 0 && now - answered_ > trusted_pause;
     const bool interrupted = listens_first() && reader_.pending();
     if (state_ == State::in_sync && (paused || interrupted)) doubt();
@@ -203,86 +194,49 @@ class Session {
       waiting_.remove(&call);
       append(call);
     }
-    if (state_ == State::doubtful && out_.empty()) begin_handshake(now);
+    if (state_ == State::doubtful && out_.all_written()) begin_handshake(now);
   }
 
   bool fits(const Call& call) const {
     constexpr std::size_t id_and_sync = 160;
     return flight_.empty() ||
-           base_ + out_.size() - flight_.front().begin + call.wire.size() + id_and_sync <=
-               window_bytes;
+           out_.end() - flight_.front().begin + call.wire.size() + id_and_sync <= window_bytes;
   }
 
   void append(Call& call) {
-    const std::size_t at = out_.size();
+    const std::uint64_t begin = out_.end();
     const std::size_t text = call.wire.size();
-    if (at == 0) {
-      out_.swap(call.wire);
-    } else {
-      out_ += call.wire;
-    }
-    if (call.wire.capacity() > spare_.capacity()) spare_.swap(call.wire);
-    spare_.clear();
+    out_.take(call.wire);
     const std::uint64_t id = next_id_++;
+    end_request(id);
+    const std::uint64_t runs_at = out_.end() - 1;  // without its newline
     const bool barrier = !call.handling().success_response;
-    const bool with_id = echoes_ids_;
-    append_id(id, with_id);
-    const std::uint64_t runs_at = base_ + out_.size() - 1;  // without its newline
-    if (barrier) append_sync(id, with_id);
-    flight_.push_back(
-        {id, &call, base_ + at, runs_at, base_ + out_.size(), text, limits_of(call), barrier});
+    if (barrier) {
+      append_sync(out_.text(), id);
+      end_request(id);
+    }
+    flight_.push_back({id, &call, begin, runs_at, out_.end(), text, limits_of(call), barrier});
     ++live_;
     fresh_ = false;
-    trace(TraceDirection::sent, std::string_view(out_).substr(at));
+    trace(TraceDirection::sent, out_.from(begin));
   }
 
-  /// Ends a request.
-  void append_id(std::uint64_t id, bool with_id) {
-    if (with_id) {
-      char digits[24];
-      const auto end = std::to_chars(digits, digits + sizeof digits, id).ptr;
-      out_ += ",\"id\":";
-      out_.append(digits, end);
-    }
-    out_ += "}\n";
-  }
-
-  void append_sync(std::uint64_t id, bool with_id) {
-    out_ += "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
-    out_ += std::to_string(id);
-    out_ += '}';
-    append_id(id, with_id);
+  void end_request(std::uint64_t id) {
+    if (echoes_ids_) append_id(out_.text(), id);
+    out_.text() += "}\n";
   }
 
   void begin_handshake(Clock::time_point now) {
-    repeats_at_ = now + patience_;
-    patience_ = std::min(2 * patience_, longest_patience);
-    std::random_device random;
-    constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // any JSON library takes it unharmed
-    sync_id_ = ((std::uint64_t{random()} << 32 | random()) & exact) | 1;
-    next_id_ = random() >> 2;  // short: an id costs both ends at every digit
-    out_ += '\xFF';
-    append_sync(sync_id_, false);
-    out_ += "{\"execute\":\"guest-ping\"";
-    append_id(next_id_, true);
+    const std::uint64_t begin = out_.end();
+    handshake_.begin(out_.text(), now);
     state_ = State::syncing;
     candidate_ = false;
     handshake_due_ = true;
-    trace(TraceDirection::sent, out_);
+    trace(TraceDirection::sent, out_.from(begin));
   }
-
-  std::uint64_t written() const { return base_ + out_at_; }
 
   /// Whether the agent can run it: its last brace is written.
-  bool executable(const Slot& slot) const { return written() >= slot.runs_at; }
-
-  void clear_output() {
-    base_ += out_at_;
-    out_at_ = 0;
-    out_.clear();
-    if (out_.capacity() > large_output) out_.shrink_to_fit();
-    if (spare_.capacity() > large_output) spare_.shrink_to_fit();
-  }
+  bool executable(const Slot& slot) const { return out_.written() >= slot.runs_at; }
 
   /// Takes back what the agent cannot run yet. A half-written request spoils the channel, and the
   /// 0xFF of the next handshake makes the agent forget it.
@@ -290,20 +244,20 @@ class Session {
     bool half_written = false;
     while (!flight_.empty() && !executable(flight_.back())) {
       const Slot& slot = flight_.back();
-      half_written = slot.begin < written();
+      half_written = slot.begin < out_.written();
       if (slot.call != nullptr) {
-        slot.call->wire = out_.substr(static_cast<std::size_t>(slot.begin - base_), slot.text);
+        slot.call->wire = out_.from(slot.begin).substr(0, slot.text);
         waiting_.push_front(slot.call);
         --live_;
       }
       flight_.pop_back();
     }
-    const bool half_handshake = state_ == State::syncing && out_at_ < out_.size();
+    const bool half_handshake = state_ == State::syncing && !out_.all_written();
     if (half_written || half_handshake) state_ = State::doubtful;
     // The end of a request that may run already, its sync for one, still goes out.
     const bool unfinished =
-        state_ == State::in_sync && !flight_.empty() && flight_.back().end > written();
-    out_.resize(unfinished ? static_cast<std::size_t>(flight_.back().end - base_) : out_at_);
+        state_ == State::in_sync && !flight_.empty() && flight_.back().end > out_.written();
+    out_.cut(unfinished ? flight_.back().end : out_.written());
   }
 
   void doubt() {
@@ -360,7 +314,7 @@ class Session {
   void on_line(std::string_view line) {
     trace(TraceDirection::received, line);
     if (std::exchange(candidate_, false)) {
-      if (answers_sync(line)) on_synced();
+      if (handshake_.is_synced_by(line)) on_synced();
       return;
     }
     const Limits& limits = flight_.empty() ? simple_limits : flight_.front().limits;
@@ -380,32 +334,27 @@ class Session {
     }
   }
 
-  bool answers_sync(std::string_view line) const {
-    try {
-      return parse_envelope(line, simple_limits).result == std::to_string(sync_id_);
-    } catch (const Malformed&) {
-      return false;
-    }
-  }
-
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
     skip_to(flight_.size());
     state_ = State::learning;
   }
 
-  /// The ping behind the sync: QEMU 4.0 and later echo its id, 2.12 answers without one, others
-  /// reject it. Agents without ids get one request at a time, so that order is beyond doubt; a
-  /// second handshake confirms what they are, once for a client.
+  /// Agents without ids get one request at a time, so that order is beyond doubt.
   void on_learned(const Envelope& envelope) {
-    if (envelope.has_id && envelope.id != next_id_) return broken("not the ping of the handshake");
-    patience_ = first_patience;
-    // The error that a stray byte provokes and a sync's reply that comes twice have no id either.
-    // Taken for the ping's, they would shift all later replies by one: ask once more.
-    const bool said_before = std::exchange(without_ids_, !envelope.has_id);
-    if (without_ids_ && !said_before) return doubt();
-    echoes_ids_ = envelope.has_id;
-    ++next_id_;
+    switch (handshake_.learn(envelope)) {
+      case Handshake::Ids::foreign:
+        return broken("not the ping of the handshake");
+      case Handshake::Ids::unclear:
+        return doubt();
+      case Handshake::Ids::echoed:
+        echoes_ids_ = true;
+        break;
+      case Handshake::Ids::none:
+        echoes_ids_ = false;
+        break;
+    }
+    next_id_ = handshake_.ping_id() + 1;
     state_ = State::in_sync;
     handshake_due_ = false;
     fresh_ = true;
@@ -552,7 +501,9 @@ class Session {
     if (max_reply_size_ >= limits.bytes) return limits;
     // A client that takes shorter replies means to spend less memory. Small ones stay as they are.
     if (limits.string < limits.bytes) {
-      limits.string = std::min(limits.string, std::max(simple_limits.bytes, max_reply_size_ / 16));
+      const std::uint64_t product = std::uint64_t{limits.string} * max_reply_size_;
+      limits.string =
+          std::max(simple_limits.bytes, static_cast<std::size_t>(product / limits.bytes));
     }
     limits.elements =
         std::min(limits.elements, std::max(simple_limits.elements, max_reply_size_ / 64));
@@ -572,22 +523,18 @@ class Session {
     }
   }
 
-  static constexpr std::size_t large_output = 4 << 20;
-
   std::size_t max_reply_size_;
   Trace trace_;
   Reader reader_;
+  Output out_;
+  Handshake handshake_;
   State state_ = State::doubtful;
   bool candidate_ = false;      ///< the next line may answer the sync
   bool echoes_ids_ = false;     ///< the agent echoes ids
-  bool without_ids_ = false;    ///< the last handshake's ping was answered without one
   bool handshake_due_ = false;  ///< written, not answered to the end
   bool fresh_ = false;          ///< nothing was sent since the handshake was answered
-  std::uint64_t sync_id_ = 0;
   std::uint64_t next_id_ = 0;
   Clock::time_point answered_ = {};
-  Clock::time_point repeats_at_ = {};
-  Clock::duration patience_ = first_patience;
   Clock::time_point now_ = {};
 
   CallList waiting_;
@@ -595,11 +542,6 @@ class Session {
   std::size_t live_ = 0;  ///< slots with a call
   CallList finished_;
   std::vector<Call*> scratch_;
-
-  std::string out_;
-  std::size_t out_at_ = 0;
-  std::uint64_t base_ = 0;  ///< of `out_`, in the stream of all output
-  std::string spare_;
 };
 
 }  // namespace qga::protocol
