@@ -27,7 +27,7 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent libcli11-dev libboost-dev groff-base)
+  qemu-guest-agent libcli11-dev libboost-dev groff-base valgrind)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
@@ -40,5 +40,7 @@ cmake --build --preset "$preset"
 status=0
 [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
 ctest --preset "$preset" --label-exclude vm || status=$?
-sed -n -E 's/^ *((skipped|hostile inputs tried|inputs replayed).*)/\1/p' "build/$preset/Testing/Temporary/LastTest.log" | sort -u
+echo 'What was tried:'
+figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
+sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u
 exit "$status"

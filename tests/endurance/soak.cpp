@@ -6,6 +6,7 @@
 // Usage: soak [COMMANDS [THREADS]]
 #include <atomic>
 #include <chrono>
+#include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -216,6 +217,9 @@ void run(Soak& soak, std::deque<qga_test::Agent>& real, std::uint64_t commands, 
     }
   }
   for (std::thread& worker : workers) worker.join();
+  peers.clear();  // each client reads to the end what its agent still sends
+  soak.context.restart();
+  soak.context.run();
 }
 
 }  // namespace
@@ -238,22 +242,20 @@ int main(int argc, char** argv) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
 
   const Counts& counts = soak.counts;
-  std::printf("soak: %llu commands on %d agents, %u threads, %.1f s\n",
-              static_cast<unsigned long long>(commands), agents, threads, seconds);
   const auto line = [](const char* what, std::uint64_t count) {
     std::printf("  %-22s %llu\n", what, static_cast<unsigned long long>(count));
   };
-  line("answered rightly", counts.answered - counts.wrong);
-  line("answered wrongly", counts.wrong);
   line("timed out", counts.timed_out);
   line("cancelled", counts.cancelled);
   line("answer lost", counts.skipped);
   line("unreachable", counts.unreachable);
   line("refused", counts.refused);
   line("connections", counts.connections);
-  std::printf("  descriptors %zu -> %zu, memory %llu -> %llu KiB\n", descriptors_before,
-              descriptors_after, static_cast<unsigned long long>(memory_before),
-              static_cast<unsigned long long>(memory_after));
+  std::printf(
+      "soak: %" PRIu64 " commands on %d agents from %u threads in %.1f s, answered: %" PRIu64
+      ", wrong: %" PRIu64 ", descriptors: %zu -> %zu, memory: %" PRIu64 " -> %" PRIu64 " KiB\n",
+      commands, agents, threads, seconds, counts.answered.load(), counts.wrong.load(),
+      descriptors_before, descriptors_after, memory_before, memory_after);
 
   const std::uint64_t ended = counts.answered + counts.timed_out + counts.cancelled +
                               counts.skipped + counts.unreachable + counts.refused;

@@ -94,11 +94,10 @@ void judge_file(Judged& judged, const Script& script, int session, const std::st
   }
 }
 
+constexpr Sample sample{60, 300};
+
 bool tried(const Fault& fault) {
-  if (fault.effect == Effect::choke || fault.effect == Effect::flood) return false;
-  const bool lasts = fault.effect == Effect::stall || fault.effect == Effect::loss ||
-                     fault.effect == Effect::reorder;
-  return (fault.at + static_cast<std::size_t>(fault.effect)) % ((lasts ? 300 : 60) * slower) == 0;
+  return fault.effect != Effect::choke && fault.effect != Effect::flood && sample.has(fault);
 }
 
 }  // namespace
@@ -132,7 +131,7 @@ TEMPLATE_TEST_CASE("cut: faults between a client and a real agent", "[faults]", 
   const Judged clean = attempt(std::nullopt, 60s);
   for (const std::string& complaint : clean.complaints) UNSCOPED_INFO(complaint);
   REQUIRE(clean.complaints.empty());
-  Figures figures(std::string(TestType::name) + ", with a real agent, every 60th",
+  Figures figures(std::string(TestType::name) + ", with a real agent, " + sample.name(),
                   clean.played.line);
   for_each_fault(clean.played.line, [&](const Fault& fault, const Kind& kind) {
     if (!tried(fault)) return;

@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <map>
@@ -53,6 +54,24 @@ void for_each_fault(const FaultyLine& clean, Try attempt) {
   }
 }
 
+/// One position in so many, another one for each fault; fewer of what lasts until a deadline. All of
+/// them with QGA_TEST_EVERY_BYTE in the environment, which takes many minutes.
+struct Sample {
+  std::size_t one_in;
+  std::size_t one_in_of_the_lasting;
+
+  static bool is_whole() { return std::getenv("QGA_TEST_EVERY_BYTE") != nullptr; }
+  bool has(const Fault& fault) const {
+    const bool lasts = fault.effect == Effect::stall || fault.effect == Effect::loss ||
+                       fault.effect == Effect::reorder;
+    const std::size_t step = is_whole() ? 1 : lasts ? one_in_of_the_lasting : one_in;
+    return (fault.at + static_cast<std::size_t>(fault.effect)) % (step * slower) == 0;
+  }
+  std::string name() const {
+    return is_whole() ? "every byte" : "one byte in " + std::to_string(one_in);
+  }
+};
+
 class Figures {
  public:
   Figures(std::string_view title, const FaultyLine& clean)
@@ -97,12 +116,12 @@ class Figures {
     }
     const auto took = std::chrono::duration<double>(Clock::now() - start_).count();
     if (slower > 1) std::cout << "  under a sanitizer: one position in " << slower << '\n';
-    std::cout << "  " << sessions << " sessions (position x fault), " << calls << " calls, "
-              << wrong_ << " wrong, " << repeated_ << " repeated with longer deadlines, in "
-              << std::fixed << std::setprecision(1) << took << " s\n";
+    std::cout << "  cut at positions x faults (" << title_ << "): " << sessions << " sessions, "
+              << calls << " calls, wrong: " << wrong_ << ", repeated with longer deadlines: "
+              << repeated_ << ", " << std::fixed << std::setprecision(1) << took << " s\n";
     if (overshoots_.empty()) return;
     std::sort(overshoots_.begin(), overshoots_.end());
-    std::cout << "  deadlines overrun by, in ms:";
+    std::cout << "  deadlines overrun, in ms (" << title_ << "):";
     for (const double part : {0.0, 0.5, 0.9, 0.99, 1.0}) {
       const auto at = static_cast<std::size_t>(part * static_cast<double>(overshoots_.size() - 1));
       std::cout << (part == 0 ? " least " : part == 1 ? ", most " : ", ");

@@ -7,13 +7,12 @@ using namespace cuts;
 
 namespace {
 
-/// Every byte is tried in memory; here every tenth, another tenth for each fault, and of what lasts
-/// until a deadline fewer.
+/// Every byte is tried in memory; here some, because each takes a connection.
+constexpr Sample sample{10, 60};
+
 bool tried(const Fault& fault) {
-  const bool lasts = fault.effect == Effect::stall || fault.effect == Effect::loss ||
-                     fault.effect == Effect::reorder;
-  if (fault.effect == Effect::choke) return false;  // a socket has buffers
-  return (fault.at + static_cast<std::size_t>(fault.effect)) % ((lasts ? 60 : 10) * slower) == 0;
+  return fault.effect != Effect::choke  // a socket has buffers
+         && sample.has(fault);
 }
 
 template <class Calls>
@@ -40,7 +39,7 @@ TEMPLATE_TEST_CASE("cut: every fault through sockets", "[faults]", BlockingCalls
   for (const std::string& complaint : clean.complaints) UNSCOPED_INFO(complaint);
   REQUIRE(clean.complaints.empty());
   REQUIRE(clean.played.results.size() == script.steps.size());
-  Figures figures(std::string(TestType::name) + ", through sockets, every tenth",
+  Figures figures(std::string(TestType::name) + ", through sockets, " + sample.name(),
                   clean.played.line);
   for_each_fault(clean.played.line, [&](const Fault& fault, const Kind& kind) {
     if (!tried(fault)) return;

@@ -11,6 +11,7 @@
 #include "fuzz.hpp"
 
 int main(int argc, char** argv) {
+  const std::string program = std::filesystem::path(argv[0]).filename();
   std::size_t inputs = 0;
   for (int i = 1; i < argc; ++i) {
     if (!std::filesystem::exists(argv[i])) continue;  // not every target has seeds by hand
@@ -24,6 +25,6 @@ int main(int argc, char** argv) {
       ++inputs;
     }
   }
-  std::printf("inputs replayed: %zu\n", inputs);
+  std::printf("fuzz inputs replayed (%s): %zu\n", program.c_str(), inputs);
   return inputs == 0 ? 1 : 0;
 }

@@ -53,5 +53,5 @@ for target in "${targets[@]}"; do
     rm -rf "$corpus" && mv "$corpus.new" "$corpus"
   fi
 done
-echo "fuzz: $total executions in all"
+echo "fuzz: $total executions in all, in $(awk "BEGIN { printf \"%.2f\", ${#targets[@]} * $seconds / 3600 }") hours"
 exit "$status"

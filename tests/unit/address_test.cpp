@@ -202,7 +202,7 @@ TEST_CASE("what is wrong with an address is told") {
   CHECK(words_about("tcp:" + "x"s * 1'000'000).size() < 2000);
 }
 
-TEST_CASE("any text is an address or refused") {
+TEST_CASE("any text is an address or refused", "[long]") {
   constexpr std::string_view pieces[] = {
       "unix", "tcp", "vsock", "fd", ":", ":", ":",  "::1",        "[",    "]",         "%eth0",
       "/",    ".",   "-",     "+",  " ", "0", "17", "4294967295", "host", "127.0.0.1", "\xFF"};

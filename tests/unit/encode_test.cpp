@@ -178,7 +178,7 @@ TEST_CASE("a refused request says so, and that it was not sent") {
   CHECK_FALSE(refusal(qga::GuestFileOpenRequest("ab")));
 }
 
-TEST_CASE("a request that the agent's lexer would give up on is refused") {
+TEST_CASE("a request that the agent's lexer would give up on is refused", "[long]") {
   const std::string bytes(48 << 20, 'x');
   using Write = qga::BasicGuestFileWriteRequest<std::string_view>;
   const auto error = refusal(Write(1, bytes));

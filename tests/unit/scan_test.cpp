@@ -231,7 +231,7 @@ TEST_CASE("every part of a line is refused, and the whole is not") {
   }
 }
 
-TEST_CASE("what decodes is JSON, whatever is done to a line") {
+TEST_CASE("what decodes is JSON, whatever is done to a line", "[long]") {
   std::mt19937 random(3);
   constexpr std::string_view pieces =
       "{}[]\",:\\ \t\r\n0123456789-+.eEtfnu\0\x1F\x7F\x80\xC3\xFF'x"sv;
