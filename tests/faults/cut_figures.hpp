@@ -54,8 +54,8 @@ void for_each_fault(const FaultyLine& clean, Try attempt) {
   }
 }
 
-/// One position in so many, another one for each fault; fewer of what lasts until a deadline. All of
-/// them with QGA_TEST_EVERY_BYTE in the environment, which takes many minutes.
+/// One position in so many, another one for each fault; fewer of what lasts until a deadline. All
+/// of them with QGA_TEST_EVERY_BYTE in the environment, which takes many minutes.
 struct Sample {
   std::size_t one_in;
   std::size_t one_in_of_the_lasting;
@@ -117,8 +117,9 @@ class Figures {
     const auto took = std::chrono::duration<double>(Clock::now() - start_).count();
     if (slower > 1) std::cout << "  under a sanitizer: one position in " << slower << '\n';
     std::cout << "  cut at positions x faults (" << title_ << "): " << sessions << " sessions, "
-              << calls << " calls, wrong: " << wrong_ << ", repeated with longer deadlines: "
-              << repeated_ << ", " << std::fixed << std::setprecision(1) << took << " s\n";
+              << calls << " calls, wrong: " << wrong_
+              << ", repeated with longer deadlines: " << repeated_ << ", " << std::fixed
+              << std::setprecision(1) << took << " s\n";
     if (overshoots_.empty()) return;
     std::sort(overshoots_.begin(), overshoots_.end());
     std::cout << "  deadlines overrun, in ms (" << title_ << "):";
