@@ -33,7 +33,7 @@ packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-d
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
 install_packages "${packages[@]}"
 
-cmake --preset "${preset:=default}"
+cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}"
 cmake --build --preset "$preset"
 
 # The live tests first: what they print is more than pass or fail. And all of the others in any case.
