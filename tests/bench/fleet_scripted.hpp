@@ -47,6 +47,7 @@ class ScriptedGuests {
 
   /// Each connection to it is a guest.
   std::string path() const { return directory_.file("guests.sock"); }
+  pid_t pid() const { return pid_; }
 
  private:
   using Replies = std::map<std::string, std::string, std::less<>>;
