@@ -75,11 +75,11 @@ std::size_t open_descriptors() {
   return static_cast<std::size_t>(std::distance(begin(open), end(open)));
 }
 
-/// Median, middle half and the least.
+/// Median and the middle half.
 Json spread(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const auto at = [&](std::size_t quarter) { return values[(values.size() - 1) * quarter / 4]; };
-  return {{"median", at(2)}, {"low", at(1)}, {"high", at(3)}, {"least", at(0)}};
+  return {{"median", at(2)}, {"low", at(1)}, {"high", at(3)}};
 }
 
 /// Guests, and who answers for them.
@@ -132,7 +132,7 @@ void expect_healthy(const fleet::WatchedFleet& fleet, std::size_t guests) {
 
 /// Both contenders in turn, so that a machine that gets slower does not change their ratio.
 Json sweeps(const Guests& guests, const std::vector<fleet::Exchange>& exchanges, int rounds) {
-  std::vector<double> raw_ms, raw_cpu, ms, cpu, ratio, cpu_ratio;
+  std::vector<double> raw_ms, raw_cpu, ms, cpu, both_cpu, ratio, cpu_ratio;
   std::uint64_t bytes = 0;
   for (int i = 0; i < rounds; ++i) {
     Sample raw{};
@@ -148,13 +148,19 @@ Json sweeps(const Guests& guests, const std::vector<fleet::Exchange>& exchanges,
     raw_cpu.push_back(raw.cpu_us);
     ms.push_back(own.ms);
     cpu.push_back(own.cpu_us);
+    both_cpu.push_back(own.both_cpu_us);
     ratio.push_back(own.ms / raw.ms);
     cpu_ratio.push_back(own.both_cpu_us / raw.both_cpu_us);
   }
-  return {{"guests", guests.size()},         {"bytes_per_guest", bytes / guests.size()},
-          {"raw_ms", spread(raw_ms)},        {"ms", spread(ms)},
-          {"ratio", spread(ratio)},          {"raw_cpu_us_per_guest", spread(raw_cpu)},
-          {"cpu_us_per_guest", spread(cpu)}, {"cpu_ratio", spread(cpu_ratio)}};
+  return {{"guests", guests.size()},
+          {"bytes_per_guest", bytes / guests.size()},
+          {"raw_ms", spread(raw_ms)},
+          {"ms", spread(ms)},
+          {"ratio", spread(ratio)},
+          {"raw_cpu_us_per_guest", spread(raw_cpu)},
+          {"cpu_us_per_guest", spread(cpu)},
+          {"cpu_ratio", spread(cpu_ratio)},
+          {"both_cpu_us_per_guest", spread(both_cpu)}};
 }
 
 /// What a client takes, connected and after a sweep.
@@ -231,6 +237,7 @@ void print_sweeps(const Json& of) {
   row("ratio of all CPU time", of["cpu_ratio"], "");
   row("CPU per guest, bare loop", of["raw_cpu_us_per_guest"], "us");
   row("CPU per guest, library", of["cpu_us_per_guest"], "us");
+  row("the same with the guest's", of["both_cpu_us_per_guest"], "us");
   const Json& client = of["client"];
   std::printf(
       "  heap per client: %.0f bytes connected, %.0f idle after a sweep; %.2f descriptors\n",
@@ -293,13 +300,14 @@ Json scripted(std::size_t count, int rounds) {
     report["fleets"].back()["client"] = client;
     print_sweeps(report["fleets"].back());
   }
-  // The sizes do not take turns: the least is what other work on the machine changes least.
+  // CPU time, which is all that a sweep takes on one core: where other work shares the core, a long
+  // sweep is interrupted more than a short one.
   const auto per_guest = [](const Json& of) {
-    return of["ms"]["least"].get<double>() / of["guests"].get<double>();
+    return of["both_cpu_us_per_guest"]["median"].get<double>();
   };
   const Json& largest = report["fleets"].back();
   bool good = check("heap per idle client", largest["client"]["heap_idle"], most_heap);
-  good &= check("time per guest to that in a quarter of the fleet",
+  good &= check("CPU time per guest to that in a quarter of the fleet",
                 per_guest(largest) / per_guest(report["fleets"].front()), most_growth);
   report["good"] = good;
   return report;
