@@ -187,6 +187,18 @@ TEST_CASE("a large buffer is given back when it is empty, a middling one when it
   CHECK(reader.space().size() == 4096);
 }
 
+TEST_CASE("who rests keeps a little memory, and what has come in") {
+  Reader reader(4096);
+  for (const std::size_t size : {5000U, 50000U}) {
+    CHECK(fed(reader, std::string(size, 'x') + "\n", 1 << 20) == Items{std::string(size, 'x')});
+    reader.rest();
+    CHECK(reader.space().size() == (size == 5000 ? 8192 : 4096));
+  }
+  CHECK(fed(reader, std::string(50000, 'x'), 1 << 20).empty());
+  reader.rest();
+  CHECK(fed(reader, "y\n", 1 << 20) == Items{std::string(50000, 'x') + "y"});
+}
+
 TEST_CASE("many lines in one read cost no growth") {
   Reader reader(4096);
   std::string stream;

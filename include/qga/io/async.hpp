@@ -300,6 +300,7 @@ class AsyncChannel final : public Channel<Stream>,
 
   /// Nobody waits for anything: let the context run out of work.
   void rest() {
+    session_.rest();
     if (armed_ != Clock::time_point::max()) {
       armed_ = Clock::time_point::max();
       timer_->cancel();

@@ -84,6 +84,11 @@ class Reader {
   std::string_view line() const { return line_; }
   bool cut() const { return cut_; }
 
+  /// Nothing is expected for a while: gives back more than a little memory.
+  void rest() {
+    if (!pending() && capacity_ > std::max(little, first_read_)) give_back();
+  }
+
   /// Forgets everything: another connection begins.
   void reset() {
     begin_ = end_ = scanned_ = newline_ = 0;
@@ -100,6 +105,7 @@ class Reader {
   /// beside filling it. Below, after some smaller lines.
   static constexpr std::size_t large = 4 << 20;
   static constexpr std::size_t small = 64 << 10;
+  static constexpr std::size_t little = 8 << 10;
   static constexpr int patience = 16;
 
   static const char* find(const char* from, std::size_t size, char wanted) {
@@ -123,9 +129,13 @@ class Reader {
     begin_ = end_ = scanned_ = newline_ = 0;
     if (capacity_ > std::max(large, first_read_) ||
         (capacity_ > std::max(small, first_read_) && small_lines_ >= patience)) {
-      data_.reset();
-      capacity_ = 0;
+      give_back();
     }
+  }
+
+  void give_back() {
+    data_.reset();
+    capacity_ = begin_ = end_ = scanned_ = newline_ = 0;
   }
 
   void move_to_front() {

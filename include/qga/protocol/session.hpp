@@ -145,6 +145,9 @@ class Session {
                                                            : Clock::time_point::max();
   }
 
+  /// Nobody waits for anything, and maybe not for a while: there may be thousands of us.
+  void rest() { reader_.rest(); }
+
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
     auto earliest = repeats_at();
