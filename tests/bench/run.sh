@@ -65,7 +65,7 @@ if [[ -n $vm ]]; then
   echo 'In a live VM:'
   # shellcheck disable=SC2016,SC2046 # QGA_VM is for the inner shell; rounds as above
   tests/vm/run.sh -- bash -euc 'programs=$1 parts=$2 && shift 2
-    "$programs/bench_vm"
+    "$programs/bench_vm" "$@" --json "$parts/vm.json"
     "$programs/bench_calls" "$QGA_VM/agent.sock" "$@" --json "$parts/vm calls.json"
     "$programs/bench_transfer" "$QGA_VM/agent.sock" "$@" --json "$parts/vm transfer.json"' \
     vm "$programs" "$parts" $(rounds)
