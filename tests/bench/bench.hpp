@@ -14,7 +14,9 @@
 #include <ctime>
 #include <fstream>
 #include <functional>
+#include <numeric>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -125,13 +127,14 @@ class Report {
     std::vector<std::vector<Column>> figures(contenders.size(),
                                              std::vector<Column>(columns.size()));
     auto ratios = figures;
+    std::vector<std::size_t> order(contenders.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::minstd_rand chance;  // the same in every run
     for (int round = -1; round < rounds; ++round) {
+      // Whoever comes behind a heavy one finds cold caches: that must not always be the same.
+      std::shuffle(order.begin(), order.end(), chance);
       std::vector<std::vector<double>> got(contenders.size());
-      for (std::size_t turn = 0; turn < contenders.size(); ++turn) {
-        // Whoever comes behind a heavy one finds cold caches: that must not always be the same.
-        const std::size_t i = (turn + static_cast<std::size_t>(round + 1)) % contenders.size();
-        got[i] = contenders[i].round();
-      }
+      for (const std::size_t i : order) got[i] = contenders[i].round();
       if (round < 0) continue;
       for (std::size_t i = 0; i < contenders.size(); ++i) {
         for (std::size_t column = 0; column < columns.size(); ++column) {

@@ -207,8 +207,8 @@ void write_by_library(const Way& way, std::size_t in_flight) {
 int main(int argc, char** argv) try {
   const Options options = options_of(argc, argv, 5);
   const Target target(options.socket);
-  // Somebody else's agent may be in an emulated guest, which moves 5 MiB a second.
-  const std::size_t size = (options.socket.empty() ? 64 : 16) * mebibyte;
+  // Somebody else's agent may be in an emulated guest, which takes a second for one or two of them.
+  const std::size_t size = (options.socket.empty() ? 64 : 8) * mebibyte;
   const std::string file = target.file("qga-bench-transfer");
   Report report;
   struct Direction {
