@@ -207,7 +207,7 @@ void write_by_library(const Way& way, std::size_t in_flight) {
 int main(int argc, char** argv) try {
   const Options options = options_of(argc, argv, 5);
   const Target target(options.socket);
-  // Somebody else's agent may be in an emulated guest, which takes a second for one or two of them.
+  // Somebody else's agent may be in an emulated guest, which writes 1 MiB a second.
   const std::size_t size = (options.socket.empty() ? 64 : 8) * mebibyte;
   const std::string file = target.file("qga-bench-transfer");
   Report report;
