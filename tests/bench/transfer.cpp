@@ -236,6 +236,7 @@ int main(int argc, char** argv) try {
                      options.rounds);
     }
   }
+  qga::Client(target.socket(), {.timeout = 120s}).write_file(file, "");  // agents remove nothing
   report.write(options.json);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
