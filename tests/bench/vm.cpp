@@ -1,10 +1,9 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
 // What calls in flight together are worth in a virtual machine, where a round trip costs most: a
-// ping, twelve read-only commands, and reads of 64 KiB. Medians over the rounds; the ways take
-// turns, so that a machine that gets slower does not change their ratio.
-// Usage: tests/vm/run.sh -- build/default/tests/bench_vm [ROUNDS]
-#include <algorithm>
+// ping, twelve read-only commands, and reads of 64 KiB.
+// Usage: tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -19,29 +18,23 @@
 
 #include <qga/client.hpp>
 
+#include "bench.hpp"
+
 using namespace std::chrono_literals;
 
 namespace {
+
+using namespace qga_bench;
 
 constexpr int pings = 200;
 constexpr std::int64_t chunk = 64 << 10;
 constexpr int chunks = 64;
 
-double milliseconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
+/// @param per what the result is divided by
+std::vector<double> milliseconds_of(const std::function<void()>& work, int per = 1) {
+  const Stopwatch watch;
   work();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
-      .count();
-}
-
-/// Median and the middle half.
-struct Spread {
-  double low, median, high;
-};
-Spread spread(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto at = [&](std::size_t quarter) { return values[(values.size() - 1) * quarter / 4]; };
-  return {at(1), at(2), at(3)};
+  return {watch.seconds() * 1e3 / per};
 }
 
 /// Calls that are in flight together on one client, run to their end.
@@ -100,66 +93,42 @@ void read_chunks(qga::Client<>& ga, int in_flight) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  try {
-    const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
-    const char* const directory = std::getenv("QGA_VM");
-    if (directory == nullptr) throw std::runtime_error("QGA_VM is not set: see tests/vm/run.sh -h");
-    qga::Client ga(std::string(directory) + "/agent.sock", {.timeout = 120s});
-    ga.ping();  // the guest may be booting
+int main(int argc, char** argv) try {
+  const Options options = options_of(argc, argv, 15);
+  const char* const directory = std::getenv("QGA_VM");
+  if (directory == nullptr) throw std::runtime_error("QGA_VM is not set: see tests/vm/run.sh -h");
+  qga::Client ga(std::string(directory) + "/agent.sock", {.timeout = 120s});
+  ga.ping();  // the guest may be booting
 
-    struct Way {
-      const char* name;
-      std::function<void()> run;
-      double per;  ///< what a result is divided by
-      std::vector<double> milliseconds = {};
-    };
-    std::vector<Way> ways{
-        {"ping, blocking",
-         [&] {
-           for (int i = 0; i < pings; ++i) ga.ping();
-         },
-         pings},
-        {"ping, async",
-         [&] {
-           Together calls(ga);
-           for (int i = 0; i < pings; ++i) calls.add().ping(), calls.run_until(0);
-         },
-         pings},
-        {"12 commands, one after another", [&] { twelve([&]() -> auto& { return ga; }); }, 1},
-        {"12 commands, in flight together",
-         [&] {
-           Together calls(ga);
-           twelve([&] { return calls.add(); });
-           calls.run_until(0);
-         },
-         1},
-        {"64 reads of 64 KiB, 1 in flight", [&] { read_chunks(ga, 1); }, 1},
-        {"64 reads of 64 KiB, 4 in flight", [&] { read_chunks(ga, 4); }, 1},
-    };
-    for (int i = -1; i < rounds; ++i) {
-      for (Way& way : ways) {
-        const double took = milliseconds_of(way.run) / way.per;
-        if (i >= 0) way.milliseconds.push_back(took);  // the first round warms up
-      }
-    }
-
-    std::printf("A live VM, %d rounds in turn; milliseconds: median and middle half\n", rounds);
-    for (std::size_t i = 0; i < ways.size(); ++i) {
-      const Spread took = spread(ways[i].milliseconds);
-      std::printf("%-32s %9.3f  (%.3f to %.3f)", ways[i].name, took.median, took.low, took.high);
-      if (i >= 4) std::printf("  %.1f MiB/s", chunks * chunk / 1048.576 / took.median);
-      if (i % 2 == 1) {
-        std::vector<double> ratios;
-        for (std::size_t round = 0; round < ways[i].milliseconds.size(); ++round) {
-          ratios.push_back(ways[i - 1].milliseconds[round] / ways[i].milliseconds[round]);
-        }
-        std::printf("  %.2f times as fast", spread(ratios).median);
-      }
-      std::puts("");
-    }
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  Report report;
+  const auto compare = [&](const char* title, const std::vector<Contender>& contenders) {
+    report.compare(std::string("a live VM: ") + title, {"milliseconds"}, contenders,
+                   options.rounds);
+  };
+  const auto blocking = [&] {
+    for (int i = 0; i < pings; ++i) ga.ping();
+  };
+  const auto async = [&] {
+    Together calls(ga);
+    for (int i = 0; i < pings; ++i) calls.add().ping(), calls.run_until(0);
+  };
+  compare("ping", {{"blocking", [&] { return milliseconds_of(blocking, pings); }},
+                   {"async", [&] { return milliseconds_of(async, pings); }}});
+  const auto in_turn = [&] { twelve([&]() -> auto& { return ga; }); };
+  const auto together = [&] {
+    Together calls(ga);
+    twelve([&] { return calls.add(); });
+    calls.run_until(0);
+  };
+  compare("12 commands", {{"one after another", [&] { return milliseconds_of(in_turn); }},
+                          {"in flight together", [&] { return milliseconds_of(together); }}});
+  const auto reading = [&](int in_flight) {
+    return milliseconds_of([&] { read_chunks(ga, in_flight); });
+  };
+  compare("64 reads of 64 KiB", {{"1 in flight", [&] { return reading(1); }},
+                                 {"4 in flight", [&] { return reading(4); }}});
+  report.write(options.json);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "%s\n", error.what());
+  return 1;
 }
