@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -38,31 +39,47 @@ class Relay {
         thread_([this] { run(); }) {}
   /// Bytes that have come from the second end.
   std::size_t carried() const { return carried_; }
+  /// Takes no more from the second end when so many have come, until it may go on.
+  void stop_at(std::size_t carried) { stop_at_ = carried; }
+  void go_on() {
+    stop_at_ = std::numeric_limits<std::size_t>::max();
+    wake();
+  }
 
   ~Relay() {
-    const std::uint64_t once = 1;
-    static_cast<void>(!::write(wake_.get(), &once, sizeof once));
+    ends_now_ = true;
+    wake();
     thread_.join();
   }
 
  private:
+  void wake() {
+    const std::uint64_t once = 1;
+    static_cast<void>(!::write(wake_.get(), &once, sizeof once));
+  }
+
   void run() {
     for (const Descriptor& end : ends_) ::fcntl(end.get(), F_SETFL, O_NONBLOCK);
     std::array<std::string, 2> from;  // read from an end, to be written to the other
     for (;;) {
       std::array<pollfd, 3> polled{};
       for (std::size_t i = 0; i < 2; ++i) {
-        const bool reads = from[i].empty();
+        const bool stopped = i == 1 && carried_ >= stop_at_;
+        const bool reads = from[i].empty() && !stopped;
         const bool writes = !from[1 - i].empty();
         polled[i] = {ends_[i].get(),
                      static_cast<short>((reads ? POLLIN : 0) | (writes ? POLLOUT : 0)), 0};
       }
       polled[2] = {wake_.get(), POLLIN, 0};
       if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) return;
-      if (polled[2].revents != 0) return;
+      if (polled[2].revents != 0) {
+        if (ends_now_) return;
+        std::uint64_t times = 0;
+        static_cast<void>(!::read(wake_.get(), &times, sizeof times));
+      }
       for (std::size_t i = 0; i < 2; ++i) {
         if (polled[i].revents == 0) continue;
-        if (from[i].empty()) {
+        if ((polled[i].events & POLLIN) != 0) {
           if (!fill(from[i], ends_[i])) return;
           if (i == 1) carried_ += from[i].size();
         }
@@ -85,6 +102,8 @@ class Relay {
 
   std::array<Descriptor, 2> ends_;
   std::atomic<std::size_t> carried_ = 0;
+  std::atomic<std::size_t> stop_at_ = std::numeric_limits<std::size_t>::max();
+  std::atomic<bool> ends_now_ = false;
   Descriptor wake_;
   std::thread thread_;
 };
