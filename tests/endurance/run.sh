@@ -7,7 +7,7 @@ usage="usage: tests/endurance/run.sh [COMMANDS]
 
 Runs the tests against a real agent on three threads under the thread sanitizer, all unit tests under
 valgrind, every fault of the cut tests at every byte, and COMMANDS commands (1000000) against agents
-that are killed now and then. About an hour."
+that are killed now and then. About two hours."
 
 case ${1:-} in
   -h | --help) echo "$usage" && exit ;;
