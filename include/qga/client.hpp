@@ -85,14 +85,18 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @throws ConnectError where it is not open
   explicit Client(StreamType stream, ClientParams params = {})
       : channel_(std::make_shared<Channel>(std::move(params))) {
-    attach(std::move(stream));
+    try {
+      Channel::Async::attach(*channel_, std::move(stream));
+    } catch (const std::system_error& error) {
+      std::rethrow_exception(io::connect_error(error.code()));
+    }
   }
 
   /// Unconnected; use `async_connect` or `connect`.
   explicit Client(const executor_type& executor, ClientParams params = {}) requires
       std::constructible_from<StreamType, const executor_type&>
       : channel_(std::make_shared<Channel>(std::move(params))) {
-    channel_->use_executor(executor);
+    Channel::Async::use_executor(*channel_, executor);
   }
 
   /// Unconnected, on the executor of an execution context; use `async_connect` or `connect`.
@@ -107,7 +111,11 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   static Client from_handle(int handle, ClientParams params = {}) {
     io::OwnedDescriptor owned(handle);
     Client client(std::make_shared<Channel>(std::move(params)));
-    client.attach(std::move(owned));
+    try {
+      client.channel_->attach(std::move(owned));
+    } catch (const std::system_error& error) {
+      std::rethrow_exception(io::connect_error(error.code()));
+    }
     return client;
   }
 
@@ -155,17 +163,17 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <class Endpoint, class Token>
   auto async_connect(const Endpoint& endpoint, Token&& token) {
     Channel& channel = connectable();
-    if (!channel.has_executor()) {
+    const auto executor = Channel::Async::executor_of(channel);
+    if (!executor) {
       std::rethrow_exception(protocol::make_error<RequestError>(
           "", "async_connect needs a client that has an executor", Outcome::not_sent,
           std::make_error_code(std::errc::invalid_argument)));
     }
     channel.remember({endpoint});
-    const executor_type executor = channel.get_executor();
     return asio::async_compose<Token, void(std::exception_ptr)>(
         io::AsyncConnect<Channel, StreamType, typename StreamType::endpoint_type>(
-            channel_, endpoint, deadline_after(channel.params().timeout, Clock::now()), executor),
-        token, executor);
+            channel_, endpoint, deadline_after(channel.params().timeout, Clock::now()), *executor),
+        token, *executor);
   }
 
   /// True from connecting until the connection is closed, or found to be broken.
@@ -295,27 +303,19 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   }
 
  private:
-  using Channel = io::AsyncChannel<StreamType>;
+  using Channel = io::Channel<StreamType>;
   using ChannelPtr = std::shared_ptr<Channel>;
 
   explicit Client(ChannelPtr channel) : channel_(std::move(channel)) {}
 
-  friend Client<asio::generic::stream_protocol::socket> connect(std::string_view, ClientParams);
+  template <std::same_as<asio::generic::stream_protocol::socket> Any>
+  friend Client<Any> connect(std::string_view, ClientParams);
 
   static asio::local::stream_protocol::endpoint endpoint_of(std::string_view path) {
     try {
       return std::string(path);
     } catch (const std::system_error& error) {  // the path is too long
       std::rethrow_exception(io::connect_error(error.code(), path));
-    }
-  }
-
-  template <class Attached>
-  void attach(Attached attached) {
-    try {
-      channel_->attach(std::move(attached));
-    } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code()));
     }
   }
 
@@ -354,8 +354,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
         [](auto handler, io::HelperCalls<Channel> calls, auto... given) {
           using Helper = io::AsyncHelper<Result, Algorithm, Channel, decltype(handler)>;
-          const executor_type io =
-              Channel::executor_for(calls.channel, asio::get_associated_executor(handler), false);
+          const executor_type io = Channel::Async::executor_for(
+              calls.channel, asio::get_associated_executor(handler), false);
           std::make_shared<Helper>(std::move(calls), std::move(handler), io, std::move(given)...)
               ->begin();
         },
@@ -394,17 +394,20 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 /// loopback, or within a tunnel.
 /// @throws ConnectError that names the address. Its `err()` is `std::errc::invalid_argument` or
 ///         `filename_too_long` for a text that is no address: trying again is of no use then.
-inline AnyClient connect(std::string_view address, ClientParams params = {}) {
+/// @tparam Any the stream of an `AnyClient`, and nothing else: only who calls this compiles one
+template <std::same_as<asio::generic::stream_protocol::socket> Any =
+              asio::generic::stream_protocol::socket>
+Client<Any> connect(std::string_view address, ClientParams params = {}) {
   const io::Address parsed = io::parse_address(address);
   if (const auto* handle = std::get_if<io::HandleAddress>(&parsed)) {
     try {
-      return AnyClient::from_handle(handle->handle, std::move(params));
+      return Client<Any>::from_handle(handle->handle, std::move(params));
     } catch (const ConnectError& error) {
       std::rethrow_exception(io::connect_error(error.err(), address));
     }
   }
   const auto deadline = deadline_after(params.timeout, Clock::now());
-  AnyClient client(std::make_shared<AnyClient::Channel>(std::move(params)));
+  Client<Any> client(std::make_shared<io::Channel<Any>>(std::move(params)));
   try {
     auto endpoints = io::endpoints_of(parsed);
     client.channel_->remember(endpoints);

@@ -124,9 +124,9 @@ class MemoryEngine {
       lost_ = true;
       const bool writing = !session_.output(now_).empty();
       if (writing) {
-        session_.lost<qga::WriteError>("the channel broke", {});
+        session_.lost(qga::protocol::make_error<qga::WriteError>, "the channel broke", {});
       } else {
-        session_.lost<qga::ReadError>("the channel ended", {});
+        session_.lost(qga::protocol::make_error<qga::ReadError>, "the channel ended", {});
       }
       moved = true;
     }

@@ -230,7 +230,7 @@ class Run {
   }
 
   void lose() {
-    session_.lost<qga::ReadError>("lost", {});
+    session_.lost(qga::protocol::make_error<qga::ReadError>, "lost", {});
     agent_.disconnect();
     settled_from_ = agent_.runs;
     settle();

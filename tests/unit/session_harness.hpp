@@ -210,7 +210,7 @@ class Driven {
 
   template <class Error>
   void lose(std::error_code err = {}) {
-    session.lost<Error>("the channel broke", err);
+    session.lost(qga::protocol::make_error<Error>, "the channel broke", err);
     take_finished();
   }
 

@@ -14,11 +14,12 @@
 #include <memory>
 #include <optional>
 #include <ostream>
-#include <random>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "qga/protocol/random.hpp"
 
 namespace qga::helpers {
 
@@ -161,10 +162,10 @@ class FileSink final : public Sink {
 
  private:
   void open_temporary() {
-    std::random_device random;
     for (;;) {
       std::filesystem::path name = path_;
-      name.replace_filename("." + path_.filename().string() + "." + std::to_string(random()));
+      name.replace_filename("." + path_.filename().string() + "." +
+                            std::to_string(protocol::random_bits()[0]));
       file_.reset(std::fopen(name.c_str(), "wbxe"));
       if (file_) {
         temporary_ = std::move(name);

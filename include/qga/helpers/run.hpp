@@ -11,7 +11,6 @@
 #include <iterator>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +21,7 @@
 #include "qga/helpers/step.hpp"
 #include "qga/helpers/transfer.hpp"
 #include "qga/protocol/errors.hpp"
+#include "qga/protocol/random.hpp"
 
 namespace qga {
 
@@ -43,8 +43,8 @@ class Run {
       });
     }
     // Under a name of ours, so that it can be removed whatever is heard of it.
-    std::random_device random;
-    file_ = "/tmp/qga-" + std::to_string(random()) + "-" + std::to_string(random());
+    const auto random = protocol::random_bits();
+    file_ = "/tmp/qga-" + std::to_string(random[0]) + "-" + std::to_string(random[1]);
     RunParams params = timed({});
     params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
     run("/bin/sh", std::move(params), {}, [this](std::exception_ptr error, const RunResult& made) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -174,7 +175,8 @@ void add(std::vector<T>& list, std::optional<T> one) {
 /// What went on between two samples of the same guest. Never fails, whatever they hold.
 /// @param before the earlier one
 /// @param after the later one; where it is not later, disks and interfaces are left out
-inline Usage usage_between(const Sample& before, const Sample& after) {
+template <std::same_as<Sample> S = Sample>  // to compile it is costly: only who calls it does
+Usage usage_between(const S& before, const S& after) {
   Usage usage;
   usage.load = after.load;
   helpers::match(

@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The asynchronous driver: moves any number of calls of one session along, with one wait for
-// reading, one for writing, and one timer. Its own state is guarded by the channel's mutex, so that
-// a client may be used from several threads of a context; handlers run outside of it.
+// reading, one for writing, and one timer. Its state is guarded by the channel's mutex, so that a
+// client may be used from several threads of a context; handlers run outside of it.
 #pragma once
 
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
-#include <unordered_set>
 #include <utility>
 
 #include <sys/socket.h>
@@ -41,119 +38,81 @@ concept Waitable = requires(Stream& stream) {
   stream.async_wait(Stream::wait_read, [](std::error_code) {});
 };
 
-/// What has to be done before a channel is closed.
-class ClosingHook {
+/// Of one channel; made by its first asynchronous call, or with the stream that a user gave.
+template <class Stream>
+class AsyncDriver final : public Driver, private ContextUser {
  public:
-  virtual void before_close() noexcept = 0;
-
- protected:
-  ~ClosingHook() = default;
-};
-
-template <DescriptorStream Stream>
-class AsyncChannel final : public Channel<Stream>,
-                           public ContextUser,
-                           public std::enable_shared_from_this<AsyncChannel<Stream>> {
- public:
+  using Channel = io::Channel<Stream>;
   using executor_type = typename Stream::executor_type;
 
-  using Channel<Stream>::Channel;
-  ~AsyncChannel() {
+  explicit AsyncDriver(Channel& channel) : channel_(channel) {}
+  ~AsyncDriver() override {
     if (watch_ != nullptr) watch_->remove(*this);
+  }
+
+  /// Takes over a connected stream. @throws std::system_error
+  static void attach(Channel& channel, Stream stream) {
+    const std::lock_guard lock(channel.mutex_);
+    channel.descriptor_ = prepare_descriptor(stream.native_handle());
+    made_for(channel).stream_.emplace(std::move(stream));
+    channel.open_ = true;
+  }
+
+  /// Gives the channel an executor, but no connection.
+  static void use_executor(Channel& channel, const executor_type& executor) {
+    made_for(channel).stream_.emplace(executor);
+  }
+  /// Nothing where no call and no user told which it is.
+  static std::optional<executor_type> executor_of(Channel& channel) {
+    if (!channel.driver_ || !of(channel).stream_) return {};
+    return of(channel).stream_->get_executor();
   }
 
   /// The stream's executor. A channel that was opened without one is bound to that of the first
   /// asynchronous caller that joins it.
   template <class Caller>
-  static executor_type executor_for(const std::shared_ptr<AsyncChannel>& channel,
-                                    const Caller& caller, bool joined) {
+  static executor_type executor_for(const std::shared_ptr<Channel>& channel, const Caller& caller,
+                                    bool joined) {
     if (joined) {
       const std::lock_guard lock(channel->mutex_);
-      if (channel->owned_.get() >= 0) {
-        channel->bind(channel->stream_ ? channel->stream_->get_executor() : converted(caller));
-      }
+      const auto known = executor_of(*channel);
+      if (channel->owned_.get() >= 0) made_for(*channel).bind(known ? *known : converted(caller));
     }
-    return channel && channel->stream_ ? channel->stream_->get_executor() : converted(caller);
-  }
-
-  /// Lets a call join, or says why it cannot.
-  static std::exception_ptr join(const std::shared_ptr<AsyncChannel>& channel,
-                                 std::string_view command) {
-    if (!channel) return not_connected(command);
-    return channel->Channel<Stream>::join() ? nullptr : busy(command);
+    const auto known = channel ? executor_of(*channel) : std::nullopt;
+    return known ? *known : converted(caller);
   }
 
   /// Starts a call whose operation has joined the channel.
-  void start(protocol::Call& call) {
-    std::unique_lock lock(mutex_);
-    if (!open_) {
-      lock.unlock();
-      call.fail(not_connected(call.command()));
-      return operation_of(call).complete(true);
-    }
-    prepare_waiting();
-    session_.submit(call);
-    const auto now = Clock::now();
-    if (call.deadline <= now) session_.expire(now);
-    arm(call.deadline);
-    go_on(lock, true);
+  static void start(Channel& channel, protocol::Call& call) {
+    std::unique_lock lock(channel.mutex_);
+    if (channel.open_) return of(channel).start(call, lock);
+    lock.unlock();
+    call.fail(not_connected(call.command()));
+    operation_of(call).complete(true);
   }
 
   /// Withdraws a call. Total cancellation promises no effect: only while nothing was sent.
-  void cancel(protocol::Call& call, asio::cancellation_type type) {
-    const auto self = this->shared_from_this();  // completing the call may let go of the channel
-    std::unique_lock lock(mutex_);
+  /// @param channel by value: completing the call may let go of it
+  static void cancel(std::shared_ptr<Channel> channel, protocol::Call& call,
+                     asio::cancellation_type type) {
+    std::unique_lock lock(channel->mutex_);
     const auto effectful = asio::cancellation_type::terminal | asio::cancellation_type::partial;
-    if ((type & effectful) == asio::cancellation_type::none && !session_.unsent(call)) return;
-    session_.cancel(call);
-    go_on(lock, true);
-  }
-
-  /// Runs a call to its end on this thread, whatever else is under way on the channel.
-  void run_among_others(protocol::Call& call) {
-    std::unique_lock lock(mutex_);
-    if (!open_) return call.fail(not_connected(call.command()));
-    session_.submit(call);
-    protocol::Call* const calls[] = {&call};
-    if (run_blocking(descriptor_, session_, calls, Clock::now(), {})) disconnect();
-    go_on(lock, true);
-  }
-
-  void add(ClosingHook& hook) {
-    const std::lock_guard lock(hooks_mutex_);
-    hooks_.insert(&hook);
-  }
-  void remove(ClosingHook& hook) {
-    const std::lock_guard lock(hooks_mutex_);
-    hooks_.erase(&hook);
-  }
-
-  /// Ends every call with `CancelledError` and closes; leaves nothing unread behind.
-  void close() {
-    {
-      const std::lock_guard hooks_lock(hooks_mutex_);
-      for (ClosingHook* const hook : hooks_) hook->before_close();
-      hooks_.clear();
+    if ((type & effectful) == asio::cancellation_type::none && !channel->session_.unsent(call)) {
+      return;
     }
-    std::unique_lock lock(mutex_);
-    if (!open_) return;
-    if (session_.owed() && descriptor_.is_socket) say_farewell();
-    session_.template lost<CancelledError>("closed",
-                                           std::make_error_code(std::errc::operation_canceled));
-    disconnect();
-    go_on(lock, true);
+    channel->session_.cancel(call);
+    channel->hand_over(lock);
   }
 
  private:
   /// Waits for readiness: the stream itself, or (a serial port cannot) a duplicate that can.
   using Waiter = std::conditional_t<Waitable<Stream>, Stream, asio::posix::stream_descriptor>;
 
-  using Channel<Stream>::descriptor_;
-  using Channel<Stream>::mutex_;
-  using Channel<Stream>::open_;
-  using Channel<Stream>::owned_;
-  using Channel<Stream>::session_;
-  using Channel<Stream>::stream_;
+  static AsyncDriver& of(Channel& channel) { return static_cast<AsyncDriver&>(*channel.driver_); }
+  static AsyncDriver& made_for(Channel& channel) {
+    if (!channel.driver_) channel.driver_ = std::make_unique<AsyncDriver>(channel);
+    return of(channel);
+  }
 
   static Operation& operation_of(protocol::Call& call) {
     return *static_cast<Operation*>(call.operation);
@@ -175,18 +134,27 @@ class AsyncChannel final : public Channel<Stream>,
     if constexpr (requires { typename Stream::endpoint_type; }) {
       typename Stream::endpoint_type local;
       auto size = static_cast<socklen_t>(local.capacity());
-      ::getsockname(descriptor_.fd, local.data(), &size);
-      stream_.emplace(executor, local.protocol(), owned_.release());
+      ::getsockname(channel_.descriptor_.fd, local.data(), &size);
+      stream_.emplace(executor, local.protocol(), channel_.owned_.release());
     } else {
-      stream_.emplace(executor, owned_.release());
+      stream_.emplace(executor, channel_.owned_.release());
     }
+  }
+
+  void start(protocol::Call& call, std::unique_lock<std::mutex>& lock) {
+    prepare_waiting();
+    channel_.session_.submit(call);
+    const auto now = Clock::now();
+    if (call.deadline <= now) channel_.session_.expire(now);
+    arm(call.deadline);
+    go_on(lock, true);
   }
 
   void prepare_waiting() {
     if (watch_ != nullptr) return;
     timer_.emplace(stream_->get_executor());
     if constexpr (!Waitable<Stream>) {
-      duplicate_.emplace(stream_->get_executor(), ::dup(descriptor_.fd));
+      duplicate_.emplace(stream_->get_executor(), ::dup(channel_.descriptor_.fd));
     }
     watch_ = &asio::use_service<ContextWatch>(
         asio::query(stream_->get_executor(), asio::execution::context));
@@ -203,79 +171,80 @@ class AsyncChannel final : public Channel<Stream>,
 
   /// Writes what can be written, waits for what is missing, hands over what is finished. Handlers
   /// start further calls, so whether anybody still waits is only known after them.
-  void go_on(std::unique_lock<std::mutex>& lock, bool initiating) {
+  void go_on(std::unique_lock<std::mutex>& lock, bool initiating) override {
     pump();
-    while (protocol::Call* const call = session_.finished()) {
+    while (protocol::Call* const call = channel_.session_.finished()) {
       if (call->operation == nullptr) continue;  // of run_among_others
       lock.unlock();
       operation_of(*call).complete(initiating);
       lock.lock();
     }
-    if (!session_.busy()) rest();
+    if (!channel_.session_.busy()) rest();
   }
 
   void pump() {
-    if (open_ && session_.listens_first()) read();
-    if (!open_) return;
+    if (channel_.open_ && channel_.session_.listens_first()) read();
+    if (!channel_.open_) return;
     const auto now = Clock::now();
     for (;;) {
-      const std::string_view out = session_.output(now);
+      const std::string_view out = channel_.session_.output(now);
       if (out.empty()) break;
-      const auto [bytes, err] = write_some(descriptor_, out);
+      const auto [bytes, err] = write_some(channel_.descriptor_, out);
       if (err) {
-        read_pending(descriptor_, session_, now);  // what was answered before it broke
-        return lose<WriteError>("the channel broke", err);
+        read_pending(channel_.descriptor_, channel_.session_,
+                     now);  // what was answered before it broke
+        return lose(protocol::make_error<WriteError>, "the channel broke", err);
       }
-      session_.wrote(bytes);
+      channel_.session_.wrote(bytes);
       if (bytes < out.size()) {
         await(writing_, Waiter::wait_write);
         break;
       }
     }
-    if (session_.wants_input()) await(reading_, Waiter::wait_read);
-    arm(session_.repeats_at());
+    if (channel_.session_.wants_input()) await(reading_, Waiter::wait_read);
+    arm(channel_.session_.repeats_at());
   }
 
   void await(bool& waiting, typename Waiter::wait_type what) {
     if (std::exchange(waiting, true)) return;
-    waiter().async_wait(what, [self = this->shared_from_this(), what](std::error_code err) {
-      self->on_ready(what, err);
-    });
+    waiter().async_wait(what, [this, alive = channel_.shared_from_this(),
+                               what](std::error_code err) { on_ready(what, err); });
   }
 
   void on_ready(typename Waiter::wait_type what, std::error_code err) {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(channel_.mutex_);
     (what == Waiter::wait_read ? reading_ : writing_) = false;
-    if (open_ && !err && what == Waiter::wait_read) read();
+    if (channel_.open_ && !err && what == Waiter::wait_read) read();
     go_on(lock, false);
   }
 
   void read() {
-    const std::error_code err = read_pending(descriptor_, session_, Clock::now());
-    if (err) lose<ReadError>("the channel ended", err);
+    const std::error_code err = read_pending(channel_.descriptor_, channel_.session_, Clock::now());
+    if (err) lose(protocol::make_error<ReadError>, "the channel ended", err);
   }
 
-  void say_farewell() {
-    if (watch_ == nullptr) return take_leave(descriptor_, Clock::now() + farewell_timeout);
+  void take_leave() noexcept override {
+    if (watch_ == nullptr) {
+      return io::take_leave(channel_.descriptor_, Clock::now() + farewell_timeout);
+    }
     try {
-      Farewell::begin(descriptor_.fd, stream_->get_executor());
+      Farewell<executor_type>::begin(channel_.descriptor_.fd, stream_->get_executor());
     } catch (const std::exception&) {  // no descriptor or memory is left: then without
     }
   }
 
-  template <class Error>
-  void lose(std::string_view what, std::error_code err) {
-    session_.template lost<Error>(what, err);
-    disconnect();
+  void lose(protocol::MakeError make, std::string_view what, std::error_code err) {
+    channel_.session_.lost(make, what, err);
+    channel_.discard();
   }
 
-  void disconnect() {
+  void discard() noexcept override {
+    std::error_code ignored;
     if constexpr (!Waitable<Stream>) {
-      std::error_code ignored;
       if (duplicate_) duplicate_->close(ignored);
       if (watch_ != nullptr) std::exchange(watch_, nullptr)->remove(*this);
     }
-    this->discard();
+    if (stream_) stream_->close(ignored);
   }
 
   // ---- deadlines ---------------------------------------------------------------------------
@@ -285,27 +254,27 @@ class AsyncChannel final : public Channel<Stream>,
     if (deadline >= armed_) return;
     armed_ = deadline;
     timer_->expires_at(deadline);
-    timer_->async_wait([self = this->shared_from_this()](std::error_code err) {
-      if (!err) self->on_deadline();
+    timer_->async_wait([this, alive = channel_.shared_from_this()](std::error_code err) {
+      if (!err) on_deadline();
     });
   }
 
   void on_deadline() {
-    std::unique_lock lock(mutex_);
+    std::unique_lock lock(channel_.mutex_);
     armed_ = Clock::time_point::max();
-    session_.expire(Clock::now());
+    channel_.session_.expire(Clock::now());
     go_on(lock, false);
-    if (timer_) arm(session_.next_deadline());
+    if (timer_) arm(channel_.session_.next_deadline());
   }
 
   /// Nobody waits for anything: let the context run out of work.
   void rest() {
-    session_.rest();
+    channel_.session_.rest();
     if (armed_ != Clock::time_point::max()) {
       armed_ = Clock::time_point::max();
       timer_->cancel();
     }
-    if ((reading_ || writing_) && open_) {
+    if ((reading_ || writing_) && channel_.open_) {
       std::error_code ignored;
       waiter().cancel(ignored);
     }
@@ -314,34 +283,36 @@ class AsyncChannel final : public Channel<Stream>,
   // ---- the end of the context --------------------------------------------------------------
 
   void context_gone() noexcept override {
-    const auto self = this->weak_from_this().lock();
-    if (!self) return;
-    std::unique_lock lock(mutex_);
+    const auto alive = channel_.weak_from_this().lock();
+    if (!alive) return;
+    std::unique_lock lock(channel_.mutex_);
     watch_ = nullptr;
     armed_ = Clock::time_point::max();
     reading_ = writing_ = false;
     timer_.reset();
     duplicate_.reset();
     if constexpr (requires { stream_->release(); }) {
-      if (open_ && owned_.get() < 0) owned_ = OwnedDescriptor(stream_->release());
+      if (channel_.open_ && channel_.owned_.get() < 0)
+        channel_.owned_ = OwnedDescriptor(stream_->release());
       stream_.reset();
     }
-    session_.template lost<CancelledError>("the context is gone", asio::error::operation_aborted);
-    while (protocol::Call* const call = session_.finished()) {
+    channel_.session_.lost(protocol::make_error<CancelledError>, "the context is gone",
+                           asio::error::operation_aborted);
+    while (protocol::Call* const call = channel_.session_.finished()) {
       lock.unlock();
       delete &operation_of(*call);
       lock.lock();
     }
   }
 
+  Channel& channel_;
+  std::optional<Stream> stream_;
   ContextWatch* watch_ = nullptr;
   std::optional<asio::steady_timer> timer_;
   Clock::time_point armed_ = Clock::time_point::max();
   std::optional<asio::posix::stream_descriptor> duplicate_;
   bool reading_ = false;
   bool writing_ = false;
-  std::mutex hooks_mutex_;  ///< before `mutex_`
-  std::unordered_set<ClosingHook*> hooks_;
 };
 
 }  // namespace qga::io

@@ -106,7 +106,7 @@ class AsyncConnect {
       error = connect_error(step_.err, shown_endpoint(endpoint_));
     } else {
       try {
-        channel_->attach(std::move(under_way_->stream));
+        Channel::Async::attach(*channel_, std::move(under_way_->stream));
       } catch (const std::system_error& failed) {
         error = connect_error(failed.code(), shown_endpoint(endpoint_));
       }

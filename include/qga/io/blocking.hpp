@@ -54,7 +54,7 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
     }
     if (session.listens_first()) {
       if (const std::error_code err = read_pending(channel, session, now)) {
-        session.lost<ReadError>("the channel ended", err);
+        session.lost(protocol::make_error<ReadError>, "the channel ended", err);
         return err;
       }
     }
@@ -64,7 +64,7 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
       if (out.empty()) break;
       const auto [bytes, err] = write_some(channel, out);
       if (err) {
-        session.lost<WriteError>("the channel broke", err);
+        session.lost(protocol::make_error<WriteError>, "the channel broke", err);
         return err;
       }
       session.wrote(bytes);
@@ -81,7 +81,7 @@ inline std::error_code run_blocking(Descriptor channel, protocol::Session& sessi
     now = Clock::now();
     if ((happened & ~POLLOUT) == 0) continue;
     if (const std::error_code err = read_pending(channel, session, now)) {
-      session.lost<ReadError>("the channel ended", err);
+      session.lost(protocol::make_error<ReadError>, "the channel ended", err);
       return err;
     }
   }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // One connection: who owns its descriptor, who may use it just now, and how it is closed. Carries
-// blocking calls; AsyncChannel adds the asynchronous ones.
+// blocking calls; asynchronous ones go through the AsyncDriver that the first of them gives it.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <concepts>
 #include <exception>
+#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -20,11 +20,10 @@
 #include <variant>
 #include <vector>
 
-#include <asio/error.hpp>
-
 #include "qga/io/blocking.hpp"
 #include "qga/io/connect.hpp"
 #include "qga/io/descriptor.hpp"
+#include "qga/io/leave.hpp"
 #include "qga/protocol/session.hpp"
 
 namespace qga::io {
@@ -61,12 +60,40 @@ inline std::exception_ptr busy(std::string_view command) {
       std::make_error_code(std::errc::device_or_resource_busy));
 }
 
+/// What has to be done before a channel is closed.
+class ClosingHook {
+ public:
+  virtual void before_close() noexcept = 0;
+
+ protected:
+  ~ClosingHook() = default;
+};
+
+/// What a channel knows of its asynchronous driver. Only who uses completion tokens pays for more
+/// than this, in memory and in compile time.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  /// Closes the stream.
+  virtual void discard() noexcept = 0;
+  /// As `take_leave`, but without holding up an executor that runs.
+  virtual void take_leave() noexcept = 0;
+  /// Moves the asynchronous calls along. @param initiating within an initiating function
+  virtual void go_on(std::unique_lock<std::mutex>& lock, bool initiating) = 0;
+};
+
+template <class Stream>
+class AsyncDriver;
+
 /// A call takes or joins the channel before it touches the session. A blocking call holds `mutex_`
 /// all the time, against what completion handlers still do; nobody else locks it without joining.
 template <DescriptorStream Stream>
-class Channel {
+class Channel : public std::enable_shared_from_this<Channel<Stream>> {
  public:
   using stream_type = Stream;
+  using executor_type = typename Stream::executor_type;
+  using Async = AsyncDriver<Stream>;
   using Endpoint = typename EndpointOf<Stream>::type;
   static constexpr bool can_connect = !std::is_same_v<Endpoint, std::monostate>;
 
@@ -93,19 +120,6 @@ class Channel {
     return endpoints_.back();
   }
 
-  /// Without a connection, but with an executor.
-  void use_executor(const typename Stream::executor_type& executor) { stream_.emplace(executor); }
-  bool has_executor() const { return stream_.has_value(); }
-  typename Stream::executor_type get_executor() { return stream_->get_executor(); }
-
-  /// @throws std::system_error
-  void attach(Stream stream) {
-    const std::lock_guard lock(mutex_);
-    descriptor_ = prepare_descriptor(stream.native_handle());
-    stream_.emplace(std::move(stream));
-    open_ = true;
-  }
-
   /// Memory for a request; only for who holds the channel.
   std::string spare() { return session_.spare(); }
 
@@ -116,12 +130,14 @@ class Channel {
   }
   void give_back() { users_.store(0, std::memory_order_release); }
 
-  /// For asynchronous calls: together with others of their kind.
-  bool join() {
-    int users = users_.load();
-    while (users >= 0 && !users_.compare_exchange_weak(users, users + 1)) {
+  /// For asynchronous calls: together with others of their kind. Null, or why it cannot be.
+  static std::exception_ptr join(const std::shared_ptr<Channel>& channel,
+                                 std::string_view command) {
+    if (!channel) return not_connected(command);
+    int users = channel->users_.load();
+    while (users >= 0 && !channel->users_.compare_exchange_weak(users, users + 1)) {
     }
-    return users >= 0;
+    return users >= 0 ? nullptr : busy(command);
   }
   void leave() { users_.fetch_sub(1); }
 
@@ -139,7 +155,7 @@ class Channel {
     try {
       if (open_ && run_blocking(descriptor_, session_, calls, now, stop)) discard();
     } catch (...) {  // no memory, no descriptor: the session must not keep a call of this stack
-      session_.template lost<ReadError>("the client is out of resources", {});
+      session_.lost(protocol::make_error<ReadError>, "the client is out of resources", {});
       forget_finished();
       discard();
       throw;
@@ -154,19 +170,57 @@ class Channel {
     forget_finished();
   }
 
- protected:
+  /// Runs a call to its end on this thread, whatever else is under way on the channel.
+  void run_among_others(protocol::Call& call) {
+    std::unique_lock lock(mutex_);
+    if (!open_) return call.fail(not_connected(call.command()));
+    session_.submit(call);
+    protocol::Call* const calls[] = {&call};
+    if (run_blocking(descriptor_, session_, calls, Clock::now(), {})) discard();
+    hand_over(lock);
+  }
+
+  void add(ClosingHook& hook) {
+    const std::lock_guard lock(hooks_mutex_);
+    hooks_.push_back(&hook);
+  }
+  void remove(ClosingHook& hook) {
+    const std::lock_guard lock(hooks_mutex_);
+    std::erase(hooks_, &hook);
+  }
+
+  /// Ends every call with `CancelledError` and closes; leaves nothing unread behind.
+  void close() {
+    {
+      const std::lock_guard hooks_lock(hooks_mutex_);
+      for (ClosingHook* const hook : hooks_) hook->before_close();
+      hooks_.clear();
+    }
+    std::unique_lock lock(mutex_);
+    if (!open_) return;
+    if (session_.owed() && descriptor_.is_socket) {
+      driver_ ? driver_->take_leave() : take_leave(descriptor_, Clock::now() + farewell_timeout);
+    }
+    session_.lost(protocol::make_error<CancelledError>, "closed",
+                  std::make_error_code(std::errc::operation_canceled));
+    discard();
+    hand_over(lock);
+  }
+
+ private:
+  friend AsyncDriver<Stream>;
+
   /// Closes the descriptor, whoever owns it.
   void discard() {
     open_ = false;
     descriptor_ = {};
     owned_ = OwnedDescriptor();
-    if (stream_) {
-      std::error_code ignored;
-      stream_->close(ignored);
-    }
+    if (driver_) driver_->discard();
   }
 
-  ~Channel() = default;
+  void hand_over(std::unique_lock<std::mutex>& lock) {
+    driver_ ? driver_->go_on(lock, true) : forget_finished();
+  }
 
   /// A blocking caller looks at its calls itself.
   void forget_finished() {
@@ -178,11 +232,13 @@ class Channel {
   std::vector<Endpoint> endpoints_;
   protocol::Session session_;
   Descriptor descriptor_;
-  OwnedDescriptor owned_;         ///< until an asynchronous call tells which executor to use
-  std::optional<Stream> stream_;  ///< afterwards, or where the user gave one
+  OwnedDescriptor owned_;  ///< until an asynchronous call tells which executor to use
   std::mutex mutex_;
   std::atomic<bool> open_ = false;
   std::atomic<int> users_ = 0;  ///< -1: a blocking call; otherwise the asynchronous ones
+  std::mutex hooks_mutex_;      ///< before `mutex_`
+  std::vector<ClosingHook*> hooks_;
+  std::unique_ptr<Driver> driver_;  ///< owns the stream of what is not `owned_`
 };
 
 }  // namespace qga::io

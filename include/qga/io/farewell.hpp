@@ -1,55 +1,32 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Leaving while replies are due. An agent on a listening socket may exit when a client closes with
-// replies unread: it is told that no more is coming, and what it still says is read and dropped.
+// Leaving (leave.hpp) in the background of an executor, which has other guests to serve.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <mutex>
 #include <system_error>
 #include <utility>
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include <asio/posix/stream_descriptor.hpp>
-#include <asio/steady_timer.hpp>
+#include <asio/basic_waitable_timer.hpp>
+#include <asio/posix/basic_stream_descriptor.hpp>
 
 #include "qga/io/connect.hpp"
 #include "qga/io/descriptor.hpp"
-#include "qga/io/wait.hpp"
+#include "qga/io/leave.hpp"
 #include "qga/params.hpp"
 
 namespace qga::io {
 
-inline constexpr Clock::duration farewell_timeout = std::chrono::milliseconds(100);
-
-/// Drops what is there, within reason. False: the peer has said everything.
-inline bool drop_pending(Descriptor from) {
-  constexpr int reads_in_a_row = 16;
-  char unread[4096];
-  for (int i = 0; i < reads_in_a_row; ++i) {
-    const auto [bytes, err] = read_some(from, unread);
-    if (err) return false;
-    if (bytes == 0) break;
-  }
-  return true;
-}
-
-/// Blocks until the peer has said everything, or until `deadline`.
-inline void take_leave(Descriptor from, Clock::time_point deadline) {
-  ::shutdown(from.fd, SHUT_WR);
-  while (drop_pending(from) && Clock::now() < deadline) wait_for(from.fd, POLLIN, deadline);
-}
-
-/// The same in the background of an executor, which has other guests to serve. Where nobody runs it
-/// any more, its context blocks for what is left of the time when it is destroyed.
-class Farewell : public std::enable_shared_from_this<Farewell> {
+/// Where nobody runs the executor any more, its context blocks for what is left of the time when it
+/// is destroyed.
+template <class Executor>
+class Farewell : public std::enable_shared_from_this<Farewell<Executor>> {
  public:
   /// Works on a duplicate of `socket`, which may be closed at once.
   /// @throws std::system_error where the process has no descriptor left
-  template <class Executor>
   static void begin(int socket, const Executor& executor) {
     ::shutdown(socket, SHUT_WR);
     OwnedDescriptor duplicate(::dup(socket));
@@ -60,7 +37,6 @@ class Farewell : public std::enable_shared_from_this<Farewell> {
     self->listen();
   }
 
-  template <class Executor>
   Farewell(OwnedDescriptor socket, const Executor& executor)
       : deadline_(Clock::now() + farewell_timeout),
         socket_(executor, socket.get()),
@@ -91,8 +67,8 @@ class Farewell : public std::enable_shared_from_this<Farewell> {
 
   const Clock::time_point deadline_;
   std::mutex mutex_;  ///< a context may run handlers on several threads
-  asio::posix::stream_descriptor socket_;
-  asio::steady_timer timer_;
+  asio::posix::basic_stream_descriptor<Executor> socket_;
+  asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor> timer_;
 };
 
 }  // namespace qga::io

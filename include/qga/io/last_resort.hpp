@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "qga/helpers/step.hpp"
-#include "qga/io/async.hpp"
+#include "qga/io/channel.hpp"
 #include "qga/params.hpp"
 #include "qga/protocol/call.hpp"
 #include "qga/protocol/request.hpp"

@@ -84,7 +84,8 @@ class HandlerOperation final : private CommandName,
   void listen() {
     auto slot = asio::get_associated_cancellation_slot(handler_);
     if (!slot.is_connected()) return;
-    slot.assign([this](asio::cancellation_type type) { channel_->cancel(*this, type); });
+    slot.assign(
+        [this](asio::cancellation_type type) { Channel::Async::cancel(channel_, *this, type); });
   }
 
   void complete(bool initiating) override {
@@ -130,8 +131,8 @@ void initiate(Handler handler, Prepared<Channel, Reply, Project> prepared) {
   const auto channel = prepared.channel;
   if (!prepared.error) prepared.error = Channel::join(channel, prepared.command);
   const std::exception_ptr error = prepared.error;
-  const IoExecutor io =
-      Channel::executor_for(channel, asio::get_associated_executor(handler), error == nullptr);
+  const IoExecutor io = Channel::Async::executor_for(
+      channel, asio::get_associated_executor(handler), error == nullptr);
   if (error) prepared.channel.reset();
 
   const auto executor = asio::get_associated_executor(handler, io);
@@ -143,7 +144,7 @@ void initiate(Handler handler, Prepared<Channel, Reply, Project> prepared) {
     started.release()->complete(true);
   } else {
     started->listen();
-    channel->start(*started.release());
+    Channel::Async::start(*channel, *started.release());
   }
 }
 

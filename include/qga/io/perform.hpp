@@ -318,9 +318,10 @@ class AsyncHelper
   void connect(Then then, Clock::time_point until) {
     if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
     if constexpr (Channel::can_connect) {
-      if (!calls_.channel->has_executor()) calls_.channel->use_executor(timer_.get_executor());
+      auto known = Channel::Async::executor_of(*calls_.channel);
+      if (!known) Channel::Async::use_executor(*calls_.channel, timer_.get_executor());
       auto handler = continuation(in_flight_.emplace(in_flight_.end()), std::move(then));
-      const IoExecutor io = calls_.channel->get_executor();
+      const IoExecutor io = known ? *known : timer_.get_executor();
       using Connect =
           AsyncConnect<Channel, typename Channel::stream_type, typename Channel::Endpoint>;
       asio::async_compose<decltype(handler), void(std::exception_ptr)>(

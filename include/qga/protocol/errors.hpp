@@ -28,17 +28,27 @@ inline std::string_view describe(Outcome outcome) {
 }
 
 /// `<command>: <what> (<system's words>); <outcome>`
-template <class Error>
-std::exception_ptr make_error(std::string_view command, std::string_view what, Outcome outcome,
-                              std::error_code err = {}) {
+inline std::string error_text(std::string_view command, std::string_view what, Outcome outcome,
+                              std::error_code err) {
   std::string text(command);
   if (!text.empty()) text += ": ";
   text += what;
   if (err) text += " (" + err.message() + ")";
   if (!command.empty()) text.append("; ").append(describe(outcome));
-  return std::make_exception_ptr(
-      Error(text, {.command = std::string(command), .outcome = outcome, .err = err}));
+  return text;
 }
+
+template <class Error>
+std::exception_ptr make_error(std::string_view command, std::string_view what, Outcome outcome,
+                              std::error_code err = {}) {
+  return std::make_exception_ptr(
+      Error(error_text(command, what, outcome, err),
+            {.command = std::string(command), .outcome = outcome, .err = err}));
+}
+
+/// `make_error` of one type of error.
+using MakeError = std::exception_ptr (*)(std::string_view, std::string_view, Outcome,
+                                         std::error_code);
 
 inline std::exception_ptr bad_reply(std::string_view command, std::string_view what,
                                     Outcome outcome) {

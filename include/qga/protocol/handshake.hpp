@@ -6,19 +6,15 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
-#include <unistd.h>
-
 #include "qga/params.hpp"
+#include "qga/protocol/random.hpp"
 #include "qga/protocol/request.hpp"
 #include "qga/protocol/scan.hpp"
 
@@ -49,12 +45,7 @@ class Handshake {
   void begin(std::string& out, Clock::time_point now) {
     repeats_at_ = now + patience_;
     patience_ = std::min(2 * patience_, longest_patience);
-    // Not from a std::random_device: to make one takes 26 us in a virtual machine, where asking the
-    // processor what it can do traps.
-    std::array<std::uint64_t, 2> random{};
-    if (::getentropy(random.data(), sizeof random) != 0) {
-      throw std::system_error(errno, std::system_category(), "no random bytes");
-    }
+    const auto random = random_bits();
     constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // any JSON library takes it unharmed
     sync_id_ = (random[0] & exact) | 1;
     ping_id_ = random[1] >> 34;  // short: an id costs both ends at every digit

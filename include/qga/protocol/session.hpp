@@ -87,13 +87,16 @@ class Session {
   /// Fails the calls whose deadline has passed.
   void expire(Clock::time_point now) {
     each_call([&](Call& call) {
-      if (call.deadline <= now) abandon<TimeoutError>(call, "timed out", std::errc::timed_out);
+      if (call.deadline <= now) {
+        abandon(call, make_error<TimeoutError>, "timed out", std::errc::timed_out);
+      }
     });
   }
 
   /// Withdraws a call that the caller no longer wants.
   void cancel(Call& call) {
-    if (!call.finished_) abandon<CancelledError>(call, "cancelled", std::errc::operation_canceled);
+    if (call.finished_) return;
+    abandon(call, make_error<CancelledError>, "cancelled", std::errc::operation_canceled);
   }
 
   /// Whether nothing of the call's request has reached the channel.
@@ -104,18 +107,17 @@ class Session {
     return true;
   }
 
-  /// The channel is gone; every call fails with `Error`, and the next connection starts afresh.
-  template <class Error>
-  void lost(std::string_view what, std::error_code err) {
+  /// The channel is gone; every call fails with an error, and the next connection starts afresh.
+  void lost(MakeError make, std::string_view what, std::error_code err) {
     for (Slot& slot : flight_) {
       if (slot.call == nullptr) continue;
       const Outcome outcome = executable(slot) ? Outcome::unknown : Outcome::not_sent;
-      fail(*slot.call, make_error<Error>(slot.call->command(), what, outcome, err));
+      fail(*slot.call, make(slot.call->command(), what, outcome, err));
     }
     while (!waiting_.empty()) {
       Call& call = *waiting_.front();
       waiting_.remove(&call);
-      fail(call, make_error<Error>(call.command(), what, Outcome::not_sent, err));
+      fail(call, make(call.command(), what, Outcome::not_sent, err));
     }
     flight_.clear();
     live_ = 0;
@@ -445,8 +447,7 @@ class Session {
 
   // ---- calls -------------------------------------------------------------------------------
 
-  template <class Error>
-  void abandon(Call& call, std::string_view what, std::errc err) {
+  void abandon(Call& call, MakeError make, std::string_view what, std::errc err) {
     if (!waiting_.contains(&call)) unsend();
     Outcome outcome = Outcome::not_sent;
     if (waiting_.contains(&call)) {
@@ -462,7 +463,7 @@ class Session {
     forget_handshake_of_nobody();
     // A sync behind a refused command may have gone unanswered.
     if (state_ == State::in_sync && live_ == 0 && !flight_.empty()) doubt();
-    fail(call, make_error<Error>(call.command(), what, outcome, std::make_error_code(err)));
+    fail(call, make(call.command(), what, outcome, std::make_error_code(err)));
   }
 
   /// Its answer stays unread, and would tell the next call nothing of the guest as it is then.
