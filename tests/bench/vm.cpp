@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What calls in flight together are worth in a virtual machine, where a round trip costs most: a
-// ping, twelve read-only commands, and reads of 64 KiB.
+// What calls in flight together are worth in a virtual machine, where a round trip costs most:
+// pings, twelve read-only commands, and reads of 64 KiB.
 // Usage: tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
 #include <chrono>
 #include <cstdint>
@@ -114,6 +114,17 @@ int main(int argc, char** argv) try {
   };
   compare("ping", {{"blocking", [&] { return milliseconds_of(blocking, pings); }},
                    {"async", [&] { return milliseconds_of(async, pings); }}});
+  // Nothing but round trips: what is left of twelve commands beside what they cost the guest.
+  const auto pings_together = [&] {
+    Together calls(ga);
+    for (int i = 0; i < 12; ++i) calls.add().ping();
+    calls.run_until(0);
+  };
+  const auto pings_in_turn = [&] {
+    for (int i = 0; i < 12; ++i) ga.ping();
+  };
+  compare("12 pings", {{"one after another", [&] { return milliseconds_of(pings_in_turn); }},
+                       {"in flight together", [&] { return milliseconds_of(pings_together); }}});
   const auto in_turn = [&] { twelve([&]() -> auto& { return ga; }); };
   const auto together = [&] {
     Together calls(ga);

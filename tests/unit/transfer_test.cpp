@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // Transfers step by step: what is in flight together, what ends a file, and what is cleaned up.
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -227,6 +230,25 @@ TEST_CASE("upload: nothing is a file too, and a multiple of the chunk has no end
   Upload even("ABCABC");
   even.run.run({opened, at(0), at(0), wrote(3), wrote(3), done, done});
   CHECK(even.run.log.size() == 3 + 2 + 2);
+}
+
+TEST_CASE("upload: has no more ready than the session lets out, and the next") {
+  const auto ready = [](std::size_t chunk) {
+    Scripted<qga::TransferResult, qga::helpers::Upload> upload(
+        std::make_shared<qga::helpers::TextSource>(std::string(8 * chunk, 'x')), "/f",
+        TransferParams{.chunk = chunk, .in_flight = 4});
+    const Reply all = wrote(static_cast<std::int64_t>(chunk));
+    std::deque<Reply> replies{opened, at(0), at(0), refused, all};
+    if (chunk < 3100) replies.insert(replies.end(), {all, all});
+    replies.insert(replies.end(), {done, opened, done});
+    upload.run(std::move(replies));
+    // Those before the refusal.
+    return std::count_if(upload.log.begin(), upload.log.end(), [](const std::string& line) {
+      return line.starts_with("guest-file-write");
+    });
+  };
+  CHECK(ready(3000) == 4);  // 4000 bytes on the wire
+  CHECK(ready(3100) == 2);
 }
 
 TEST_CASE("upload: after a failure the guest's file is empty") {

@@ -27,7 +27,9 @@
 #include "qga/helpers/run_program.hpp"
 #include "qga/helpers/sha256.hpp"
 #include "qga/helpers/step.hpp"
+#include "qga/protocol/base64.hpp"
 #include "qga/protocol/errors.hpp"
+#include "qga/protocol/session.hpp"
 
 namespace qga {
 
@@ -38,7 +40,8 @@ struct TransferParams {
   std::uint64_t offset = 0;
   /// Bytes in a request, 1 to 47 MiB.
   std::size_t chunk = 256 << 10;
-  /// Requests in flight together, 1 to 64.
+  /// Requests in flight together, 1 to 64. Of an upload only those that have 4096 bytes together,
+  /// or the one that is under way and the next.
   std::size_t in_flight = 4;
   /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
   std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
@@ -334,7 +337,7 @@ class Upload final : public Transfer<Io> {
   }
 
   void fill() override {
-    while (!this->ended_ && this->in_flight_ < this->params_.in_flight) {
+    while (!this->ended_ && this->in_flight_ < most_in_flight()) {
       std::string bytes = source_->next(this->params_.chunk);
       const std::size_t size = bytes.size();
       this->ended_ = size < this->params_.chunk;
@@ -348,6 +351,13 @@ class Upload final : public Transfer<Io> {
                    this->count(size);
                  });
     }
+  }
+
+  /// Requests that the session does not let out yet would only take memory: the next is enough.
+  std::size_t most_in_flight() const {
+    const bool alone =
+        protocol::base64_encoded_size(this->params_.chunk) > protocol::Session::window_bytes;
+    return alone ? std::min<std::size_t>(this->params_.in_flight, 2) : this->params_.in_flight;
   }
 
   /// A full disk shows here; closing would lose that.
