@@ -33,9 +33,9 @@ json read(const Outline& outline, Outline::Place place) {
   switch (outline.kind(place)) {
     case '{':
       value = json::object();
-      for (; at != outline.behind(place); at = outline.behind(at + 1)) {
-        const std::string name = qga::protocol::json_unescaped(outline.characters(at));
-        value[name] = read(outline, at + 1);
+      for (; at != outline.behind(place); at = outline.behind(at)) {
+        const std::string name = qga::protocol::json_unescaped(outline.name(at));
+        value[name] = read(outline, at);
         CHECK(read(outline, outline.find(place, name)) ==
               json::parse(outline.text(outline.find(place, name))));
       }

@@ -91,8 +91,8 @@ inline std::string json_unescaped(std::string_view characters) {
 
 class Outline {
  public:
-  /// The place of a value, or of a member's name, in the order of the text. Behind a name comes
-  /// its value, behind a list or an object the first thing in it.
+  /// The place of a value in the order of the text: the first in a list or an object comes right
+  /// behind its opening.
   using Place = std::uint32_t;
   static constexpr Place root = 0;
 
@@ -108,12 +108,17 @@ class Outline {
     const Part& part = parts_[value];
     return {begin_ + part.begin, part.end - part.begin};
   }
-  /// The first character, which tells the kind of a value.
+  /// Its first character, which tells its kind.
   char kind(Place value) const { return begin_[parts_[value].begin]; }
-  /// What stands between the quotes of a string or a name.
+  /// What stands between the quotes of a string.
   std::string_view characters(Place string) const {
-    const std::string_view quoted = text(string);
-    return quoted.substr(1, quoted.size() - 2);
+    const Part& part = parts_[string];
+    return {begin_ + part.begin + 1, part.end - part.begin - 2};
+  }
+  /// What stands between the quotes of a member's name; empty in a list.
+  std::string_view name(Place member) const {
+    const Part& part = parts_[member];
+    return {begin_ + part.name, part.name_size};
   }
   /// What comes behind all that is in the value.
   Place behind(Place value) const { return parts_[value].behind; }
@@ -128,15 +133,17 @@ class Outline {
   /// The value of the member, of several with that name the last; `root` where there is none.
   Place find(Place object, std::string_view name) const {
     Place found = root;
-    for (Place at = object + 1; at != behind(object); at = behind(at + 1)) {
-      const std::string_view its = characters(at);
-      if (its == name || (escaped_names_ && json_unescaped(its) == name)) found = at + 1;
+    for (Place at = object + 1; at != behind(object); at = behind(at)) {
+      const std::string_view its = this->name(at);
+      if (its == name || (escaped_names_ && json_unescaped(its) == name)) found = at;
     }
     return found;
   }
 
  private:
   struct Part {
+    std::uint32_t name;
+    std::uint32_t name_size;
     std::uint32_t begin;
     std::uint32_t end;
     Place behind;  ///< of a list or an object that is still open: the one around it
@@ -146,19 +153,24 @@ class Outline {
   /// A loop, so that no depth overflows the stack.
   void read_all() {
     do {
-      if (open_ != none && kind(open_) == '{') name();
       skip_space();
-      if (value()) leave();
+      std::string_view name;
+      if (open_ != none && kind(open_) == '{') name = read_name();
+      const auto place = static_cast<Place>(parts_.size());
+      parts_.push_back({offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_),
+                        0, place + 1});
+      if (!read_value(place)) continue;
+      leave();
     } while (open_ != none);
     if (at_ != end_) fail("trailing characters");
   }
 
   /// Reads a value; of a list or an object with something in it the opening. True: all of it.
-  bool value() {
+  bool read_value(Place place) {
     switch (peek()) {
       case '{':
       case '[':
-        return enter();
+        return enter(place);
       case '"':
         string();
         break;
@@ -174,12 +186,12 @@ class Outline {
       default:
         number();
     }
+    parts_[place].end = offset(at_);
     return true;
   }
 
-  bool enter() {
+  bool enter(Place opened) {
     const char closing = *at_ == '{' ? '}' : ']';
-    const Place opened = add(at_, at_);
     ++at_;
     parts_[opened].behind = open_;
     open_ = opened;
@@ -207,18 +219,20 @@ class Outline {
     closed.behind = static_cast<Place>(parts_.size());
   }
 
-  void name() {
-    skip_space();
+  std::string_view read_name() {
     if (peek() != '"') fail("expected a member name");
+    const char* const start = at_ + 1;
     escaped_names_ |= string();
+    const std::string_view name(start, static_cast<std::size_t>(at_ - 1 - start));
     skip_space();
     if (!take(':')) fail("expected ':'");
+    skip_space();
+    return name;
   }
 
   void word(std::string_view expected) {
     const std::string_view left(at_, static_cast<std::size_t>(end_ - at_));
     if (!left.starts_with(expected)) fail("expected a value");
-    add(at_, at_ + expected.size());
     at_ += expected.size();
   }
 
@@ -232,7 +246,6 @@ class Outline {
       if (!take('+')) take('-');
       digits();
     }
-    add(start, at_);
     const std::string_view text(start, static_cast<std::size_t>(at_ - start));
     const bool maybe_large = scaled || text.size() > std::numeric_limits<double>::max_exponent10;
     if (maybe_large && !std::isfinite(json_number(text))) fail("a number out of range");
@@ -246,7 +259,7 @@ class Outline {
 
   /// True: it has escapes.
   bool string() {
-    const char* const start = at_++;
+    ++at_;
     bool escaped = false;
     for (;;) {
       skip_plain();
@@ -264,14 +277,14 @@ class Outline {
       }
     }
     ++at_;
-    add(start, at_);
     return escaped;
   }
 
-  /// Over characters that mean themselves, eight at a time; it may stop before the last of them.
+  /// Over characters that mean themselves. It may stop before the last of them.
   void skip_plain() {
     constexpr std::uint64_t ones = 0x0101010101010101;
-    for (std::uint64_t eight = 0; end_ - at_ >= 8; at_ += 8) {
+    const char* const soon = end_ - at_ > 64 ? at_ + 64 : end_;
+    for (std::uint64_t eight = 0; soon - at_ >= 8; at_ += 8) {
       std::memcpy(&eight, at_, 8);
       const std::uint64_t special = (eight | (eight - ones * ' ') | ((eight ^ ones * '"') - ones) |
                                      ((eight ^ ones * '\\') - ones)) &
@@ -282,6 +295,17 @@ class Outline {
       }
       return;
     }
+    while (end_ - at_ >= 64 && is_plain(at_)) at_ += 64;
+  }
+
+  /// A loop that compilers make a few instructions of.
+  static bool is_plain(const char* block) {
+    bool special = false;
+    for (std::size_t i = 0; i < 64; ++i) {
+      const auto c = static_cast<signed char>(block[i]);
+      special |= c < ' ' || c == '"' || c == '\\';
+    }
+    return !special;
   }
 
   void escape() {
@@ -334,12 +358,6 @@ class Outline {
   }
 
   std::uint32_t offset(const char* at) const { return static_cast<std::uint32_t>(at - begin_); }
-
-  Place add(const char* begin, const char* end) {
-    const auto place = static_cast<Place>(parts_.size());
-    parts_.push_back({offset(begin), offset(end), place + 1});
-    return place;
-  }
 
   [[noreturn]] void fail(const char* what) const {
     throw Malformed(std::string(what) + ", at byte " + std::to_string(at_ - begin_));

@@ -5,6 +5,7 @@
 // extents: what is used of a value is parsed and so validated afterwards.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -92,7 +93,14 @@ class Scanner {
   }
 
   static bool ends_scalar(char c) {
-    return std::string_view(",:\"[]{} \t\r\n\0", 12).find(c) != std::string_view::npos;
+    static constexpr auto table = [] {
+      std::array<bool, 256> ends{};
+      for (const char end : std::string_view(",:\"[]{} \t\r\n\0", 12)) {
+        ends[static_cast<unsigned char>(end)] = true;
+      }
+      return ends;
+    }();
+    return table[static_cast<unsigned char>(c)];
   }
 
   /// A number or a word.
