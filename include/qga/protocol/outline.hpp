@@ -295,18 +295,19 @@ class Outline {
       }
       return;
     }
-    while (end_ - at_ >= 64 && is_plain(at_)) at_ += 64;
+    while (end_ - at_ >= block && is_plain(at_)) at_ += block;
   }
 
-  /// A loop that compilers make a few instructions of.
-  static bool is_plain(const char* block) {
-    bool special = false;
-    for (std::size_t i = 0; i < 64; ++i) {
-      const auto c = static_cast<signed char>(block[i]);
-      special |= c < ' ' || c == '"' || c == '\\';
+  /// Without a branch, so that compilers take many bytes at once: payloads are long.
+  static bool is_plain(const char* bytes) {
+    unsigned char special = 0;
+    for (std::ptrdiff_t i = 0; i < block; ++i) {
+      const auto c = static_cast<signed char>(bytes[i]);
+      special = static_cast<unsigned char>(special | (c < ' ') | (c == '"') | (c == '\\'));
     }
-    return !special;
+    return special == 0;
   }
+  static constexpr std::ptrdiff_t block = 128;
 
   void escape() {
     if (end_ - at_ < 2) fail("unexpected end");
