@@ -5,14 +5,15 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -98,10 +99,12 @@ inline double decode_double(const Value& from) {
   return json_number(from.json.text(from.place));
 }
 
-inline nlohmann::json parse_json(std::string_view text) {
+/// For users' own JSON. A template, so that only those compile a parser who use it.
+template <class Json>
+Json parse_json(std::string_view text) {
   try {
-    return nlohmann::json::parse(text);
-  } catch (const nlohmann::json::exception& error) {
+    return Json::parse(text);
+  } catch (const typename Json::exception& error) {
     throw Malformed(error.what());
   }
 }
@@ -173,7 +176,7 @@ void decode_choice(const Value& from, std::variant<Ts...>& to) {
 template <class T>
 void decode_value(const Value& from, T& to) {
   if constexpr (std::is_same_v<T, nlohmann::json>) {
-    to = parse_json(from.json.text(from.place));
+    to = parse_json<T>(from.json.text(from.place));
   } else if constexpr (std::is_same_v<T, bool>) {
     decode_bool(from, to);
   } else if constexpr (std::is_same_v<T, std::string>) {
@@ -213,7 +216,7 @@ Reply decode_reply(std::string_view text) {
     const Outline json(text);
     if (json.kind(Outline::root) != '{') Value{json}.wrong("expected an empty object");
   } else if constexpr (std::is_same_v<Reply, nlohmann::json>) {
-    return parse_json(text);
+    return parse_json<Reply>(text);
   } else {
     Reply reply{};
     decode_text(text, reply);

@@ -55,10 +55,12 @@ inline std::uint32_t json_code_unit(const char* digits) {
 inline constexpr bool is_high_surrogate(std::uint32_t unit) { return unit - 0xD800 < 0x400; }
 inline constexpr bool is_low_surrogate(std::uint32_t unit) { return unit - 0xDC00 < 0x400; }
 
+/// The characters that have an escape of a letter, and their letters.
+inline constexpr std::string_view json_control_characters = "\b\f\n\r\t";
+inline constexpr std::string_view json_control_letters = "bfnrt";
+
 /// What the characters of a valid string mean.
 inline std::string json_unescaped(std::string_view characters) {
-  constexpr std::string_view letters = "bfnrt";
-  constexpr std::string_view meanings = "\b\f\n\r\t";
   std::string plain;
   std::size_t escape = characters.find('\\');
   if (escape != std::string_view::npos) plain.reserve(characters.size());
@@ -67,8 +69,8 @@ inline std::string json_unescaped(std::string_view characters) {
     characters.remove_prefix(escape);
     std::size_t size = 2;
     if (characters[1] != 'u') {
-      const std::size_t letter = letters.find(characters[1]);
-      plain += letter == std::string_view::npos ? characters[1] : meanings[letter];
+      const std::size_t letter = json_control_letters.find(characters[1]);
+      plain += letter == std::string_view::npos ? characters[1] : json_control_characters[letter];
     } else {
       size = 6;
       std::uint32_t code = json_code_unit(characters.data() + 2);
@@ -89,6 +91,7 @@ inline std::string json_unescaped(std::string_view characters) {
   return plain;
 }
 
+/// A valid JSON text, and where its values lie.
 class Outline {
  public:
   /// The place of a value in the order of the text: the first in a list or an object comes right
@@ -154,13 +157,12 @@ class Outline {
   void read_all() {
     do {
       skip_space();
-      std::string_view name;
+      std::string_view name(begin_, 0);
       if (open_ != none && kind(open_) == '{') name = read_name();
       const auto place = static_cast<Place>(parts_.size());
       parts_.push_back({offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_),
                         0, place + 1});
-      if (!read_value(place)) continue;
-      leave();
+      if (read_value(place)) leave();
     } while (open_ != none);
     if (at_ != end_) fail("trailing characters");
   }
