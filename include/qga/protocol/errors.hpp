@@ -48,8 +48,7 @@ inline std::exception_ptr bad_reply(std::string_view command, std::string_view w
 inline std::exception_ptr agent_error(std::string_view command, std::string_view error) {
   const Outline json(error);
   const auto text = [&](const char* key) {
-    const bool is_object = json.kind(Outline::root) == '{';
-    const Outline::Place found = is_object ? json.find(Outline::root, key) : Outline::root;
+    const Outline::Place found = json.find(Outline::root, key);
     if (found == Outline::root || json.kind(found) != '"') {
       throw Malformed(std::string("an error without '") + key + "'");
     }

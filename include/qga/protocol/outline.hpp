@@ -133,7 +133,8 @@ class Outline {
     return count;
   }
 
-  /// The value of the member, of several with that name the last; `root` where there is none.
+  /// The value of the member, of several with that name the last; `root` where there is none, as in
+  /// what is no object.
   Place find(Place object, std::string_view name) const {
     Place found = root;
     for (Place at = object + 1; at != behind(object); at = behind(at)) {
