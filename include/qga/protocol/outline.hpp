@@ -61,9 +61,10 @@ inline constexpr std::string_view json_control_letters = "bfnrt";
 
 /// What the characters of a valid string mean.
 inline std::string json_unescaped(std::string_view characters) {
-  std::string plain;
   std::size_t escape = characters.find('\\');
-  if (escape != std::string_view::npos) plain.reserve(characters.size());
+  if (escape == std::string_view::npos) return std::string(characters);
+  std::string plain;
+  plain.reserve(characters.size());
   while (escape != std::string_view::npos) {
     plain += characters.substr(0, escape);
     characters.remove_prefix(escape);
@@ -137,7 +138,8 @@ class Outline {
   /// what is no object.
   Place find(Place object, std::string_view name) const {
     Place found = root;
-    for (Place at = object + 1; at != behind(object); at = behind(at)) {
+    const Place end = behind(object);
+    for (Place at = object + 1; at != end; at = behind(at)) {
       const std::string_view its = this->name(at);
       if (its == name || (escaped_names_ && json_unescaped(its) == name)) found = at;
     }
