@@ -141,7 +141,7 @@ class Encoder {
       (out_ += '\\') += json_control_letters[control];
     } else if (static_cast<unsigned char>(c) < ' ') {
       constexpr std::string_view hex = "0123456789abcdef";
-      ((out_ += "\\u00") += hex[c >> 4]) += hex[c & 15];
+      ((out_ += "\\u00") += hex[static_cast<std::size_t>(c >> 4)]) += hex[c & 15];
     } else {
       if (c == '"' || c == '\\') out_ += '\\';
       out_ += c;
