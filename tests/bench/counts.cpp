@@ -112,8 +112,8 @@ struct Limits {
 constexpr Limits ping_blocking{0, 3};  // send, poll, read
 constexpr Limits ping_async{3, 4};     // send, epoll_ctl, epoll_wait, read
 // For each command that the agent lists. A long list takes more reads.
-constexpr Limits info_blocking{7.45, {}};
-constexpr Limits info_async{7.55, {}};
+constexpr Limits info_blocking{0.70, {}};
+constexpr Limits info_async{0.77, {}};
 constexpr double slack = 1.10;
 
 /// How many elements the reply has, of which there are more from agent to agent.

@@ -43,8 +43,7 @@ void decode(benchmark::State& state, const std::string& line, const Request& req
   const qga::protocol::Limits limits = qga::protocol::handling_of(request).limits;
   for (auto _ : state) {
     const auto envelope = qga::protocol::parse_envelope(line, limits);
-    benchmark::DoNotOptimize(
-        qga::protocol::decode_reply<typename Request::Reply>(envelope.result, limits));
+    benchmark::DoNotOptimize(qga::protocol::decode_reply<typename Request::Reply>(envelope.result));
   }
   count_bytes(state, line);
 }

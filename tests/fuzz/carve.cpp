@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The scanner that finds values in a reply without parsing it, and the payloads that are decoded
-// from where they lie, against the full parser: both take the same lines, and find the same in
-// them. An input is the line of a reply.
-#include <exception>
+// The scanner that finds values in a reply without parsing it, the outline that validates text, and
+// the payloads that are decoded from where they lie, against the full parser: all take the same
+// lines, and find the same in them. An input is the line of a reply.
 #include <optional>
-#include <string>
 #include <string_view>
 
+#include "dom.hpp"
 #include "fuzz.hpp"
 #include "qga/commands/exec.hpp"
 #include "qga/commands/file.hpp"
-#include "qga/protocol/decode.hpp"
+#include "qga/protocol/outline.hpp"
 #include "qga/protocol/scan.hpp"
 
 namespace {
@@ -21,18 +20,16 @@ using nlohmann::json;
 /// Far away, for what is to be compared: the full parser has none.
 constexpr qga::protocol::Limits no_limits{1 << 30, 1 << 20, 1 << 30};
 
-/// The full parser passes over it at the start of a text, where no reply has one.
-constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
-
-/// What the full parser makes of a text. It takes a NUL for the end, and the last of several
-/// members of the same name; no reply has the one, and which names come twice is kept beside.
+/// What the full parser makes of a text. It takes the last of several members of the same name;
+/// which come twice is kept beside.
 struct Parsed {
   std::optional<json> value;
   std::size_t answers = 0;  ///< members `return` and `error`
   std::size_t ids = 0;      ///< members `id`
 
   explicit Parsed(std::string_view text) {
-    if (text.find('\0') != std::string_view::npos || text.starts_with(byte_order_mark)) return;
+    value = qga::test::parsed(text);
+    if (!value) return;
     const auto note = [this](int depth, json::parse_event_t event, json& parsed) {
       if (event == json::parse_event_t::key && depth == 1) {
         const auto& name = parsed.get_ref<const std::string&>();
@@ -41,8 +38,8 @@ struct Parsed {
       }
       return true;
     };
-    auto parsed = json::parse(text, note, false);
-    if (!parsed.is_discarded()) value = std::move(parsed);
+    const json noted = json::parse(text, note);
+    fuzz::require(noted == *value, "parsing twice comes to the same");
   }
 };
 
@@ -54,27 +51,19 @@ bool has_odd_names(std::string_view text) {
   return false;
 }
 
+bool is_json(std::string_view text) {
+  try {
+    qga::protocol::check_json(text);
+  } catch (const qga::protocol::Malformed&) {
+    return false;
+  }
+  return true;
+}
+
 template <class Reply>
 void check_payload(std::string_view text) {
-  std::optional<Reply> carved, parsed;
-  bool odd = false;
-  try {
-    carved = qga::protocol::decode_reply<Reply>(text, no_limits);
-  } catch (const qga::protocol::Malformed& error) {
-    odd = std::string_view(error.what()) == "a member name that is not plain";
-  } catch (const qga::protocol::WrongShape&) {
-  }
-  try {
-    json value = json::parse(text);
-    qga::protocol::decode_value(value, parsed.emplace());
-  } catch (const json::exception&) {
-    parsed.reset();
-  } catch (const qga::protocol::WrongShape&) {
-    parsed.reset();
-  }
-  if (odd) return fuzz::require(has_odd_names(text), "only odd names are called so");
-  fuzz::require(carved.has_value() == parsed.has_value(), "carving takes what parsing takes");
-  fuzz::require(carved == parsed, "carving finds what parsing finds");
+  fuzz::require(qga::test::by_text<Reply>(text) == qga::test::by_dom<Reply>(text),
+                "a payload comes to what it does when parsed");
 }
 
 }  // namespace
@@ -82,6 +71,7 @@ void check_payload(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view line = fuzz::Bytes(data, size).rest();
   const Parsed full(line);
+  fuzz::require(is_json(line) == full.value.has_value(), "JSON is what the full parser takes");
 
   std::optional<qga::protocol::Envelope> envelope;
   try {
@@ -101,12 +91,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Values are validated where they are used, so what the scanner takes may be none.
   const bool is_result = !envelope->result.empty();
   const std::string_view value = is_result ? envelope->result : envelope->error;
-  if (is_result && !value.starts_with(byte_order_mark)) {
+  if (is_result) {
     check_payload<qga::GuestFileRead>(value);
     check_payload<qga::GuestExecStatus>(value);
   }
-  const bool is_json = json::accept(value) && !value.starts_with(byte_order_mark);
-  fuzz::require(is_json == full.value.has_value(), "a line is JSON as its value is");
+  fuzz::require(is_json(value) == full.value.has_value(), "a line is JSON as its value is");
   if (!full.value) return 0;
   fuzz::require(takes, "what is a reply to the scanner is one to the full parser");
   fuzz::require(json::parse(value) == full.value->at(is_result ? "return" : "error"),

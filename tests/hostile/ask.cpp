@@ -27,10 +27,8 @@ using Asked =
 
 /// From its form on the wire.
 template <class T>
-T made(nlohmann::json json) {
-  T value{};
-  qga::protocol::decode_value(json, value);
-  return value;
+T made(const nlohmann::json& json) {
+  return qga::protocol::decode_reply<T>(json.dump());
 }
 
 template <class Visit>

@@ -48,7 +48,7 @@ bool decodes(std::string_view line) {
   try {
     const Envelope envelope = parsed(line);
     if (envelope.error.empty()) {
-      qga::protocol::decode_reply<json>(envelope.result, roomy);
+      qga::protocol::decode_reply<json>(envelope.result);
     } else {
       static_cast<void>(qga::protocol::agent_error("guest-x", envelope.error));
     }

@@ -60,12 +60,11 @@ std::optional<json> through_types(const std::string& command, std::string_view r
   qga::test::Requests::each([&]<class R>(std::type_identity<R>) {
     if (R::command != command) return;
     using Reply = typename R::Reply;
-    const auto limits = qga::protocol::handling_of(R()).limits;
     if constexpr (std::is_void_v<Reply>) {
-      qga::protocol::decode_reply<Reply>(result, limits);
+      qga::protocol::decode_reply<Reply>(result);
       again = json::object();
     } else {
-      again = qga::protocol::decode_reply<Reply>(result, limits);
+      again = qga::protocol::decode_reply<Reply>(result);
     }
   });
   return again;

@@ -45,8 +45,6 @@ struct GuestExec {
 /// leave it out where all is there and give it as *false* where output was cut; distributions have
 /// taken the correction into older versions.
 struct GuestExecStatus {
-  static constexpr bool has_payload = true;
-
   bool exited = false;                   ///< also: nobody holds the captured outputs open any more
   std::optional<std::int64_t> exitcode;  ///< after a normal end; Windows: 32 bits, may be negative
   std::optional<std::int64_t> signal;  ///< number of the signal; Windows: NTSTATUS, may be negative

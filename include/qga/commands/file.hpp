@@ -28,8 +28,6 @@ using GuestFileWhence = std::variant<std::int64_t, QGASeek>;
 
 /// What `file_read` replies. @since QEMU 0.15
 struct GuestFileRead {
-  static constexpr bool has_payload = true;
-
   std::int64_t count = 0;  ///< bytes read
   std::string buf_b64;     ///< the bytes themselves, decoded
   bool eof = false;        ///< may be true together with data; Windows: only with an empty read

@@ -131,9 +131,9 @@ class TypedCall : public Call {
  protected:
   void decode(std::string_view text) override {
     if constexpr (std::is_void_v<Reply>) {
-      decode_reply<Reply>(text, handling().limits);
+      decode_reply<Reply>(text);
     } else {
-      result.value.emplace(std::invoke(project_, decode_reply<Reply>(text, handling().limits)));
+      result.value.emplace(std::invoke(project_, decode_reply<Reply>(text)));
     }
   }
 

@@ -18,6 +18,7 @@
 
 #include "qga/protocol/base64.hpp"
 #include "qga/protocol/fields.hpp"
+#include "qga/protocol/outline.hpp"
 
 namespace qga::protocol {
 
@@ -52,8 +53,9 @@ class Encoder {
     if (member) bytes(key, *member);
   }
 
-  /// Of a request made by hand.
-  void raw(std::string_view key, const nlohmann::json& member) {
+  /// Of a request made by hand. A template, so that only those compile a writer who make one.
+  template <class Json>
+  void raw(std::string_view key, const Json& member) {
     if (out_.back() != '{') out_ += ',';
     text(key);
     out_ += ':';
@@ -121,15 +123,35 @@ class Encoder {
       out_ += '"';
       return;
     }
-    if (characters.find('\0') != std::string_view::npos) {
-      throw Unencodable("a NUL byte in a string");
+    const std::size_t start = out_.size();
+    out_ += '"';
+    for (const char c : characters) escaped(c);
+    out_ += '"';
+    try {
+      check_json(std::string_view(out_).substr(start));
+    } catch (const Malformed&) {
+      throw Unencodable("a string that is not UTF-8");
     }
-    out_ += dumped(nlohmann::json(characters));
   }
 
-  static bool has_nul(const nlohmann::json& json) {
+  void escaped(char c) {
+    if (c == '\0') throw Unencodable("a NUL byte in a string");
+    const std::size_t control = json_control_characters.find(c);
+    if (control != std::string_view::npos) {
+      (out_ += '\\') += json_control_letters[control];
+    } else if (static_cast<unsigned char>(c) < ' ') {
+      constexpr std::string_view hex = "0123456789abcdef";
+      ((out_ += "\\u00") += hex[static_cast<std::size_t>(c >> 4)]) += hex[c & 15];
+    } else {
+      if (c == '"' || c == '\\') out_ += '\\';
+      out_ += c;
+    }
+  }
+
+  template <class Json>
+  static bool has_nul(const Json& json) {
     if (json.is_string()) {
-      return json.get_ref<const std::string&>().find('\0') != std::string::npos;
+      return json.template get_ref<const std::string&>().find('\0') != std::string::npos;
     }
     if (!json.is_structured()) return false;
     for (const auto& [key, value] : json.items()) {
@@ -138,10 +160,11 @@ class Encoder {
     return false;
   }
 
-  static std::string dumped(const nlohmann::json& json) {
+  template <class Json>
+  static std::string dumped(const Json& json) {
     try {
       return json.dump();
-    } catch (const nlohmann::json::type_error&) {
+    } catch (const typename Json::type_error&) {
       throw Unencodable("a string that is not UTF-8");
     }
   }

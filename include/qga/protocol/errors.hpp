@@ -8,10 +8,8 @@
 #include <string_view>
 #include <system_error>
 
-#include <nlohmann/json.hpp>
-
 #include "qga/error.hpp"
-#include "qga/protocol/scan.hpp"
+#include "qga/protocol/outline.hpp"
 #include "qga/protocol/text.hpp"
 
 namespace qga::protocol {
@@ -58,12 +56,13 @@ inline std::exception_ptr bad_reply(std::string_view command, std::string_view w
 /// From the text of an `error` member.
 /// @throws Malformed where it is not an object with `class` and `desc`
 inline std::exception_ptr agent_error(std::string_view command, std::string_view error) {
-  const auto json = nlohmann::json::parse(error, nullptr, false);
+  const Outline json(error);
   const auto text = [&](const char* key) {
-    if (!json.is_object() || !json.contains(key) || !json[key].is_string()) {
+    const Outline::Place found = json.find(Outline::root, key);
+    if (found == Outline::root || json.kind(found) != '"') {
       throw Malformed(std::string("an error without '") + key + "'");
     }
-    return json[key].get<std::string>();
+    return json_unescaped(json.characters(found));
   };
   GuestAgentError::Details details{.command = std::string(command),
                                    .outcome = Outcome::refused,

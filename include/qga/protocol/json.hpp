@@ -24,9 +24,6 @@ void to_json(nlohmann::json& json, const T& value) {
 /// @throws std::exception, with the member's name, where `json` has another shape
 template <class T>
 requires protocol::Described<T> || protocol::NamedEnum<T>
-void from_json(const nlohmann::json& json, T& value) {
-  nlohmann::json copy = json;
-  protocol::decode_value(copy, value);
-}
+void from_json(const nlohmann::json& json, T& value) { protocol::decode_text(json.dump(), value); }
 
 }  // namespace qga

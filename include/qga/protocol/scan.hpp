@@ -5,17 +5,17 @@
 // extents: what is used of a value is parsed and so validated afterwards.
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
+#include "qga/protocol/outline.hpp"
 
 namespace qga::protocol {
 
@@ -31,11 +31,6 @@ struct Limits {
 /// Characters of a number, far more than any has that means something. To a parser it is as costly
 /// as a string.
 inline constexpr std::size_t longest_number = 1024;
-
-/// The text is not what it should be; caught where the command is known.
-struct Malformed : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 /// A cursor over the text of one reply.
 class Scanner {
@@ -98,7 +93,14 @@ class Scanner {
   }
 
   static bool ends_scalar(char c) {
-    return std::string_view(",:\"[]{} \t\r\n\0", 12).find(c) != std::string_view::npos;
+    static constexpr auto table = [] {
+      std::array<bool, 256> ends{};
+      for (const char end : std::string_view(",:\"[]{} \t\r\n\0", 12)) {
+        ends[static_cast<unsigned char>(end)] = true;
+      }
+      return ends;
+    }();
+    return table[static_cast<unsigned char>(c)];
   }
 
   /// A number or a word.
@@ -209,11 +211,11 @@ inline Envelope parse_envelope(std::string_view line, const Limits& limits) {
       const bool canonical = value == "0" || value.front() != '0';
       if (ec == std::errc() && end == value.data() + value.size() && canonical) {
         envelope.id = id;
-      } else if (!nlohmann::json::accept(value)) {
-        throw Malformed("an 'id' that is not JSON");
+      } else {
+        check_json(value);
       }
-    } else if (!nlohmann::json::accept(value)) {
-      throw Malformed("an unknown member that is not JSON");
+    } else {
+      check_json(value);
     }
   });
   scanner.finish();

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What must come of a text, found on another way than the library's: nlohmann/json parses it, and
+// its values are walked by the field tables.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "qga/protocol/decode.hpp"
+#include "qga/protocol/json.hpp"
+
+namespace qga::test {
+
+/// What a decoder makes of a text: a value, or what it says instead.
+template <class T>
+struct Made {
+  std::optional<T> value = {};
+  std::string error = {};
+  bool operator==(const Made&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const Made& shown) {
+    return out << (shown.value ? nlohmann::json(*shown.value).dump() : shown.error);
+  }
+};
+
+/// nlohmann/json passes over a byte order mark at the start of a text, and takes a NUL for its end.
+inline std::optional<nlohmann::json> parsed(std::string_view text) {
+  if (text.find('\0') != std::string_view::npos || text.starts_with("\xEF\xBB\xBF")) return {};
+  auto json = nlohmann::json::parse(text, nullptr, false);
+  if (json.is_discarded()) return {};
+  return json;
+}
+
+/// A visitor of field tables, over a parsed object.
+class DomDecoder {
+ public:
+  struct Refused {
+    std::string path;
+    std::string expected;
+    std::string text() const {
+      return path.empty() ? expected : "member '" + path + "': " + expected;
+    }
+  };
+
+  explicit DomDecoder(const nlohmann::json& object) : object_(object) {
+    require(object.is_object(), "expected an object");
+  }
+
+  template <class T>
+  void operator()(std::string_view key, T& member) {
+    within(std::string(key), [&] {
+      require(object_.contains(key), "is missing");
+      value(object_.at(std::string(key)), member);
+    });
+  }
+  template <class T>
+  void operator()(std::string_view key, std::optional<T>& member) {
+    if (object_.contains(key)) (*this)(key, member.emplace());
+  }
+  void bytes(std::string_view key, std::string& member) {
+    (*this)(key, member);
+    within(std::string(key), [&] {
+      require(qga::protocol::base64_decode(std::string(member), member), "expected base64");
+    });
+  }
+  void bytes(std::string_view key, std::optional<std::string>& member) {
+    if (object_.contains(key)) bytes(key, member.emplace());
+  }
+
+  template <class T>
+  static void value(const nlohmann::json& from, T& to) {
+    if constexpr (std::is_same_v<T, bool>) {
+      require(from.is_boolean(), "expected true or false");
+      to = from.get<bool>();
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      require(from.is_string(), "expected a string");
+      to = from.get<std::string>();
+    } else if constexpr (std::is_integral_v<T>) {
+      const bool fits = from.is_number_unsigned() ? std::in_range<T>(from.get<std::uint64_t>())
+                                                  : from.is_number_integer() &&
+                                                        std::in_range<T>(from.get<std::int64_t>());
+      require(fits, "expected an integer in range");
+      to = from.get<T>();
+    } else if constexpr (std::is_floating_point_v<T>) {
+      require(from.is_number(), "expected a number");
+      to = from.get<T>();
+    } else if constexpr (qga::protocol::NamedEnum<T>) {
+      require(from.is_string(), "expected a string");
+      to = qga::protocol::enum_from_wire<T>(from.get<std::string>());
+    } else if constexpr (qga::protocol::Described<T>) {
+      DomDecoder decoder(from);
+      T::fields(to, decoder);
+    } else {
+      several(from, to);
+    }
+  }
+
+ private:
+  static void require(bool holds, const char* expected) {
+    if (!holds) throw Refused{"", expected};
+  }
+
+  template <class Read>
+  static void within(const std::string& outer, Read read) {
+    try {
+      read();
+    } catch (Refused& refused) {
+      const bool joined = refused.path.empty() || refused.path.front() == '[';
+      refused.path.insert(0, outer + (joined ? "" : "."));
+      throw;
+    }
+  }
+
+  template <class T>
+  static void several(const nlohmann::json& from, std::vector<T>& to) {
+    require(from.is_array(), "expected a list");
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      within("[" + std::to_string(i) + "]", [&] { value(from[i], to.emplace_back()); });
+    }
+  }
+  template <class... Ts>
+  static void several(const nlohmann::json& from, std::variant<Ts...>& to) {
+    const auto fits = [&](auto made) {
+      try {
+        value(from, made);
+      } catch (const Refused&) {
+        return false;
+      }
+      to = std::move(made);
+      return true;
+    };
+    require((fits(Ts()) || ...), "expected another type");
+  }
+
+  const nlohmann::json& object_;
+};
+
+template <class T>
+Made<T> by_dom(std::string_view text) {
+  const auto json = parsed(text);
+  if (!json) return {.error = "malformed"};
+  try {
+    T value{};
+    DomDecoder::value(*json, value);
+    return {.value = std::move(value)};
+  } catch (const DomDecoder::Refused& refused) {
+    return {.error = refused.text()};
+  }
+}
+
+template <class T>
+Made<T> by_text(std::string_view text) {
+  try {
+    return {.value = qga::protocol::decode_reply<T>(text)};
+  } catch (const qga::protocol::Malformed&) {
+    return {.error = "malformed"};
+  } catch (const qga::protocol::WrongShape& error) {
+    return {.error = error.what()};
+  }
+}
+
+}  // namespace qga::test
