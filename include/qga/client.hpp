@@ -409,7 +409,7 @@ Client<Any> connect(std::string_view address, ClientParams params = {}) {
   const auto deadline = deadline_after(params.timeout, Clock::now());
   Client<Any> client(std::make_shared<io::Channel<Any>>(std::move(params)));
   try {
-    auto endpoints = io::endpoints_of(parsed);
+    auto endpoints = io::endpoints_of<typename Any::endpoint_type>(parsed);
     client.channel_->remember(endpoints);
     if (!client.channel_->params().defer_connect) {
       client.channel_->attach(io::connect_first(endpoints, deadline));

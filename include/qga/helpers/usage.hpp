@@ -94,8 +94,10 @@ class Increase {
   bool backwards_ = false;
 };
 
-inline std::optional<CpuUsage> cpu_usage(const GuestLinuxCpuStats& before,
-                                         const GuestLinuxCpuStats& after) {
+// Templates, so that only who compares samples compiles these.
+
+template <class Stats>  // GuestLinuxCpuStats
+std::optional<CpuUsage> cpu_usage(const Stats& before, const Stats& after) {
   Increase idling;  // Linux takes back some idle time and waiting now and then
   Increase running;
   const double iowait = idling(before.iowait, after.iowait);
@@ -116,8 +118,8 @@ inline std::optional<CpuUsage> cpu_usage(const GuestLinuxCpuStats& before,
                   .idle = idle / all};
 }
 
-inline std::optional<DiskUsage> disk_usage(const GuestDiskStatsInfo& before,
-                                           const GuestDiskStatsInfo& after, double seconds) {
+template <class Stats>  // GuestDiskStatsInfo
+std::optional<DiskUsage> disk_usage(const Stats& before, const Stats& after, double seconds) {
   constexpr double sector = 512;
   Increase increase;
   const auto rate = [&](std::optional<std::uint64_t> GuestDiskStats::*counter) {
@@ -133,9 +135,9 @@ inline std::optional<DiskUsage> disk_usage(const GuestDiskStatsInfo& before,
   return usage;
 }
 
-inline std::optional<InterfaceUsage> interface_usage(const GuestNetworkInterface& before,
-                                                     const GuestNetworkInterface& after,
-                                                     double seconds) {
+template <class Interface>  // GuestNetworkInterface
+std::optional<InterfaceUsage> interface_usage(const Interface& before, const Interface& after,
+                                              double seconds) {
   if (!before.statistics || !after.statistics) return {};
   Increase increase;
   const auto rate = [&](std::uint64_t GuestNetworkInterfaceStat::*counter) {
@@ -175,7 +177,7 @@ void add(std::vector<T>& list, std::optional<T> one) {
 /// What went on between two samples of the same guest. Never fails, whatever they hold.
 /// @param before the earlier one
 /// @param after the later one; where it is not later, disks and interfaces are left out
-template <std::same_as<Sample> S = Sample>  // to compile it is costly: only who calls it does
+template <std::same_as<Sample> S = Sample>
 Usage usage_between(const S& before, const S& after) {
   Usage usage;
   usage.load = after.load;

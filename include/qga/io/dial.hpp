@@ -14,7 +14,6 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <asio/error.hpp>
-#include <asio/generic/stream_protocol.hpp>
 #include <asio/local/stream_protocol.hpp>
 
 #include <linux/vm_sockets.h>  // needs <sys/socket.h> before it
@@ -26,18 +25,19 @@
 
 namespace qga::io {
 
-using GenericEndpoint = asio::generic::stream_protocol::endpoint;
-
-inline std::vector<GenericEndpoint> endpoints_of(const UnixAddress& address) {
+/// @tparam Endpoint a generic one; the same below. Only who dials compiles this
+template <class Endpoint>
+std::vector<Endpoint> endpoints_of(const UnixAddress& address) {
   return {asio::local::stream_protocol::endpoint(address.path)};
 }
 
-inline std::vector<GenericEndpoint> endpoints_of(const VsockAddress& address) {
+template <class Endpoint>
+std::vector<Endpoint> endpoints_of(const VsockAddress& address) {
   sockaddr_vm native{};
   native.svm_family = AF_VSOCK;
   native.svm_cid = address.cid;
   native.svm_port = address.port;
-  return {GenericEndpoint(&native, sizeof native)};
+  return {Endpoint(&native, sizeof native)};
 }
 
 /// An error of `getaddrinfo`, as Asio's resolver would tell it.
@@ -58,7 +58,8 @@ inline std::error_code lookup_error(int err) {
 
 /// In the order in which the system prefers them (RFC 6724). Numeric addresses are not looked up.
 /// @throws std::system_error
-inline std::vector<GenericEndpoint> endpoints_of(const TcpAddress& address) {
+template <class Endpoint>
+std::vector<Endpoint> endpoints_of(const TcpAddress& address) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
@@ -69,18 +70,22 @@ inline std::vector<GenericEndpoint> endpoints_of(const TcpAddress& address) {
   const auto give_back = [](addrinfo* found) { ::freeaddrinfo(found); };
   const std::unique_ptr<addrinfo, decltype(give_back)> found(first);
 
-  std::vector<GenericEndpoint> endpoints;
+  std::vector<Endpoint> endpoints;
   for (const addrinfo* next = first; next != nullptr; next = next->ai_next) {
     endpoints.emplace_back(next->ai_addr, next->ai_addrlen);
   }
   return endpoints;
 }
 
-inline std::vector<GenericEndpoint> endpoints_of(const HandleAddress&) { return {}; }
+template <class Endpoint>
+std::vector<Endpoint> endpoints_of(const HandleAddress&) {
+  return {};
+}
 
 /// @throws std::system_error
-inline std::vector<GenericEndpoint> endpoints_of(const Address& address) {
-  return std::visit([](const auto& kind) { return endpoints_of(kind); }, address);
+template <class Endpoint>
+std::vector<Endpoint> endpoints_of(const Address& address) {
+  return std::visit([](const auto& kind) { return endpoints_of<Endpoint>(kind); }, address);
 }
 
 /// Tries one or more endpoints in turn. Each gets its share of the time that is left: one that does

@@ -20,33 +20,28 @@ inline constexpr char alphabet[] =
 /// Set in a table's entry for every byte outside the alphabet, and in no valid group.
 inline constexpr std::uint32_t invalid = 0x01000000;
 
-using Table = std::array<std::uint32_t, 256>;
+/// Filled at run time: compilers take a tenth of a second for it, in every file that includes this.
+struct Tables {
+  std::array<std::uint32_t, 256> first, second, third, fourth;  ///< what a character stands for
+  std::array<std::array<char, 2>, 4096> pairs;                  ///< the characters for 12 bits
 
-constexpr Table shifted_table(int shift) {
-  Table table{};
-  for (auto& entry : table) entry = invalid;
-  for (unsigned i = 0; i < 64; ++i) {
-    table[static_cast<unsigned char>(alphabet[i])] = i << shift;
+  Tables() {
+    for (auto* const table : {&first, &second, &third, &fourth}) table->fill(invalid);
+    for (std::uint32_t i = 0; i < 64; ++i) {
+      const auto character = static_cast<unsigned char>(alphabet[i]);
+      first[character] = i << 18;
+      second[character] = i << 12;
+      third[character] = i << 6;
+      fourth[character] = i;
+    }
+    for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {alphabet[i >> 6], alphabet[i & 63]};
   }
-  return table;
+};
+
+inline const Tables& tables() {
+  static const Tables filled;
+  return filled;
 }
-
-inline constexpr Table first = shifted_table(18);
-inline constexpr Table second = shifted_table(12);
-inline constexpr Table third = shifted_table(6);
-inline constexpr Table fourth = shifted_table(0);
-
-/// Two characters for every 12 bits.
-constexpr auto pair_table() {
-  std::array<std::array<char, 2>, 4096> table{};
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    table[i][0] = alphabet[i >> 6];
-    table[i][1] = alphabet[i & 63];
-  }
-  return table;
-}
-
-inline constexpr auto pairs = pair_table();
 
 }  // namespace base64_detail
 
@@ -54,7 +49,8 @@ constexpr std::size_t base64_encoded_size(std::size_t bytes) { return (bytes + 2
 
 /// Appends the encoded `bytes` to `out`.
 inline void base64_encode(std::string_view bytes, std::string& out) {
-  using namespace base64_detail;
+  using base64_detail::alphabet;
+  const auto& pairs = base64_detail::tables().pairs;
   const std::size_t before = out.size();
   out.resize(before + base64_encoded_size(bytes.size()));
   char* to = out.data() + before;
@@ -81,7 +77,7 @@ inline void base64_encode(std::string_view bytes, std::string& out) {
 /// Decodes `text` into `out`, replacing what it holds. False, and `out` is unspecified, where
 /// `text` is not padded base64 of the standard alphabet.
 inline bool base64_decode(std::string_view text, std::string& out) {
-  using namespace base64_detail;
+  const auto& [first, second, third, fourth, pairs] = base64_detail::tables();
   if (text.size() % 4 != 0) return false;
   if (text.empty()) {
     out.clear();
@@ -107,7 +103,7 @@ inline bool base64_decode(std::string_view text, std::string& out) {
     to[0] = static_cast<char>(group >> 16);
     if (padding == 1) to[1] = static_cast<char>(group >> 8);
   }
-  return (seen & invalid) == 0;
+  return (seen & base64_detail::invalid) == 0;
 }
 
 }  // namespace qga::protocol
