@@ -18,6 +18,7 @@
 #include <unistd.h>
 #include <asio/bind_executor.hpp>
 #include <asio/error.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/address_v4.hpp>
 #include <asio/ip/tcp.hpp>
@@ -47,6 +48,7 @@ using qga_test::TemporaryDirectory;
 using qga_test::Terminal;
 using qga_test::to;
 using Local = asio::local::stream_protocol;
+using GenericEndpoint = asio::generic::stream_protocol::endpoint;
 using Tcp = asio::ip::tcp;
 
 namespace {
@@ -270,15 +272,15 @@ TEST_CASE("an endpoint that does not answer leaves time for the next", "[agent]"
   const Descriptor full = qga_test::listening_on(directory.file("full"), 0);
   const auto guests = fill_up(directory.file("full"));
   const Descriptor free = qga_test::listening_on(directory.file("free"));
-  const std::vector<qga::io::GenericEndpoint> endpoints{Local::endpoint(directory.file("none")),
-                                                        Local::endpoint(directory.file("full")),
-                                                        Local::endpoint(directory.file("free"))};
+  const std::vector<GenericEndpoint> endpoints{Local::endpoint(directory.file("none")),
+                                               Local::endpoint(directory.file("full")),
+                                               Local::endpoint(directory.file("free"))};
   const auto start = qga::Clock::now();
   const auto opened = qga::io::connect_first(endpoints, start + 600ms);
   CHECK(qga::Clock::now() - start >= 300ms);
   CHECK(opened.get() >= 0);
 
-  const std::vector<qga::io::GenericEndpoint> refusing(3, Local::endpoint(directory.file("none")));
+  const std::vector<GenericEndpoint> refusing(3, Local::endpoint(directory.file("none")));
   const auto error = error_of<std::system_error>(
       [&] { qga::io::connect_first(refusing, qga::Clock::time_point::max()); });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
