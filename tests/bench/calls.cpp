@@ -50,8 +50,8 @@ std::vector<double> library(const std::string& socket, int calls) {
 }
 
 template <class Command>
-std::vector<double> raw(const std::string& socket, int calls) {
-  RawLoop loop(socket, 4096);
+std::vector<double> raw(const std::string& socket, int calls, Waits waits) {
+  RawLoop loop(socket, 4096, waits);
   const std::string line = request_line<Command>();
   loop.call(line);
   Laps laps(calls);
@@ -80,7 +80,8 @@ void compare(Report& report, const std::string& socket, int rounds, int calls) {
     return;
   }
   const std::vector<Contender> contenders{
-      {"raw loop", [&] { return raw<Command>(socket, calls); }},
+      {"raw loop", [&] { return raw<Command>(socket, calls, Waits::in_recv); }},
+      {"raw loop, polls", [&] { return raw<Command>(socket, calls, Waits::in_poll); }},
       {"blocking", [&] { return library<BlockingCalls<Command>>(socket, calls); }},
       {"async", [&] { return library<AsyncCalls<Command>>(socket, calls); }},
       {"Python", [&] { return python(socket, name, calls); }},

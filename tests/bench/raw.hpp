@@ -3,6 +3,7 @@
 // The floor that the library is compared with: send, receive, look for the end of the line.
 #pragma once
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -16,11 +17,14 @@
 
 namespace qga_bench {
 
+/// A reply is waited for within `recv`, or before it, as who has a deadline must.
+enum class Waits { in_recv, in_poll };
+
 class RawLoop {
  public:
   /// @param capacity of the buffer for replies, which grows where they are longer
-  RawLoop(const std::string& path, std::size_t capacity)
-      : fd_(::socket(AF_UNIX, SOCK_STREAM, 0)), buffer_(capacity) {
+  RawLoop(const std::string& path, std::size_t capacity, Waits waits = Waits::in_recv)
+      : waits_(waits), fd_(::socket(AF_UNIX, SOCK_STREAM, 0)), buffer_(capacity) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
@@ -44,6 +48,10 @@ class RawLoop {
     for (std::size_t size = 0;;) {
       if (size == buffer_.size()) buffer_.resize(2 * size);
       char* const to = buffer_.data() + size;
+      pollfd readable{fd_, POLLIN, 0};
+      if (waits_ == Waits::in_poll && ::poll(&readable, 1, 60'000) <= 0) {
+        throw std::runtime_error("cannot poll");
+      }
       const ssize_t received = ::recv(fd_, to, buffer_.size() - size, 0);
       if (received <= 0) throw std::runtime_error("cannot receive");
       const auto bytes = static_cast<std::size_t>(received);
@@ -53,6 +61,7 @@ class RawLoop {
   }
 
  private:
+  Waits waits_;
   int fd_;
   std::vector<char> buffer_;
 };

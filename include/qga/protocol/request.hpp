@@ -10,8 +10,6 @@
 #include <string_view>
 #include <type_traits>
 
-#include <nlohmann/json.hpp>
-
 #include "qga/params.hpp"
 #include "qga/protocol/encode.hpp"
 #include "qga/protocol/scan.hpp"
