@@ -13,10 +13,14 @@ echo "Looking at ${#sources[@]} sources and ${#scripts[@]} scripts"
 
 clang-format --dry-run -Werror "${sources[@]}"
 shellcheck -x "${scripts[@]}"
-# cppcheck 2.10 cannot read lambdas with template parameters, and leaves what includes them.
+# What cppcheck 2.10 cannot read (literals with a suffix), or misunderstands: that rethrow_exception
+# does not return, that two requires-expressions differ, that one branch of ?: is taken, that the
+# length of what is empty is not negative.
+misunderstood=(syntaxError cppcheckError nullPointerRedundantCheck
+  identicalConditionAfterEarlyExit accessMoved invalidFunctionArg)
 cppcheck --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr \
-  --suppress=missingIncludeSystem --suppress=syntaxError --error-exitcode=1 --quiet -I include \
-  include/qga examples tests/endurance tests/support
+  --suppress=missingIncludeSystem "${misunderstood[@]/#/--suppress=}" --error-exitcode=1 --quiet \
+  -I include include/qga examples tests/endurance tests/support
 # One program that has all of the library; what headers hold is shown for every template that it uses.
 clang-tidy --quiet examples/07_files.cpp examples/02_run_command.cpp -- \
   -std=c++20 -I include -DASIO_STANDALONE

@@ -45,7 +45,8 @@ class Call {
   void* operation = nullptr;                              ///< the driver's own
 
  protected:
-  Call(std::string_view command, Handling handling) : command_(command), handling_(handling) {}
+  Call(std::string_view command, const Handling& handling)
+      : command_(command), handling_(handling) {}
 
   /// Decodes and keeps the text of `return`. @throws Malformed, WrongShape
   virtual void decode(std::string_view result) = 0;
@@ -123,7 +124,7 @@ class TypedCall : public Call {
  public:
   using Result = typename Projected<Reply, Project>::type;
 
-  TypedCall(std::string_view command, Handling handling, Project project)
+  TypedCall(std::string_view command, const Handling& handling, Project project)
       : Call(command, handling), project_(std::move(project)) {}
 
   ResultOf<Result> result;

@@ -160,7 +160,7 @@ class Outline {
   void read_all() {
     do {
       skip_space();
-      std::string_view name(begin_, 0);
+      std::string_view name(begin_, begin_);
       if (open_ != none && kind(open_) == '{') name = read_name();
       const auto place = static_cast<Place>(parts_.size());
       parts_.push_back({offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_),

@@ -41,7 +41,8 @@ inline constexpr Limits simple_limits{64 << 10, 16, 1 << 10};
 
 template <class Reply>
 constexpr Limits default_limits() {
-  return std::is_void_v<Reply> || std::is_arithmetic_v<Reply> ? simple_limits : structured_limits;
+  using IsSimple = std::disjunction<std::is_void<Reply>, std::is_arithmetic<Reply>>;
+  return IsSimple::value ? simple_limits : structured_limits;
 }
 
 template <Request R>
