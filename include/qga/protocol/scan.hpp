@@ -19,17 +19,18 @@
 
 namespace qga::protocol {
 
-/// The bounds of a reply. A tiny element costs a parser up to a hundred times its size.
+/// The bounds of a reply. A tiny element takes ten times its size; a hundred times from
+/// nlohmann/json, which reads what commands sent by hand reply.
 struct Limits {
   std::size_t bytes;
   std::size_t depth;
   std::size_t elements;
-  /// Characters of a string. A parser holds a string four times while it reads it.
+  /// Characters of a string. nlohmann/json holds one four times while it reads it.
   std::size_t string = std::numeric_limits<std::size_t>::max();
 };
 
-/// Characters of a number, far more than any has that means something. To a parser it is as costly
-/// as a string.
+/// Characters of a number, far more than any has that means something. To nlohmann/json it is as
+/// costly as a string.
 inline constexpr std::size_t longest_number = 1024;
 
 /// A cursor over the text of one reply.
