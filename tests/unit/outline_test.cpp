@@ -258,7 +258,7 @@ TEST_CASE("a string is found whole, wherever its special bytes lie") {
   }
 }
 
-TEST_CASE("any text of few bytes is taken or refused as by the full parser") {
+TEST_CASE("any text of few bytes is taken or refused as by the full parser", "[long]") {
   constexpr std::string_view bytes = "{}[]\",:1-e. \\tn";
   std::vector<std::string> texts{""};
   for (std::size_t at = 0; at < texts.size(); ++at) {
@@ -302,7 +302,7 @@ TEST_CASE("what is not JSON is that, whatever shape it has before") {
   CHECK(by_text<qga::GuestHostName>("{\"host-name\": \"a\"}\0"s).error == "malformed");
 }
 
-TEST_CASE("changed replies come to what they do for the full parser") {
+TEST_CASE("changed replies come to what they do for the full parser", "[long]") {
   compare_as<std::vector<qga::GuestMemoryBlock>>(
       R"([{"phys-index": 0, "online": true, "can-offline":false}])");
   compare_as<qga::GuestExecStatus>(
