@@ -85,11 +85,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @throws ConnectError where it is not open
   explicit Client(StreamType stream, ClientParams params = {})
       : channel_(std::make_shared<Channel>(std::move(params))) {
-    try {
-      Channel::Async::attach(*channel_, std::move(stream));
-    } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code()));
-    }
+    attach([&] { Channel::Async::attach(*channel_, std::move(stream)); });
   }
 
   /// Unconnected; use `async_connect` or `connect`.
@@ -111,11 +107,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   static Client from_handle(int handle, ClientParams params = {}) {
     io::OwnedDescriptor owned(handle);
     Client client(std::make_shared<Channel>(std::move(params)));
-    try {
-      client.channel_->attach(std::move(owned));
-    } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code()));
-    }
+    attach([&] { client.channel_->attach(std::move(owned)); });
     return client;
   }
 
@@ -316,6 +308,15 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
       return std::string(path);
     } catch (const std::system_error& error) {  // the path is too long
       std::rethrow_exception(io::connect_error(error.code(), path));
+    }
+  }
+
+  template <class Attach>
+  static void attach(Attach attach_it) {
+    try {
+      attach_it();
+    } catch (const std::system_error& error) {
+      std::rethrow_exception(io::connect_error(error.code()));
     }
   }
 

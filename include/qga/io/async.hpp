@@ -75,8 +75,10 @@ class AsyncDriver final : public Driver, private ContextUser {
                                     bool joined) {
     if (joined) {
       const std::lock_guard lock(channel->mutex_);
-      const auto known = executor_of(*channel);
-      if (channel->owned_.get() >= 0) made_for(*channel).bind(known ? *known : converted(caller));
+      if (channel->owned_.get() >= 0) {
+        const auto known = executor_of(*channel);
+        made_for(*channel).bind(known ? *known : converted(caller));
+      }
     }
     const auto known = channel ? executor_of(*channel) : std::nullopt;
     return known ? *known : converted(caller);
@@ -191,8 +193,8 @@ class AsyncDriver final : public Driver, private ContextUser {
       if (out.empty()) break;
       const auto [bytes, err] = write_some(channel_.descriptor_, out);
       if (err) {
-        read_pending(channel_.descriptor_, channel_.session_,
-                     now);  // what was answered before it broke
+        // What was answered before it broke.
+        read_pending(channel_.descriptor_, channel_.session_, now);
         return lose(protocol::make_error<WriteError>, "the channel broke", err);
       }
       channel_.session_.wrote(bytes);

@@ -318,7 +318,7 @@ class AsyncHelper
   void connect(Then then, Clock::time_point until) {
     if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
     if constexpr (Channel::can_connect) {
-      auto known = Channel::Async::executor_of(*calls_.channel);
+      const auto known = Channel::Async::executor_of(*calls_.channel);
       if (!known) Channel::Async::use_executor(*calls_.channel, timer_.get_executor());
       auto handler = continuation(in_flight_.emplace(in_flight_.end()), std::move(then));
       const IoExecutor io = known ? *known : timer_.get_executor();
