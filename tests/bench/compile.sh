@@ -28,6 +28,8 @@ trap 'rm -rf "$sources"' EXIT
   echo 'int main() {}'
 } >"$sources/baseline.cpp"
 
+printf '#include <qga/client.hpp>\nint main() {}\n' >"$sources/header.cpp"
+
 cat >"$sources/one.cpp" <<'END'
 #include <qga/client.hpp>
 int main(int, char** argv) {
@@ -47,8 +49,9 @@ END
 } >"$sources/all.cpp"
 commands=$(grep -c 'ga.execute' "$sources/all.cpp")
 
-programs=(baseline one all)
-declare -A names=([baseline]='Asio and nlohmann/json' [one]='one command' [all]="$commands commands")
+programs=(baseline header one all)
+declare -A names=([baseline]='Asio and nlohmann/json' [header]='the header, unused'
+  [one]='one command' [all]="$commands commands")
 declare -A size
 TIMEFORMAT=%U
 for ((round = 0; round < rounds; ++round)); do

@@ -37,13 +37,14 @@ class RawLoop {
   RawLoop& operator=(const RawLoop&) = delete;
   ~RawLoop() { ::close(fd_); }
 
-  /// @param line with its newline
-  /// @return the reply, valid until the next call
-  std::string_view call(std::string_view line) {
-    while (!line.empty()) {
-      const ssize_t sent = ::send(fd_, line.data(), line.size(), MSG_NOSIGNAL);
+  /// @param lines each with its newline, sent together
+  /// @param replies how many there will be
+  /// @return the replies, valid until the next call
+  std::string_view call(std::string_view lines, int replies = 1) {
+    while (!lines.empty()) {
+      const ssize_t sent = ::send(fd_, lines.data(), lines.size(), MSG_NOSIGNAL);
       if (sent <= 0) throw std::runtime_error("cannot send");
-      line.remove_prefix(static_cast<std::size_t>(sent));
+      lines.remove_prefix(static_cast<std::size_t>(sent));
     }
     for (std::size_t size = 0;;) {
       if (size == buffer_.size()) buffer_.resize(2 * size);
@@ -55,12 +56,19 @@ class RawLoop {
       const ssize_t received = ::recv(fd_, to, buffer_.size() - size, 0);
       if (received <= 0) throw std::runtime_error("cannot receive");
       const auto bytes = static_cast<std::size_t>(received);
-      if (std::memchr(to, '\n', bytes) != nullptr) return {buffer_.data(), size + bytes};
       size += bytes;
+      const char* const end = to + bytes;
+      for (const char* at = to; (at = find_newline(at, end)) != nullptr; ++at) {
+        if (--replies == 0) return {buffer_.data(), size};
+      }
     }
   }
 
  private:
+  static const char* find_newline(const char* from, const char* end) {
+    return static_cast<const char*>(std::memchr(from, '\n', static_cast<std::size_t>(end - from)));
+  }
+
   Waits waits_;
   int fd_;
   std::vector<char> buffer_;

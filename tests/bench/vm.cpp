@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // What calls in flight together are worth in a virtual machine, where a round trip costs most:
-// pings, twelve read-only commands, and reads of 64 KiB.
-// Usage: tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
+// pings, twelve read-only commands, and reads of 64 KiB. Beside each, how much there is to gain:
+// the same bytes from a raw socket, one request after another and several in one write. Usage:
+// tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -11,6 +13,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <asio/bind_executor.hpp>
@@ -19,6 +22,7 @@
 #include <qga/client.hpp>
 
 #include "bench.hpp"
+#include "raw.hpp"
 
 using namespace std::chrono_literals;
 
@@ -80,15 +84,51 @@ void twelve(Face face) {
   face().network_get_interfaces();
 }
 
-void read_chunks(qga::Client<>& ga, int in_flight) {
-  const std::int64_t zeros = ga.file_open("/dev/zero");
+void read_chunks(qga::Client<>& ga, std::int64_t file, int in_flight) {
   Together calls(ga);
   for (int i = 0; i < chunks; ++i) {
     calls.run_until(in_flight - 1);
-    calls.add().file_read(zeros, chunk);
+    calls.add().file_read(file, chunk);
   }
   calls.run_until(0);
-  ga.file_close(zeros);
+}
+
+/// What the client sends for `work`, a line for each request.
+std::vector<std::string> lines_of(const std::string& socket,
+                                  const std::function<void(qga::Client<>&)>& work) {
+  bool wanted = false;
+  std::vector<std::string> lines;
+  qga::ClientParams params{.timeout = 120s};
+  params.trace = [&](qga::TraceDirection direction, std::string_view line) {
+    if (wanted && direction == qga::TraceDirection::sent) lines.push_back(std::string(line) + '\n');
+  };
+  qga::Client ga(socket, params);
+  ga.ping();  // and the handshake
+  wanted = true;
+  work(ga);
+  return lines;
+}
+
+/// Gives way on the channel, which takes one client, to a raw socket that sends the lines.
+std::vector<double> raw(qga::Client<>& ga, const std::string& socket,
+                        const std::vector<std::string>& lines, std::size_t in_one_write) {
+  ga.close();
+  std::vector<double> figures;
+  {
+    RawLoop loop(socket, 1 << 20);
+    loop.call(lines.front());  // as the client, which has talked to the agent before
+    figures = milliseconds_of([&] {
+      for (std::size_t i = 0; i < lines.size(); i += in_one_write) {
+        const std::size_t count = std::min(in_one_write, lines.size() - i);
+        std::string together;
+        for (std::size_t j = i; j < i + count; ++j) together += lines[j];
+        loop.call(together, static_cast<int>(count));
+      }
+    });
+  }
+  ga.connect(socket);
+  ga.ping();
+  return figures;
 }
 
 }  // namespace
@@ -97,13 +137,32 @@ int main(int argc, char** argv) try {
   const Options options = options_of(argc, argv, 15);
   const char* const directory = std::getenv("QGA_VM");
   if (directory == nullptr) throw std::runtime_error("QGA_VM is not set: see tests/vm/run.sh -h");
-  qga::Client ga(std::string(directory) + "/agent.sock", {.timeout = 120s});
-  ga.ping();  // the guest may be booting
+  const std::string socket = std::string(directory) + "/agent.sock";
+  const auto in_turn = [](qga::Client<>& client) { twelve([&]() -> auto& { return client; }); };
+  const auto pings_in_turn = [](qga::Client<>& client) {
+    for (int i = 0; i < 12; ++i) client.ping();
+  };
+  const std::vector<std::string> ping_lines = lines_of(socket, pings_in_turn);
+  const std::vector<std::string> lines = lines_of(socket, in_turn);
+
+  qga::Client ga(socket, {.timeout = 120s});
+  const std::int64_t zeros = ga.file_open("/dev/zero");
+  ga.close();
+  const std::vector<std::string> read_lines(chunks, lines_of(socket, [&](qga::Client<>& client) {
+                                                      client.file_read(zeros, chunk);
+                                                    }).at(0));
+  ga.connect(socket);
+  ga.ping();
 
   Report report;
   const auto compare = [&](const char* title, const std::vector<Contender>& contenders) {
     report.compare(std::string("a live VM: ") + title, {"milliseconds"}, contenders,
                    options.rounds);
+  };
+  const auto raw_socket = [&](const char* name, const std::vector<std::string>& sent,
+                              std::size_t in_one_write) {
+    return Contender{std::string("raw socket, ") + name,
+                     [&, in_one_write] { return raw(ga, socket, sent, in_one_write); }};
   };
   const auto blocking = [&] {
     for (int i = 0; i < pings; ++i) ga.ping();
@@ -120,24 +179,29 @@ int main(int argc, char** argv) try {
     for (int i = 0; i < 12; ++i) calls.add().ping();
     calls.run_until(0);
   };
-  const auto pings_in_turn = [&] {
-    for (int i = 0; i < 12; ++i) ga.ping();
-  };
-  compare("12 pings", {{"one after another", [&] { return milliseconds_of(pings_in_turn); }},
-                       {"in flight together", [&] { return milliseconds_of(pings_together); }}});
-  const auto in_turn = [&] { twelve([&]() -> auto& { return ga; }); };
+  compare("12 pings",
+          {{"one after another", [&] { return milliseconds_of([&] { pings_in_turn(ga); }); }},
+           {"in flight together", [&] { return milliseconds_of(pings_together); }},
+           raw_socket("one after another", ping_lines, 1),
+           raw_socket("in one write", ping_lines, ping_lines.size())});
   const auto together = [&] {
     Together calls(ga);
     twelve([&] { return calls.add(); });
     calls.run_until(0);
   };
-  compare("12 commands", {{"one after another", [&] { return milliseconds_of(in_turn); }},
-                          {"in flight together", [&] { return milliseconds_of(together); }}});
+  compare("12 commands",
+          {{"one after another", [&] { return milliseconds_of([&] { in_turn(ga); }); }},
+           {"in flight together", [&] { return milliseconds_of(together); }},
+           raw_socket("one after another", lines, 1),
+           raw_socket("in one write", lines, lines.size())});
   const auto reading = [&](int in_flight) {
-    return milliseconds_of([&] { read_chunks(ga, in_flight); });
+    return milliseconds_of([&] { read_chunks(ga, zeros, in_flight); });
   };
   compare("64 reads of 64 KiB", {{"1 in flight", [&] { return reading(1); }},
-                                 {"4 in flight", [&] { return reading(4); }}});
+                                 {"4 in flight", [&] { return reading(4); }},
+                                 raw_socket("one after another", read_lines, 1),
+                                 raw_socket("4 in one write", read_lines, 4)});
+  ga.file_close(zeros);
   report.write(options.json);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());
