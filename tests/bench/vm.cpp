@@ -2,8 +2,9 @@
 //
 // What calls in flight together are worth in a virtual machine, where a round trip costs most:
 // pings, twelve read-only commands, and reads of 64 KiB. Beside each, how much there is to gain:
-// the same bytes from a raw socket, one request after another and several in one write. Usage:
-// tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
+// the same bytes from a raw socket, one request after another and several in one write.
+//
+// Usage: tests/vm/run.sh -- build/bench/tests/bench_vm [--rounds N] [--json FILE]
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
