@@ -113,17 +113,19 @@ std::vector<std::string> lines_of(const std::string& socket,
 /// Gives way on the channel, which takes one client, to a raw socket that sends the lines.
 std::vector<double> raw(qga::Client<>& ga, const std::string& socket,
                         const std::vector<std::string>& lines, std::size_t in_one_write) {
+  std::vector<std::string> writes;
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (i % in_one_write == 0) writes.emplace_back();
+    writes.back() += lines[i];
+  }
   ga.close();
   std::vector<double> figures;
   {
     RawLoop loop(socket, 1 << 20);
     loop.call(lines.front());  // as the client, which has talked to the agent before
     figures = milliseconds_of([&] {
-      for (std::size_t i = 0; i < lines.size(); i += in_one_write) {
-        const std::size_t count = std::min(in_one_write, lines.size() - i);
-        std::string together;
-        for (std::size_t j = i; j < i + count; ++j) together += lines[j];
-        loop.call(together, static_cast<int>(count));
+      for (const std::string& write : writes) {
+        loop.call(write, static_cast<int>(std::count(write.begin(), write.end(), '\n')));
       }
     });
   }
@@ -146,14 +148,12 @@ int main(int argc, char** argv) try {
   const std::vector<std::string> ping_lines = lines_of(socket, pings_in_turn);
   const std::vector<std::string> lines = lines_of(socket, in_turn);
 
+  const std::int64_t zeros = qga::Client(socket, {.timeout = 120s}).file_open("/dev/zero");
+  const auto read_one = [&](qga::Client<>& client) { client.file_read(zeros, chunk); };
+  const std::vector<std::string> read_lines(chunks, lines_of(socket, read_one).at(0));
+
   qga::Client ga(socket, {.timeout = 120s});
-  const std::int64_t zeros = ga.file_open("/dev/zero");
-  ga.close();
-  const std::vector<std::string> read_lines(chunks, lines_of(socket, [&](qga::Client<>& client) {
-                                                      client.file_read(zeros, chunk);
-                                                    }).at(0));
-  ga.connect(socket);
-  ga.ping();
+  ga.ping();  // and the handshake
 
   Report report;
   const auto compare = [&](const char* title, const std::vector<Contender>& contenders) {
