@@ -54,7 +54,8 @@ struct DiskUsage {
   double written_bytes = 0;  ///< per second
   double reads = 0;          ///< requests per second
   double writes = 0;         ///< requests per second
-  double busy = 0;           ///< share of the time with a request under way, from 0 to 1
+  double busy = 0;           ///< share of the time with a request under way, from 0 to 1; guests
+                             ///< count in ticks of some ms, so short requests may count as none
 };
 
 /// What went through a network interface.
