@@ -38,6 +38,7 @@
 #include "qga/io/dial.hpp"
 #include "qga/io/perform.hpp"
 #include "qga/params.hpp"
+#include "qga/protocol/completion.hpp"
 #include "qga/protocol/json.hpp"
 #include "qga/protocol/raw_request.hpp"
 
@@ -352,7 +353,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>
   auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
-    return asio::async_initiate<Token, typename io::CompletionSignature<Result>::type>(
+    return asio::async_initiate<Token, typename protocol::CompletionSignature<Result>::type>(
         [](auto handler, io::HelperCalls<Channel> calls, auto... given) {
           using Helper = io::AsyncHelper<Result, Algorithm, Channel, decltype(handler)>;
           const executor_type io = Channel::Async::executor_for(

@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 #include <exception>
-#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -100,8 +99,7 @@ class Run {
     return params;
   }
 
-  void run(std::string path, RunParams params, Step limit,
-           std::function<void(std::exception_ptr, RunResult)> then) {
+  void run(std::string path, RunParams params, Step limit, Continuation<RunResult> then) {
     program_.emplace(io_, limit, std::move(then), std::move(path), std::move(params));
     program_->start();
   }

@@ -26,13 +26,15 @@
 
 #include <algorithm>
 #include <exception>
-#include <functional>
 #include <utility>
 
 #include "qga/error.hpp"
 #include "qga/params.hpp"
+#include "qga/protocol/completion.hpp"
 
 namespace qga::helpers {
+
+using protocol::Continuation;
 
 /// When a call may be withdrawn because the caller has cancelled the helper.
 enum class Cancel {
@@ -77,12 +79,10 @@ inline Failure failure_of(const std::exception_ptr& error) {
 template <class Io, class Result, template <class> class Algorithm>
 class Part {
  public:
-  using Then = std::function<void(std::exception_ptr, Result)>;
-
   /// @param limit holds for every step of the part
   /// @param then may destroy the part
   template <class... Args>
-  Part(Io& io, Step limit, Then then, Args&&... args)
+  Part(Io& io, Step limit, Continuation<Result> then, Args&&... args)
       : io_(io),
         limit_(limit),
         then_(std::move(then)),
@@ -92,15 +92,14 @@ class Part {
 
   void start() { algorithm_.start(); }
 
-  template <class Request, class Continue>
-  void call(const Request& request, Continue then, Step step = {}) {
+  template <class Request>
+  void call(const Request& request, Continuation<typename Request::Reply> then, Step step = {}) {
     // What is to be cleaned up has a time of its own.
     if (step.cancel == Cancel::always) step.until = std::min(step.until, limit_.until);
     step.cancel = std::max(step.cancel, limit_.cancel);
     io_.call(request, std::move(then), step);
   }
-  template <class Continue>
-  void pause(Clock::duration duration, Continue then) {
+  void pause(Clock::duration duration, Continuation<void> then) {
     io_.pause(duration, std::move(then));
   }
   template <class Request>
@@ -110,18 +109,18 @@ class Part {
   Clock::time_point now() const { return io_.now(); }
 
   void finish(Result result) {
-    const Then then = std::move(then_);
+    const auto then = std::move(then_);
     then(nullptr, std::move(result));
   }
   void fail(std::exception_ptr error) {
-    const Then then = std::move(then_);
+    const auto then = std::move(then_);
     then(std::move(error), {});
   }
 
  private:
   Io& io_;
   Step limit_;
-  Then then_;
+  Continuation<Result> then_;
   Algorithm<Part> algorithm_;
 };
 

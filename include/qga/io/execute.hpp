@@ -14,6 +14,7 @@
 #include "qga/io/operation.hpp"
 #include "qga/params.hpp"
 #include "qga/protocol/call.hpp"
+#include "qga/protocol/completion.hpp"
 #include "qga/protocol/request.hpp"
 
 namespace qga::io {
@@ -49,22 +50,28 @@ auto run_on(const std::shared_ptr<Channel>& channel, const Request& request, Pro
   return call.result.take();
 }
 
-template <class Channel, class Request, class Project, class Token>
-auto start_on(const std::shared_ptr<Channel>& channel, const Request& request, Project project,
-              Token&& token, const CallOptions& options) {
-  using Reply = typename Request::Reply;
-  using Result = typename protocol::Projected<Reply, Project>::type;
-  using Ready = Prepared<Channel, Reply, Project>;
-  Ready prepared{channel, std::string(request.command), protocol::handling_of(request),
-                 std::move(project)};
+/// Everything of an asynchronous call but its handler; `initiate` starts it.
+template <class Channel, class Request, class Project>
+auto prepare(const std::shared_ptr<Channel>& channel, const Request& request, Project project,
+             const CallOptions& options) {
+  Prepared<Channel, typename Request::Reply, Project> prepared{
+      channel, std::string(request.command), protocol::handling_of(request), std::move(project)};
   try {
     protocol::encode_into(prepared.wire, request);
     if (channel) prepared.timeout = timeout_for(request, options, channel->params());
   } catch (const RequestError&) {
     prepared.error = std::current_exception();
   }
-  return asio::async_initiate<Token, typename CompletionSignature<Result>::type>(
-      [](auto handler, Ready ready) { initiate(std::move(handler), std::move(ready)); }, token,
+  return prepared;
+}
+
+template <class Channel, class Request, class Project, class Token>
+auto start_on(const std::shared_ptr<Channel>& channel, const Request& request, Project project,
+              Token&& token, const CallOptions& options) {
+  using Result = typename protocol::Projected<typename Request::Reply, Project>::type;
+  auto prepared = prepare(channel, request, std::move(project), options);
+  return asio::async_initiate<Token, typename protocol::CompletionSignature<Result>::type>(
+      [](auto handler, auto ready) { initiate(std::move(handler), std::move(ready)); }, token,
       std::move(prepared));
 }
 

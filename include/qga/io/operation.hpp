@@ -28,15 +28,15 @@ class Operation {
   /// Invokes the handler on its executor; the operation is gone then.
   /// @param initiating within the initiating function, which must not invoke the handler itself
   virtual void complete(bool initiating) = 0;
+  /// Invokes the handler here; the operation is gone then.
+  virtual void deliver() = 0;
 };
 
-template <class Result>
-struct CompletionSignature {
-  using type = void(std::exception_ptr, Result);
-};
-template <>
-struct CompletionSignature<void> {
-  using type = void(std::exception_ptr);
+/// What an executor is given to run: of one type, so that handing it over is compiled only once for
+/// each executor.
+struct Delivery {
+  std::unique_ptr<Operation> operation;
+  void operator()() { operation.release()->deliver(); }
 };
 
 /// Everything of an asynchronous call but its handler. The request is encoded: a token may start
@@ -90,15 +90,15 @@ class HandlerOperation final : private CommandName,
 
   void complete(bool initiating) override {
     const Executor executor = work_.get_executor();
-    auto deliver = [self = std::unique_ptr<HandlerOperation>(this)]() mutable {
-      deliver_from(std::move(self));
-    };
+    Delivery delivery{std::unique_ptr<Operation>(this)};
     if (initiating) {
-      asio::post(executor, std::move(deliver));
+      asio::post(executor, std::move(delivery));
     } else {
-      asio::dispatch(executor, std::move(deliver));
+      asio::dispatch(executor, std::move(delivery));
     }
   }
+
+  void deliver() override { deliver_from(std::unique_ptr<HandlerOperation>(this)); }
 
  private:
   static void deliver_from(std::unique_ptr<HandlerOperation> self) {

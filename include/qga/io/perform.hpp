@@ -23,7 +23,6 @@
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/basic_waitable_timer.hpp>
-#include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/cancellation_type.hpp>
@@ -101,10 +100,11 @@ class BlockingHelper {
     if constexpr (!std::is_void_v<Result>) return std::move(*result_);
   }
 
-  template <class Request, class Then>
-  void call(const Request& request, Then then, helpers::Step step = {}) {
-    auto pending = std::make_shared<PendingCall<typename Request::Reply, Then>>(
-        request, std::move(then), step.cancel);
+  template <class Request>
+  void call(const Request& request, protocol::Continuation<typename Request::Reply> then,
+            helpers::Step step = {}) {
+    auto pending = std::make_shared<PendingCall<typename Request::Reply>>(request, std::move(then),
+                                                                          step.cancel);
     if (const std::exception_ptr error = begin(request, pending->call(), step)) {
       pending->call().fail(error);
       next_.push_back([pending] { pending->finish(); });
@@ -114,8 +114,7 @@ class BlockingHelper {
     give_back_when_idle();
   }
 
-  template <class Then>
-  void pause(Clock::duration duration, Then then) {
+  void pause(Clock::duration duration, protocol::Continuation<void> then) {
     next_.push_back([this, duration, then = std::move(then)] {
       const auto until = deadline_after(duration, Clock::now());
       const StopSignal stopped(calls_.options.stop);
@@ -128,8 +127,7 @@ class BlockingHelper {
 
   bool connected() const { return calls_.connected(); }
   bool can_connect() const { return calls_.can_connect(); }
-  template <class Then>
-  void connect(Then then, Clock::time_point until) {
+  void connect(protocol::Continuation<void> then, Clock::time_point until) {
     next_.push_back([this, then = std::move(then), until] { then(connect_now(until)); });
   }
 
@@ -151,11 +149,11 @@ class BlockingHelper {
     const helpers::Cancel cancel;
   };
 
-  template <class Reply, class Then>
+  template <class Reply>
   class PendingCall final : public Pending {
    public:
     template <class Request>
-    PendingCall(const Request& request, Then then, helpers::Cancel when)
+    PendingCall(const Request& request, protocol::Continuation<Reply> then, helpers::Cancel when)
         : Pending(when),
           call_(Request::command, protocol::handling_of(request), {}),
           then_(std::move(then)) {
@@ -174,7 +172,7 @@ class BlockingHelper {
 
    private:
     protocol::TypedCall<Reply, std::identity> call_;
-    Then then_;
+    protocol::Continuation<Reply> then_;
   };
 
   /// Returns why there is nothing to wait for.
@@ -284,11 +282,13 @@ class AsyncHelper
     algorithm_.start();
   }
 
-  template <class Request, class Then>
-  void call(const Request& request, Then then, helpers::Step step = {}) {
+  template <class Request>
+  void call(const Request& request, protocol::Continuation<typename Request::Reply> then,
+            helpers::Step step = {}) {
+    using Reply = typename Request::Reply;
     if (cancelled_ && step.cancel != helpers::Cancel::never) {
       return post([then = std::move(then)] {
-        if constexpr (std::is_void_v<typename Request::Reply>) {
+        if constexpr (std::is_void_v<Reply>) {
           then(helper_cancelled());
         } else {
           then(helper_cancelled(), {});
@@ -297,12 +297,12 @@ class AsyncHelper
     }
     const auto call = in_flight_.emplace(in_flight_.end());
     call->cancel = step.cancel;
-    start_on(calls_.channel, request, std::identity(), continuation(call, std::move(then)),
-             {.timeout = calls_.timeout_of(request, step)});
+    initiate(Waiting<Reply>{this->shared_from_this(), call, std::move(then)},
+             prepare(calls_.channel, request, std::identity(),
+                     {.timeout = calls_.timeout_of(request, step)}));
   }
 
-  template <class Then>
-  void pause(Clock::duration duration, Then then) {
+  void pause(Clock::duration duration, protocol::Continuation<void> then) {
     if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
     timer_.expires_after(duration);
     timer_.async_wait(asio::bind_executor(
@@ -314,17 +314,17 @@ class AsyncHelper
 
   bool connected() const { return calls_.connected(); }
   bool can_connect() const { return calls_.can_connect(); }
-  template <class Then>
-  void connect(Then then, Clock::time_point until) {
+  void connect(protocol::Continuation<void> then, Clock::time_point until) {
     if (cancelled_) return post([then = std::move(then)] { then(helper_cancelled()); });
     if constexpr (Channel::can_connect) {
       const auto known = Channel::Async::executor_of(*calls_.channel);
       if (!known) Channel::Async::use_executor(*calls_.channel, timer_.get_executor());
-      auto handler = continuation(in_flight_.emplace(in_flight_.end()), std::move(then));
+      Waiting<void> handler{this->shared_from_this(), in_flight_.emplace(in_flight_.end()),
+                            std::move(then)};
       const IoExecutor io = known ? *known : timer_.get_executor();
       using Connect =
           AsyncConnect<Channel, typename Channel::stream_type, typename Channel::Endpoint>;
-      asio::async_compose<decltype(handler), void(std::exception_ptr)>(
+      asio::async_compose<Waiting<void>, void(std::exception_ptr)>(
           Connect(calls_.channel, calls_.channel->next_endpoint(), until, io), handler, io);
     } else {
       post([then = std::move(then)] { then(not_connected("")); });
@@ -348,12 +348,18 @@ class AsyncHelper
   using Calls = std::list<Call>;
   using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, IoExecutor>;
 
-  /// An executor may run handlers in any order, and several at a time; an algorithm hears of its
-  /// calls in the order in which it made them.
-  template <class Then>
-  auto continuation(typename Calls::iterator call, Then then) {
-    auto handler = [self = this->shared_from_this(), call, then = std::move(then)](
-                       std::exception_ptr error, auto&&... reply) mutable {
+  /// The handler of a call. An executor may run handlers in any order, and several at a time; an
+  /// algorithm hears of its calls in the order in which it made them.
+  template <class Reply>
+  struct Waiting {
+    using executor_type = Executor;
+    using cancellation_slot_type = asio::cancellation_slot;
+
+    executor_type get_executor() const noexcept { return self->executor_; }
+    cancellation_slot_type get_cancellation_slot() const noexcept { return call->signal.slot(); }
+
+    template <class... Replies>
+    void operator()(std::exception_ptr error, Replies... reply) {
       const std::lock_guard lock(self->mutex_);
       if (call != self->in_flight_.begin()) {
         call->finish = [then = std::move(then), error = std::move(error),
@@ -365,10 +371,12 @@ class AsyncHelper
       self->in_flight_.pop_front();
       then(std::move(error), std::move(reply)...);
       self->finish_next();
-    };
-    return asio::bind_cancellation_slot(call->signal.slot(),
-                                        asio::bind_executor(executor_, std::move(handler)));
-  }
+    }
+
+    std::shared_ptr<AsyncHelper> self;
+    typename Calls::iterator call;
+    protocol::Continuation<Reply> then;
+  };
 
   /// Those that waited for the one before.
   void finish_next() {
@@ -379,8 +387,7 @@ class AsyncHelper
     }
   }
 
-  template <class Then>
-  void post(Then then) {
+  void post(std::function<void()> then) {
     asio::post(executor_, [self = this->shared_from_this(), then = std::move(then)] {
       const std::lock_guard lock(self->mutex_);
       then();
