@@ -44,6 +44,32 @@ const T& named(const std::vector<T>& list, const std::string& name) {
   return *found;
 }
 
+/// A disk that makes its requests wait: those between two ticks of its clock a guest does not count
+/// as time, and a fast disk has no others.
+class SlowDisk {
+ public:
+  SlowDisk(Vm& vm, const std::string& id, int requests_per_second) : qmp_(vm.qmp()), id_(id) {
+    throttle(requests_per_second);
+  }
+  SlowDisk(const SlowDisk&) = delete;
+  SlowDisk& operator=(const SlowDisk&) = delete;
+  ~SlowDisk() { throttle(0); }
+
+ private:
+  void throttle(int requests_per_second) {
+    qmp_.execute("block_set_io_throttle", {{"device", id_},
+                                           {"bps", 0},
+                                           {"bps_rd", 0},
+                                           {"bps_wr", 0},
+                                           {"iops", requests_per_second},
+                                           {"iops_rd", 0},
+                                           {"iops_wr", 0}});
+  }
+
+  Qmp qmp_;
+  std::string id_;
+};
+
 double seconds(qga::Clock::duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
@@ -153,10 +179,10 @@ TEMPLATE_TEST_CASE("usage tells a busy guest by its processors, disks and interf
   const std::string ticks = "awk '{ print $10 }' /sys/block/vda/stat";
   const std::int64_t ticks_before = vm.number(ticks);
   const qga::Sample before = ga.sample();
-  // A request counts where the guest's clock ticks meanwhile, so how many it takes is not known.
-  const std::int64_t busy_ms = 100;
-  vm.run("busy=$(($(" + ticks + ") + " + std::to_string(busy_ms) + ")); while [ $(" + ticks +
-         ") -lt $busy ]; do dd if=/dev/vda of=/dev/null bs=4k count=256 iflag=direct; done");
+  {
+    const SlowDisk slow(vm, "a", 20);
+    vm.run("dd if=/dev/vda of=/dev/null bs=4k count=10 iflag=direct");
+  }
   vm.run("dd if=/dev/zero of=/mnt/a/written bs=64k count=64 conv=fsync");
   vm.run("dd if=/dev/vdb of=/dev/null bs=64k count=32 iflag=direct");
   vm.run("rm /mnt/a/written && ping -c 5 -s 1000 127.0.0.1");
@@ -169,7 +195,7 @@ TEMPLATE_TEST_CASE("usage tells a busy guest by its processors, disks and interf
   CHECK(usage.cpus.size() == 2);
   CHECK(all(named(usage.disks, "vda").written_bytes) >= 4 << 20);
   CHECK(named(usage.disks, "vda").writes > 0);
-  CHECK(all(named(usage.disks, "vda").busy * 1000) >= busy_ms);
+  CHECK(all(named(usage.disks, "vda").busy * 1000) >= 100);
   CHECK(all(named(usage.disks, "vda").busy * 1000) <= ticks_after - ticks_before);
   CHECK(all(named(usage.disks, "vdb").read_bytes) >= 2 << 20);
   CHECK(all(named(usage.interfaces, "lo").received_bytes) >= 10'000);
