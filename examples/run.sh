@@ -6,7 +6,9 @@ usage="usage: examples/run.sh [SOCKET | --vm]
 
 Builds the examples and runs them in order against the guest agent on the UNIX socket SOCKET, which
 must have no other client. Without SOCKET, starts an agent on this machine, with every command
-blocked that could harm it, and ends it again. With --vm, boots a virtual machine for it instead."
+blocked that could harm it, and ends it again. With --vm, boots a virtual machine for it instead.
+
+  QGA_EXAMPLES: a directory that has the examples built already"
 
 vm=''
 case ${1:-} in
@@ -31,9 +33,13 @@ fi
 # git is for what the distribution has only in a version too old.
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev \
   qemu-guest-agent libcli11-dev libboost-dev
-echo "Building the examples"
-quietly cmake --preset examples
-quietly cmake --build --preset examples
+programs=${QGA_EXAMPLES:-}
+if [[ -z $programs ]]; then
+  echo "Building the examples"
+  quietly cmake --preset examples
+  quietly cmake --build --preset examples
+  programs=build/examples/examples
+fi
 
 if [[ -z $socket ]]; then
   trap stop_agent EXIT
@@ -46,7 +52,7 @@ fi
 for source in examples/[0-9][0-9]_*.cpp; do
   name=$(basename "$source" .cpp)
   printf '\n=== %s ===\n' "$name"
-  timeout --foreground 60 "build/examples/examples/$name" "$socket" || {
+  timeout --foreground 60 "$programs/$name" "$socket" || {
     status=$?
     echo "examples/run.sh: $name failed with status $status" >&2
     exit 1

@@ -14,3 +14,4 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "ways.hpp"

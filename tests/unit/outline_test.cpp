@@ -192,7 +192,7 @@ TEST_CASE("a decimal point is one wherever the program lives") {
   CHECK(qga::protocol::json_number("-12.5e1") == -125.0);
 }
 
-TEST_CASE("strings are taken and refused as by the full parser") {
+TEST_CASE("strings are taken and refused as by the full parser", "[long]") {
   for (int first = 0; first < 256; ++first) {
     const std::string one(1, static_cast<char>(first));
     compare("\"" + one + "\"");
