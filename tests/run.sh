@@ -2,18 +2,20 @@
 # Builds everything and runs the tests.
 set -euo pipefail
 
-usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm]
+usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm] [--build-only]
 
-  --sanitize  with the address and undefined sanitizers
-  --clang     with clang instead of the system's compiler
-  --no-vm     without the tests in a live virtual machine"
+  --sanitize    with the address and undefined sanitizers
+  --clang       with clang instead of the system's compiler
+  --no-vm       without the tests in a live virtual machine
+  --build-only  build them, and run none"
 
-sanitize='' clang='' vm=yes
+sanitize='' clang='' vm=yes build_only=''
 for argument; do
   case $argument in
     --sanitize) sanitize=sanitize ;;
     --clang) clang=clang ;;
     --no-vm) vm='' ;;
+    --build-only) build_only=yes ;;
     -h | --help) echo "$usage" && exit ;;
     *) echo "$usage" >&2 && exit 2 ;;
   esac
@@ -35,6 +37,7 @@ install_packages "${packages[@]}"
 
 cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}"
 cmake --build --preset "$preset"
+[[ -z $build_only ]] || exit 0
 
 # The live tests first: what they print is more than pass or fail. And all of the others in any case.
 status=0
