@@ -102,7 +102,15 @@ TEST_CASE("run: its time is for all of it, in every step") {
   Run run = with({.input = long_input, .timeout = 10s});
   run.run({started, ended, opened, at_0, at_0, wrote, done, done, started, ended});
   CHECK(run.latest == run.now_ + 10s);
-  Run slow = with({.input = long_input, .timeout = 10s});
-  slow.run({started, {.json = {{"exited", false}}, .takes = 11s}, started, ended});
-  error_of<qga::ProgramTimeoutError>(slow);
+}
+
+TEST_CASE("run: what would make the file late has ended before the file is removed") {
+  Run run = with({.input = long_input, .timeout = 10s});
+  const Reply killer{.json = {{"pid", 8}}};
+  const Reply still_running{.json = {{"exited", false}}, .takes = 11s};
+  run.run({started, still_running, killer, ended, ended, started, ended});
+  error_of<qga::ProgramTimeoutError>(run);
+  CHECK(run.log[2] == R"(guest-exec {"arg":["-c","kill -KILL 7"],"path":"/bin/sh"} (cleans up))");
+  CHECK(run.log[4] == R"(guest-exec-status {"pid":7} (cleans up))");
+  CHECK(run.log[5] == removal_of(file_of(run)) + " (cleans up)");
 }

@@ -45,6 +45,7 @@ class Run {
     const auto random = protocol::random_bits();
     file_ = "/tmp/qga-" + std::to_string(random[0]) + "-" + std::to_string(random[1]);
     RunParams params = timed({});
+    params.kill = true;  // or it could make the file when that is removed already
     params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
     run("/bin/sh", std::move(params), {}, [this](std::exception_ptr error, const RunResult& made) {
       if (failure_of(error).outcome == Outcome::refused) return io_.fail(std::move(error));
