@@ -6,12 +6,11 @@
 //   std::cout << ga.info().version << '\n';
 #pragma once
 
-#include <chrono>
 #include <concepts>
-#include <cstring>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -22,31 +21,32 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
-#include <asio/compose.hpp>
 #include <asio/execution_context.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <nlohmann/json.hpp>
 
 #include "qga/commands.hpp"
+#include "qga/detail/io/address.hpp"
+#include "qga/detail/io/async_runner.hpp"
+#include "qga/detail/io/blocking_runner.hpp"
+#include "qga/detail/io/client_state.hpp"
+#include "qga/detail/io/connecting.hpp"
+#include "qga/detail/io/resolve.hpp"
+#include "qga/detail/io/stream.hpp"
+#include "qga/detail/protocol/json.hpp"
+#include "qga/detail/protocol/raw_request.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers.hpp"
-#include "qga/io/address.hpp"
-#include "qga/io/async.hpp"
-#include "qga/io/async_connect.hpp"
-#include "qga/io/channel.hpp"
-#include "qga/io/dial.hpp"
-#include "qga/io/perform.hpp"
 #include "qga/params.hpp"
-#include "qga/protocol/completion.hpp"
-#include "qga/protocol/json.hpp"
-#include "qga/protocol/raw_request.hpp"
+#include "qga/request.hpp"
+#include "qga/text.hpp"
 
 namespace qga {
 
 /// The streams that a client can use; see `Client`.
 template <class T>
-concept Stream = io::DescriptorStream<T>;
+concept Stream = detail::DescriptorStream<T>;
 
 /// A client of one guest agent.
 ///
@@ -55,46 +55,48 @@ concept Stream = io::DescriptorStream<T>;
 /// Constructing only connects; the first command makes the handshake, within its own deadline.
 ///
 /// Asynchronous calls may be started from any thread and be in flight together: they are sent in
-/// order, and executed in order by the agent. A blocking call has the client for itself: while it
-/// runs, or while asynchronous calls do, another one throws `RequestError`.
+/// order, and executed in order by the agent. A blocking call has the client for itself, a helper
+/// from its first step to its last: while it runs, or while asynchronous calls do, another one
+/// throws `BusyError`.
 ///
-/// A connection that breaks stays broken: the commands then throw `ConnectError` until `connect` or
-/// `async_connect`, because file handles and process ids of the agent may not have survived.
+/// A connection that breaks stays broken: the commands then throw `ConnectError` until `connect`,
+/// `reconnect` or `async_connect`, because file handles and process ids of the agent may not have
+/// survived.
 ///
 /// @tparam StreamType any connected Asio stream over a descriptor: UNIX, TCP or generic sockets,
-///         serial ports, POSIX stream descriptors
+///         serial ports, POSIX stream descriptors. The client reads and writes the descriptor
+///         itself, so streams over other streams (TLS, proxies) are refused.
 template <Stream StreamType = asio::local::stream_protocol::socket>
 class Client : public Commands<Client<StreamType>>, public Helpers<Client<StreamType>> {
  public:
   using stream_type = StreamType;
   using executor_type = typename StreamType::executor_type;
 
-  /// Connects to a UNIX socket, within `params.timeout`. The client runs on no executor until its
-  /// first asynchronous call, which binds it to the executor of that call's handler.
+  /// Unconnected: use `connect` or `async_connect`. The client runs on no executor until its first
+  /// asynchronous call, whose handler's executor its connection then uses.
+  Client() : Client(std::make_shared<State>(ClientParams())) {}
+
+  /// Connects to a UNIX socket, within `params.timeout`; the executor is as above.
   /// @throws ConnectError
   explicit Client(std::string_view path, ClientParams params = {}) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket>
-      : channel_(std::make_shared<Channel>(std::move(params))) {
-    if (channel_->params().defer_connect) {
-      channel_->remember({endpoint_of(path)});
-    } else {
-      connect(path);
-    }
+      : Client(std::make_shared<State>(std::move(params))) {
+    state_->set_target(detail::target_of_path(path));
+    if (!state_->params().defer_connect) reconnect();
   }
 
-  /// Takes over a connected stream, which is made non-blocking.
+  /// Takes over a connected stream, which is made non-blocking and is not inherited by child
+  /// processes. The client runs on the stream's executor.
   /// @throws ConnectError where it is not open
   explicit Client(StreamType stream, ClientParams params = {})
-      : channel_(std::make_shared<Channel>(std::move(params))) {
-    attach([&] { Channel::Async::attach(*channel_, std::move(stream)); });
+      : Client(std::make_shared<State>(std::move(params), stream.get_executor())) {
+    attach(detail::release_descriptor(std::move(stream)));
   }
 
-  /// Unconnected; use `async_connect` or `connect`.
+  /// Unconnected, on an executor; use `async_connect` or `connect`.
   explicit Client(const executor_type& executor, ClientParams params = {}) requires
       std::constructible_from<StreamType, const executor_type&>
-      : channel_(std::make_shared<Channel>(std::move(params))) {
-    Channel::Async::use_executor(*channel_, executor);
-  }
+      : Client(std::make_shared<State>(std::move(params), executor)) {}
 
   /// Unconnected, on the executor of an execution context; use `async_connect` or `connect`.
   template <std::derived_from<asio::execution_context> Context>
@@ -102,13 +104,15 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   explicit Client(Context& context, ClientParams params = {})
       : Client(executor_type(context.get_executor()), std::move(params)) {}
 
-  /// Takes over an open descriptor and closes it in the end, also where this throws.
+  /// Takes over an open descriptor and closes it in the end, also where this throws. Its open file
+  /// description is made non-blocking: that shows in other processes that share it, such as the
+  /// shell whose terminal it is.
   /// @param handle a connected socket of any family or, for other streams, what they are made from
   /// @throws ConnectError where it is none
   static Client from_handle(int handle, ClientParams params = {}) {
-    io::OwnedDescriptor owned(handle);
-    Client client(std::make_shared<Channel>(std::move(params)));
-    attach([&] { client.channel_->attach(std::move(owned)); });
+    detail::OwnedDescriptor owned(handle);
+    Client client(std::make_shared<State>(std::move(params)));
+    client.attach(std::move(owned));
     return client;
   }
 
@@ -117,73 +121,80 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   Client& operator=(Client&& other) noexcept {
     if (this != &other) {
       shut();
-      channel_ = std::move(other.channel_);
+      state_ = std::move(other.state_);
     }
     return *this;
   }
   ~Client() { shut(); }
 
-  /// Connects (again), within the client's timeout. Closes an earlier connection first.
-  /// @param path of a UNIX socket, 107 characters at most
-  /// @throws ConnectError; RequestError while a blocking call runs
-  void connect(std::string_view path) requires
-      std::same_as<StreamType, asio::local::stream_protocol::socket> {
-    connect(endpoint_of(path));
-  }
+  // ---- connecting --------------------------------------------------------------------------
 
-  /// Connects (again), within the client's timeout. Closes an earlier connection first.
-  /// @throws ConnectError; RequestError while a blocking call runs
+  /// Connects (again), within the timeout of the options or of the client. An earlier connection is
+  /// closed first, and an attempt that is under way ends with `CancelledError`.
+  /// @param where a path of up to 107 bytes; for an `AnyClient` any address that `qga::connect`
+  ///        takes, but no descriptor
+  /// @throws ConnectError; CancelledError where `options.stop` or `close` ended it; BusyError while
+  ///         a blocking call runs
+  void connect(std::string_view where, CallOptions options = {}) requires
+      detail::Nameable<StreamType> {
+    connect_to(target_of_text(where), options);
+  }
+  /// @param endpoint of the stream's protocol
   template <class Endpoint>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
-  void connect(const Endpoint& endpoint) {
-    close();
-    Channel& channel = connectable();
-    channel.remember({endpoint});
-    try {
-      const auto deadline = deadline_after(channel.params().timeout, Clock::now());
-      channel.attach(io::connect_blocking(endpoint, deadline));
-    } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code(), io::shown_endpoint(endpoint)));
-    }
+  void connect(const Endpoint& endpoint, CallOptions options = {}) {
+    connect_to(detail::target_of(endpoint), options);
   }
 
-  /// Connects (again), within the client's timeout. Closes an earlier connection first.
-  /// @param endpoint of the stream's protocol
-  /// @param token for `void(std::exception_ptr)`: `ConnectError`, or `CancelledError`
-  /// Supports cancellation of all types. Runs on the executor that the client was made with, or to
-  /// which its first asynchronous call bound it.
-  /// @throws RequestError where it has none
+  /// Connects to what was last connected to.
+  /// @throws ConnectError, also where that is not known (a stream or a descriptor was taken over);
+  ///         CancelledError; BusyError
+  void reconnect(CallOptions options = {}) { connect_to({}, options); }
+
+  /// Connects (again); as `connect`.
+  /// @param where as there. A name is looked up on a thread of the library's own
+  /// @param token for `void(std::exception_ptr)`: `ConnectError`, `CancelledError` or `BusyError`
+  ///        Supports cancellation: terminal and partial. The handler runs on its associated
+  ///        executor; I/O is done on the client's executor or, where it has none, on the handler's.
+  template <class Token>
+  auto async_connect(std::string_view where, Token&& token, CallOptions options = {}) requires
+      detail::Nameable<StreamType> {
+    return async_connect_to(target_of_text(where), std::forward<Token>(token), options);
+  }
   template <class Endpoint, class Token>
-  auto async_connect(const Endpoint& endpoint, Token&& token) {
-    Channel& channel = connectable();
-    const auto executor = Channel::Async::executor_of(channel);
-    if (!executor) {
-      std::rethrow_exception(protocol::make_error<RequestError>(
-          "", "async_connect needs a client that has an executor", Outcome::not_sent,
-          std::make_error_code(std::errc::invalid_argument)));
-    }
-    channel.remember({endpoint});
-    return asio::async_compose<Token, void(std::exception_ptr)>(
-        io::AsyncConnect<Channel, StreamType, typename StreamType::endpoint_type>(
-            channel_, endpoint, deadline_after(channel.params().timeout, Clock::now()), *executor),
-        token, *executor);
+  requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
+  auto async_connect(const Endpoint& endpoint, Token&& token, CallOptions options = {}) {
+    return async_connect_to(detail::target_of(endpoint), std::forward<Token>(token), options);
   }
 
-  /// True from connecting until the connection is closed, or found to be broken.
-  bool is_open() const { return channel_ && channel_->is_open(); }
+  /// Connects to what was last connected to; as `reconnect` and `async_connect`.
+  template <class Token>
+  auto async_reconnect(Token&& token, CallOptions options = {}) {
+    return async_connect_to({}, std::forward<Token>(token), options);
+  }
+
+  /// True from connecting until the connection is closed, or found to be broken. May be called on
+  /// any thread.
+  bool is_open() const { return state_ && state_->is_open(); }
 
   using FileHelpers<Client>::close;  // of a file
 
-  /// Closes the connection. Asynchronous calls under way end with `CancelledError`. Where replies
-  /// are still due, reads for up to 100 ms what the agent has to say, because some agents exit when
-  /// a client leaves with replies unread: in the background of its executor after asynchronous
-  /// calls, otherwise before it returns.
-  /// @throws RequestError while a blocking call runs
-  void close() {
-    if (!is_open()) return;
-    if (const auto error = Channel::join(channel_, "")) std::rethrow_exception(error);
-    channel_->close();
-    channel_->leave();
+  /// Closes the connection. Asynchronous calls and an `async_connect` under way end with
+  /// `CancelledError`. Guards act first: 5 s at most in all, 30 s where something is frozen. Where
+  /// replies are still due, reads for up to 100 ms what the agent has to say, because some agents
+  /// exit when a client leaves with replies unread. After asynchronous calls all of this goes on in
+  /// the background of the executor; otherwise it is over when this returns.
+  /// @throws BusyError while a blocking call runs
+  void close() { close_then({}); }
+
+  /// Closes the connection, as `close`.
+  /// @param token for `void(std::exception_ptr)`, when all of it is over: null, or `BusyError`. It
+  ///        cannot be cancelled, and is bounded as `close` is
+  template <class Token>
+  auto async_close(Token&& token) {
+    return asio::async_initiate<Token, void(std::exception_ptr)>(
+        [](auto handler, StatePtr state) { detail::close_async(std::move(state), std::move(handler)); },
+        token, state_);
   }
 
   // ---- requests ----------------------------------------------------------------------------
@@ -192,9 +203,9 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @param project what to make of the reply: a function or a pointer to a member
   /// @return the reply, or nothing where it has none
   /// @throws GuestAgentError, see `Commands`
-  template <protocol::Request Request, class Project = std::identity>
-  auto execute(const Request& request, Project project = {}) {
-    return run_call(request, std::move(project), CallOptions{});
+  template <Request R, class Project = std::identity>
+  auto execute(const R& request, Project project = {}) {
+    return run_command(request, std::move(project), CallOptions{});
   }
 
   /// Sends any command and waits for its reply.
@@ -204,7 +215,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   ///         longer than 24 MiB
   /// @throws GuestAgentError, see `Commands`
   nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
-    return execute(protocol::RawRequest(command, std::move(arguments)));
+    return execute(detail::RawRequest(command, std::move(arguments)));
   }
 
   /// Sends a typed request.
@@ -212,23 +223,24 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @param token for `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there
   ///        is no reply. Supports cancellation: terminal and partial at any time, total while
   ///        nothing was sent. The handler runs on its associated executor, by default the stream's.
-  template <protocol::Request Request, class Token>
-  auto async_execute(const Request& request, Token&& token, const CallOptions& options = {}) {
-    return start(request, std::identity(), std::forward<Token>(token), options);
+  template <Request R, class Token>
+  auto async_execute(const R& request, Token&& token, const CallOptions& options = {}) {
+    return start_command(request, std::identity(), std::forward<Token>(token), options);
   }
 
   /// Sends any command. @param token for `void(std::exception_ptr, nlohmann::json)`
   template <class Token>
   auto async_execute(std::string_view command, nlohmann::json arguments, Token&& token,
                      const CallOptions& options = {}) {
-    return start(protocol::RawRequest(command, std::move(arguments)), std::identity(),
-                 std::forward<Token>(token), options);
+    return start_command(detail::RawRequest(command, std::move(arguments)), std::identity(),
+                         std::forward<Token>(token), options);
   }
 
-  /// Runs the algorithm of a helper; see `Helpers` for its methods.
+  /// Runs the algorithm of a helper; see `Helpers` for its methods. For the library itself.
   template <class Result, template <class> class Algorithm, class... Args>
   Result perform(Args&&... args) {
-    return run_helper<Result, Algorithm>(CallOptions{}, std::forward<Args>(args)...);
+    return run_helper<Result, Algorithm>(detail::ClientLock::Kind::exclusive, CallOptions{},
+                                         std::forward<Args>(args)...);
   }
 
   /// The same commands, blocking, with options of their own. Must not outlive the client.
@@ -237,16 +249,17 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     WithOptions(Client& client, CallOptions options)
         : client_(client), options_(std::move(options)) {}
 
-    template <protocol::Request Request, class Project = std::identity>
-    auto execute(const Request& request, Project project = {}) {
-      return client_.run_call(request, std::move(project), options_);
+    template <Request R, class Project = std::identity>
+    auto execute(const R& request, Project project = {}) {
+      return client_.run_command(request, std::move(project), options_);
     }
     nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
-      return execute(protocol::RawRequest(command, std::move(arguments)));
+      return execute(detail::RawRequest(command, std::move(arguments)));
     }
     template <class Result, template <class> class Algorithm, class... Args>
     Result perform(Args&&... args) {
-      return client_.template run_helper<Result, Algorithm>(options_, std::forward<Args>(args)...);
+      return client_.template run_helper<Result, Algorithm>(
+          detail::ClientLock::Kind::exclusive, options_, std::forward<Args>(args)...);
     }
 
    private:
@@ -254,21 +267,24 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     CallOptions options_;
   };
 
+  /// @param options of the calls that are made through what is returned, such as
+  ///        `ga.with({.timeout = 1h}).fstrim()`
   WithOptions with(CallOptions options) { return WithOptions(*this, std::move(options)); }
 
-  /// The same commands under a completion token. Must not outlive the client.
+  /// The same commands under a completion token. Must not outlive the client. One that was made
+  /// with a token that can only be moved carries a single call.
   template <class Token>
   class Async : public Commands<Async<Token>>, public Helpers<Async<Token>> {
    public:
     Async(Client& client, Token token, CallOptions options)
         : client_(client), token_(std::move(token)), options_(std::move(options)) {}
 
-    template <protocol::Request Request, class Project = std::identity>
-    auto execute(const Request& request, Project project = {}) {
-      return client_.start(request, std::move(project), token(), options_);
+    template <Request R, class Project = std::identity>
+    auto execute(const R& request, Project project = {}) {
+      return client_.start_command(request, std::move(project), token(), options_);
     }
     auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
-      return execute(protocol::RawRequest(command, std::move(arguments)));
+      return execute(detail::RawRequest(command, std::move(arguments)));
     }
     template <class Result, template <class> class Algorithm, class... Args>
     auto perform(Args&&... args) {
@@ -279,14 +295,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
    private:
     Token token() {
       if constexpr (std::copy_constructible<Token>) {
-        return token_;
+        return *token_;
       } else {
-        return std::move(token_);
+        return detail::move_once(token_);
       }
     }
 
     Client& client_;
-    Token token_;
+    std::optional<Token> token_;
     CallOptions options_;
   };
 
@@ -296,34 +312,45 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   }
 
  private:
-  using Channel = io::Channel<StreamType>;
-  using ChannelPtr = std::shared_ptr<Channel>;
+  using State = detail::ClientStateOn<executor_type>;
+  using StatePtr = std::shared_ptr<State>;
 
-  explicit Client(ChannelPtr channel) : channel_(std::move(channel)) {}
+  explicit Client(StatePtr state) : state_(std::move(state)) {}
 
   template <std::same_as<asio::generic::stream_protocol::socket> Any>
-  friend Client<Any> connect(std::string_view, ClientParams);
+  friend Client<Any> connect(std::string_view, ClientParams, CallOptions);
 
-  static asio::local::stream_protocol::endpoint endpoint_of(std::string_view path) {
-    try {
-      return std::string(path);
-    } catch (const std::system_error& error) {  // the path is too long
-      std::rethrow_exception(io::connect_error(error.code(), path));
+  static detail::Target target_of_text(std::string_view where) {
+    if constexpr (std::same_as<StreamType, asio::local::stream_protocol::socket>) {
+      return detail::target_of_path(where);
+    } else {
+      return detail::target_of(detail::parse_address(where), where);
     }
   }
 
-  template <class Attach>
-  static void attach(Attach attach_it) {
+  State& state() {
+    if (!state_) std::rethrow_exception(detail::not_connected(""));
+    return *state_;
+  }
+
+  /// @param target none: the one of before
+  void connect_to(std::optional<detail::Target> target, const CallOptions& options) {
+    run_helper<void, detail::ConnectTo>(detail::ClientLock::Kind::shared, options, state_,
+                                        std::move(target));
+  }
+  template <class Token>
+  auto async_connect_to(std::optional<detail::Target> target, Token&& token,
+                        const CallOptions& options) {
+    return start_helper<void, detail::ConnectTo>(std::forward<Token>(token), options, state_,
+                                                 std::move(target));
+  }
+
+  void attach(detail::OwnedDescriptor opened) {
     try {
-      attach_it();
+      state_->finish_connecting(state_->begin_connecting(), std::move(opened));
     } catch (const std::system_error& error) {
-      std::rethrow_exception(io::connect_error(error.code()));
+      std::rethrow_exception(detail::connect_error(error.code()));
     }
-  }
-
-  Channel& connectable() {
-    if (!channel_) std::rethrow_exception(io::not_connected(""));
-    return *channel_;
   }
 
   void shut() noexcept {
@@ -334,37 +361,44 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     }
   }
 
-  template <class Request, class Project>
-  auto run_call(const Request& request, Project project, const CallOptions& options) {
-    return io::run_on(channel_, request, std::move(project), options);
+  void close_then(std::function<void()> on_closed) {
+    if (!state_) return;
+    const detail::ClientLock lock(*state_, detail::ClientLock::Kind::shared);
+    if (!lock.owns()) std::rethrow_exception(detail::busy(""));
+    state_->close(std::move(on_closed));
   }
 
-  template <class Request, class Project, class Token>
-  auto start(const Request& request, Project project, Token&& token, const CallOptions& options) {
-    return io::start_on(channel_, request, std::move(project), std::forward<Token>(token), options);
+  template <class R, class Project>
+  auto run_command(const R& request, Project project, const CallOptions& options) {
+    return detail::run_command(state_.get(), request, std::move(project), options);
+  }
+
+  template <class R, class Project, class Token>
+  auto start_command(const R& request, Project project, Token&& token, const CallOptions& options) {
+    using Op = detail::CommandOperation<typename R::Reply, Project>;
+    return detail::initiate<Op>(
+        std::forward<Token>(token), state_, options,
+        detail::PreparedCommand<typename R::Reply, Project>(request, std::move(project)));
   }
 
   template <class Result, template <class> class Algorithm, class... Args>
-  Result run_helper(const CallOptions& options, Args&&... args) {
-    return io::BlockingHelper<Result, Algorithm, Channel>({channel_, options},
-                                                          std::forward<Args>(args)...)
-        .run();
+  Result run_helper(detail::ClientLock::Kind kind, const CallOptions& options, Args&&... args) {
+    detail::ClientState& client = state();
+    const detail::ClientLock lock(client, kind);
+    if (!lock.owns()) std::rethrow_exception(detail::busy(""));
+    detail::HelperOperation<Result, Algorithm> operation(
+        &client, client.params(), options, Clock::now(), std::forward<Args>(args)...);
+    return detail::run_blocking(client, operation);
   }
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>
   auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
-    return asio::async_initiate<Token, typename protocol::CompletionSignature<Result>::type>(
-        [](auto handler, io::HelperCalls<Channel> calls, auto... given) {
-          using Helper = io::AsyncHelper<Result, Algorithm, Channel, decltype(handler)>;
-          const executor_type io = Channel::Async::executor_for(
-              calls.channel, asio::get_associated_executor(handler), false);
-          std::make_shared<Helper>(std::move(calls), std::move(handler), io, std::move(given)...)
-              ->begin();
-        },
-        token, io::HelperCalls<Channel>{channel_, options}, std::forward<Args>(args)...);
+    using Op = detail::HelperOperation<Result, Algorithm>;
+    return detail::initiate<Op>(std::forward<Token>(token), state_, options,
+                                std::forward<Args>(args)...);
   }
 
-  ChannelPtr channel_;
+  StatePtr state_;  ///< null: moved from
 };
 
 // ---- any channel -----------------------------------------------------------------------------
@@ -394,31 +428,25 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 ///
 /// Whoever can connect to an agent commands its guest: it asks for no password. TCP is for
 /// loopback, or within a tunnel.
+/// @param options `stop` ends the connecting, `timeout` and `deadline` bound it
 /// @throws ConnectError that names the address. Its `err()` is `std::errc::invalid_argument` or
 ///         `filename_too_long` for a text that is no address: trying again is of no use then.
+///         CancelledError where it was stopped
 /// @tparam Any the stream of an `AnyClient`, and nothing else: only who calls this compiles one
 template <std::same_as<asio::generic::stream_protocol::socket> Any =
               asio::generic::stream_protocol::socket>
-Client<Any> connect(std::string_view address, ClientParams params = {}) {
-  const io::Address parsed = io::parse_address(address);
-  if (const auto* handle = std::get_if<io::HandleAddress>(&parsed)) {
+Client<Any> connect(std::string_view address, ClientParams params = {}, CallOptions options = {}) {
+  const detail::Address parsed = detail::parse_address(address);
+  if (const auto* handle = std::get_if<detail::HandleAddress>(&parsed)) {
     try {
       return Client<Any>::from_handle(handle->handle, std::move(params));
     } catch (const ConnectError& error) {
-      std::rethrow_exception(io::connect_error(error.err(), address));
+      std::rethrow_exception(detail::connect_error(error.err(), address));
     }
   }
-  const auto deadline = deadline_after(params.timeout, Clock::now());
-  Client<Any> client(std::make_shared<io::Channel<Any>>(std::move(params)));
-  try {
-    auto endpoints = io::endpoints_of<typename Any::endpoint_type>(parsed);
-    client.channel_->remember(endpoints);
-    if (!client.channel_->params().defer_connect) {
-      client.channel_->attach(io::connect_first(endpoints, deadline));
-    }
-  } catch (const std::system_error& error) {
-    std::rethrow_exception(io::connect_error(error.code(), address));
-  }
+  Client<Any> client(std::make_shared<typename Client<Any>::State>(std::move(params)));
+  client.state_->set_target(detail::target_of(parsed, address));
+  if (!client.state_->params().defer_connect) client.reconnect(std::move(options));
   return client;
 }
 

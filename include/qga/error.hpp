@@ -4,6 +4,7 @@
 // Uses the standard library only; every other header may include this one.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -25,12 +26,17 @@ inline constexpr int err_bad_reply = 1005;     ///< malformed, oversized or wron
 inline constexpr int err_cancelled = 1006;     ///< cancelled by the caller
 /// @}
 
-/// What is known of a command that failed.
+/// What is known of a call that failed: of a command, or of a helper as a whole.
 enum class Outcome {
-  not_sent,  ///< The agent has not seen the command and never will.
-  unknown,   ///< It was sent and no usable answer came: it may have run, or may yet run.
+  not_sent,  ///< Nothing with an effect reached the agent, and nothing will. A repeat is safe.
+  unknown,   ///< It was sent and no usable answer came: it may have run, or may yet run. Of a
+             ///< helper: a part of it was done.
   refused,   ///< The agent answered that it did not carry it out.
 };
+
+namespace detail {
+struct ErrorAccess;
+}
 
 /// The root of everything thrown for a guest. Copying one never throws.
 class GuestAgentError : public std::runtime_error {
@@ -48,7 +54,7 @@ class GuestAgentError : public std::runtime_error {
       : std::runtime_error(what),
         code_(code),
         details_(std::make_shared<const Details>(std::move(details))) {}
-  // No move: what was moved from would have no details.
+  // There is no move: an error that was moved from would have no details.
   GuestAgentError(const GuestAgentError&) noexcept = default;
   GuestAgentError& operator=(const GuestAgentError&) noexcept = default;
 
@@ -71,85 +77,128 @@ class GuestAgentError : public std::runtime_error {
   /// The wire name of the command that failed; empty where a connection failed.
   std::string_view command() const noexcept { return details_->command; }
 
-  /// What is known of the command's fate.
+  /// What is known of the call's fate.
   Outcome outcome() const noexcept { return details_->outcome; }
 
+ protected:
+  /// Is named by the classes below and never run: the class that is thrown initialises this base,
+  /// because it is virtual.
+  GuestAgentError() : std::runtime_error("") {}
+
  private:
-  int code_;
+  friend detail::ErrorAccess;
+
+  int code_ = 0;
   std::shared_ptr<const Details> details_;
 };
 
+// The base is virtual, so that an error can be of two kinds: what went wrong (`TimeoutError`), and
+// what a helper knows beside it (`FreezeError`, `ProgramError`, `TransferError`).
+
 /// The agent could not be reached, or went away.
-class UnreachableError : public GuestAgentError {
+class UnreachableError : public virtual GuestAgentError {
  public:
-  using GuestAgentError::GuestAgentError;
   bool is_unreachable() const noexcept override { return true; }
+
+ protected:
+  UnreachableError() = default;
 };
 
 /// `err_no_connect`: there is no connection, or the client is closed or moved from.
 class ConnectError : public UnreachableError {
  public:
   ConnectError(const std::string& what, Details details)
-      : UnreachableError(err_no_connect, what, std::move(details)) {}
+      : GuestAgentError(err_no_connect, what, std::move(details)) {}
 };
 
 /// `err_cannot_read`: the channel ended or failed while a reply was awaited.
 class ReadError : public UnreachableError {
  public:
   ReadError(const std::string& what, Details details)
-      : UnreachableError(err_cannot_read, what, std::move(details)) {}
+      : GuestAgentError(err_cannot_read, what, std::move(details)) {}
 };
 
 /// `err_cannot_write`: the channel failed while the request was written.
 class WriteError : public UnreachableError {
  public:
   WriteError(const std::string& what, Details details)
-      : UnreachableError(err_cannot_write, what, std::move(details)) {}
+      : GuestAgentError(err_cannot_write, what, std::move(details)) {}
 };
 
 /// `err_timed_out`: the deadline of the call passed.
 class TimeoutError : public UnreachableError {
  public:
   TimeoutError(const std::string& what, Details details)
-      : UnreachableError(err_timed_out, what, std::move(details)) {}
+      : GuestAgentError(err_timed_out, what, std::move(details)) {}
 };
 
 /// `err_from_agent`: the agent answered with an error; see `error_class()` and `desc()`.
-class AgentError : public GuestAgentError {
+class AgentError : public virtual GuestAgentError {
  public:
   AgentError(const std::string& what, Details details)
       : GuestAgentError(err_from_agent, what, std::move(details)) {}
+
+ protected:
+  AgentError() = default;
 };
 
 /// The agent does not know the command, or it is disabled: by policy, or while file systems are
 /// frozen (`fsfreeze_status` tells which; the text must not be parsed).
 class CommandNotFoundError : public AgentError {
  public:
-  using AgentError::AgentError;
+  CommandNotFoundError(const std::string& what, Details details)
+      : GuestAgentError(err_from_agent, what, std::move(details)) {}
 };
 
 /// `err_bad_reply`: the reply was malformed, too large, out of turn or of the wrong shape.
-class BadReplyError : public GuestAgentError {
+class BadReplyError : public virtual GuestAgentError {
  public:
   BadReplyError(const std::string& what, Details details)
       : GuestAgentError(err_bad_reply, what, std::move(details)) {}
+
+ protected:
+  BadReplyError() = default;
 };
 
 /// `err_cancelled`: the caller cancelled the call, or closed the client under it.
-class CancelledError : public GuestAgentError {
+class CancelledError : public virtual GuestAgentError {
  public:
   CancelledError(const std::string& what, Details details)
       : GuestAgentError(err_cancelled, what, std::move(details)) {}
 };
 
 /// `err_cannot_write`, never sent: the client itself refused the request, because an argument
-/// cannot be put on the wire (`err() == std::errc::invalid_argument`, `message_size`) or because
-/// another call is using the client (`std::errc::device_or_resource_busy`). Says nothing about
-/// the guest, so `is_unreachable()` is false.
-class RequestError : public GuestAgentError {
+/// cannot be put on the wire, or a guard belongs to another client. Its `err()` is
+/// `std::errc::invalid_argument`, `message_size` or `bad_file_descriptor`. It says nothing about the
+/// guest, so `is_unreachable()` is false.
+class RequestError : public virtual GuestAgentError {
  public:
   RequestError(const std::string& what, Details details)
       : GuestAgentError(err_cannot_write, what, std::move(details)) {}
+
+ protected:
+  RequestError() = default;
 };
+
+/// Another call is using the client. `err()` is `std::errc::device_or_resource_busy`.
+class BusyError : public RequestError {
+ public:
+  BusyError(const std::string& what, Details details)
+      : GuestAgentError(err_cannot_write, what, std::move(details)) {}
+};
+
+/// The library's error in an exception pointer, as asynchronous calls give it to their handlers.
+/// @return null where there is no error, or one that is not the library's. It is valid as long as
+///         a copy of `error` is.
+inline const GuestAgentError* error_of(const std::exception_ptr& error) {
+  if (!error) return nullptr;
+  try {
+    std::rethrow_exception(error);
+  } catch (const GuestAgentError& known) {
+    return &known;
+  } catch (...) {
+    return nullptr;
+  }
+}
 
 }  // namespace qga

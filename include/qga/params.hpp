@@ -28,21 +28,25 @@ inline constexpr Clock::duration default_timeout = std::chrono::seconds(5);
 /// The longest genuine reply is 67 108 925 bytes: a `guest-file-read` of 48 MiB.
 inline constexpr std::size_t default_max_reply_size = std::size_t{65} << 20;
 
-/// Which way a traced line went.
-enum class TraceDirection { sent, received };
+/// What a traced line is.
+enum class TraceDirection {
+  sent,      ///< a line that the client wrote
+  received,  ///< a line that the agent wrote
+  note,      ///< what a guard (`File`, `Frozen`) could not do, and why: nobody else is told
+};
 
 /// Is called with every line sent and received. Secrets (passwords, the standard input of a
 /// program) and the bytes of files are replaced by their size, long lines are cut and control
-/// characters are escaped. Called from within the call that it traces: it must not use the client,
-/// and what it throws is swallowed.
+/// characters are escaped. It is called in the order of the lines, on a thread that uses the
+/// client, one call at a time and under no lock. What it throws is swallowed.
 using Trace = std::function<void(TraceDirection, std::string_view)>;
 
 /// Settings of a client.
 struct ClientParams {
-  /// How long a call may take in all: connecting, handshake, sending and the reply. Commands that
-  /// are slow by nature have longer defaults, which apply as long as this is 5 s; any other value
-  /// is the caller's own, for every command. `Clock::duration::max()` waits for ever.
-  Clock::duration timeout = default_timeout;
+  /// How long each command, and connecting, may take: handshake, sending and the reply included.
+  /// None: 5 s, and longer for commands that are slow by nature. Any value is the caller's own and
+  /// holds for every command; `Clock::duration::max()` waits for ever.
+  std::optional<Clock::duration> timeout = {};
   /// Bytes asked of the system in the first read of a reply; doubles while a reply is longer.
   /// 1 or more.
   std::size_t read_buffer_size = 4096;
@@ -55,12 +59,15 @@ struct ClientParams {
   bool defer_connect = false;
 };
 
-/// Settings of one call.
+/// Settings of one call. Where `timeout` or `deadline` is given, the library's own default does not
+/// apply. A helper that fails cleans up after itself, and has time of its own for that.
 struct CallOptions {
-  /// How long this call may take in all; none: the client's, or the command's own default.
+  /// How long the whole call may take, a helper from its first step to its last. None: the
+  /// client's `timeout` or the default holds for each of its commands.
   std::optional<Clock::duration> timeout = {};
-  /// Ends a *blocking* call from another thread, with `CancelledError`. Asynchronous calls are
-  /// cancelled through the cancellation slot of their handler, and ignore it.
+  /// When the whole call has to have ended; several calls may share one. max: none.
+  Clock::time_point deadline = Clock::time_point::max();
+  /// Ends the call from another thread, with `CancelledError`, connecting included.
   std::stop_token stop = {};
 };
 

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 

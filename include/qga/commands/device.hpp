@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 

@@ -13,12 +13,12 @@
 #include <variant>
 #include <vector>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 
 /// Which output of a program the agent keeps. @since QEMU 8.1 (its documents say 8.0)
-enum class GuestExecCaptureOutputMode { none, stdout, stderr, separated, merged, unknown };
+enum class GuestExecCaptureOutputMode { none, stdout_, stderr_, separated, merged, unknown };
 
 constexpr std::array<std::string_view, 5> wire_names(GuestExecCaptureOutputMode) {
   return {"none", "stdout", "stderr", "separated", "merged"};
@@ -129,8 +129,8 @@ struct GuestExecStatusRequest {
     visit("pid", self.pid);
   }
   /// Both outputs full, 16 MiB each, make a line of 44 739 370 bytes.
-  protocol::Limits limits() const {
-    return {46 << 20, protocol::simple_limits.depth, protocol::simple_limits.elements};
+  ReplyLimits limits() const {
+    return {46 << 20, simple_reply_limits.depth, simple_reply_limits.elements};
   }
   Clock::duration timeout() const { return std::chrono::seconds(60); }
 };

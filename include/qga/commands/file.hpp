@@ -14,7 +14,8 @@
 #include <utility>
 #include <variant>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/base64.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 
@@ -92,6 +93,8 @@ struct GuestFileOpenRequest {
     visit("path", self.path);
     visit("mode", self.mode);
   }
+  /// To open a file for reading changes nothing.
+  bool has_effect() const { return mode.value_or("r") != "r" && mode != "rb"; }
 };
 
 /// `guest-file-close`. @since QEMU 0.15
@@ -110,14 +113,14 @@ struct GuestFileCloseRequest {
   }
 };
 
-namespace protocol {
+namespace detail {
 
 /// Time for a payload on a slow channel: an emulated guest moves 5 MiB/s, a busy one far less.
 inline Clock::duration transfer_timeout(std::size_t bytes) {
   return default_timeout + std::chrono::milliseconds(bytes / 256);
 }
 
-}  // namespace protocol
+}  // namespace detail
 
 /// `guest-file-read`. @since QEMU 0.15
 struct GuestFileReadRequest {
@@ -140,11 +143,11 @@ struct GuestFileReadRequest {
     visit("handle", self.handle);
     visit("count", self.count);
   }
-  protocol::Limits limits() const {
-    return {protocol::base64_encoded_size(bytes()) + protocol::simple_limits.bytes,
-            protocol::simple_limits.depth, protocol::simple_limits.elements};
+  ReplyLimits limits() const {
+    return {detail::base64_encoded_size(bytes()) + simple_reply_limits.bytes,
+            simple_reply_limits.depth, simple_reply_limits.elements};
   }
-  Clock::duration timeout() const { return protocol::transfer_timeout(bytes()); }
+  Clock::duration timeout() const { return detail::transfer_timeout(bytes()); }
 
  private:
   std::size_t bytes() const {
@@ -184,7 +187,7 @@ struct BasicGuestFileWriteRequest {
     }
     visit("count", self.count);
   }
-  Clock::duration timeout() const { return protocol::transfer_timeout(buf_b64.size()); }
+  Clock::duration timeout() const { return detail::transfer_timeout(buf_b64.size()); }
 };
 
 using GuestFileWriteRequest = BasicGuestFileWriteRequest<std::string>;

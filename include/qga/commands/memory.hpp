@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 

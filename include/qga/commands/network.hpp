@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 

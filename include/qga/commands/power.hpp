@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 
@@ -34,7 +34,7 @@ struct GuestShutdownRequest {
   std::optional<std::string> mode;  ///< none: powerdown
 
   GuestShutdownRequest() = default;
-  explicit GuestShutdownRequest(GuestShutdownMode mode_) : mode(protocol::wire_name(mode_)) {}
+  explicit GuestShutdownRequest(GuestShutdownMode mode_) : mode(wire_name(mode_)) {}
 
   template <class Self, class Visitor>
   static void fields(Self& self, Visitor& visit) {

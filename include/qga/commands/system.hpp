@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "qga/protocol/request.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
 

@@ -36,7 +36,7 @@ struct GuestAddress {
   friend bool operator==(const GuestAddress&, const GuestAddress&) = default;
 };
 
-namespace helpers {
+namespace detail {
 
 enum class Reach { nowhere, loopback, link_local, further };
 
@@ -104,7 +104,7 @@ inline std::vector<GuestAddress> addresses_of(const std::vector<GuestNetworkInte
   return result;
 }
 
-}  // namespace helpers
+}  // namespace detail
 
 /// The guest's addresses; see `Helpers`.
 template <class Carrier>
@@ -125,7 +125,7 @@ class AddressHelpers {
     return static_cast<Carrier&>(*this).execute(
         GuestNetworkGetInterfacesRequest(),
         [params](const std::vector<GuestNetworkInterface>& reply) {
-          return helpers::addresses_of(reply, params);
+          return detail::addresses_of(reply, params);
         });
   }
 };

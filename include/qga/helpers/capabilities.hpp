@@ -13,8 +13,8 @@
 
 #include "qga/commands/agent.hpp"
 #include "qga/commands/fsfreeze.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
 
 namespace qga {
 
@@ -45,7 +45,7 @@ struct Capabilities {
   bool supports(std::string_view command) const { return support(command) == Support::enabled; }
 };
 
-namespace helpers {
+namespace detail {
 
 template <class Io>
 class ReadCapabilities {
@@ -61,7 +61,7 @@ class ReadCapabilities {
     io_.call(GuestFsfreezeStatusRequest(),
              [this](std::exception_ptr error, GuestFsfreezeStatus status) {
                // An agent that refuses is not frozen: this command works then.
-               if (failure_of(error).code == err_from_agent) error = nullptr;
+               if (code_of(error) == err_from_agent) error = nullptr;
                result_.frozen = status == GuestFsfreezeStatus::frozen;
                answered(std::move(error));
              });
@@ -81,7 +81,7 @@ class ReadCapabilities {
   int unanswered_ = 2;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// What the agent can do; see `Helpers`.
 template <class Carrier>
@@ -92,7 +92,7 @@ class CapabilityHelpers {
   /// @return `Capabilities`
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
   /// @since QEMU 0.15, all guests
-  auto capabilities() { return self().template perform<Capabilities, helpers::ReadCapabilities>(); }
+  auto capabilities() { return self().template perform<Capabilities, detail::ReadCapabilities>(); }
 
   /// Whether the agent carries a command out just now: false also while file systems are frozen.
   /// `capabilities` answers for many commands at once, and says why not.

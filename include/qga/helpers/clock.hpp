@@ -13,7 +13,7 @@
 
 #include "qga/commands/agent.hpp"
 #include "qga/commands/system.hpp"
-#include "qga/helpers/step.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 
 namespace qga {
 
@@ -24,7 +24,7 @@ struct ClockChange {
   std::chrono::nanoseconds after = {};
 };
 
-namespace helpers {
+namespace detail {
 
 /// What time it is on the host.
 using HostClock = std::function<GuestTime()>;
@@ -83,7 +83,7 @@ class SetClock {
   Clock::duration half_ = {};  ///< of the last round trip
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// The guest's clock; see `Helpers`.
 template <class Carrier>
@@ -97,8 +97,8 @@ class ClockHelpers {
   /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
   /// @since QEMU 1.5, all guests
   auto set_clock() {
-    return static_cast<Carrier&>(*this).template perform<ClockChange, helpers::SetClock>(
-        helpers::HostClock(&helpers::host_time));
+    return static_cast<Carrier&>(*this).template perform<ClockChange, detail::SetClock>(
+        detail::HostClock(&detail::host_time));
   }
 };
 

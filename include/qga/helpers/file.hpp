@@ -15,56 +15,67 @@
 #include <utility>
 
 #include "qga/commands/file.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
-#include "qga/protocol/errors.hpp"
 
 namespace qga {
 
-/// An open file of the guest. It is closed by `close` or, as a last resort, when this is destroyed:
-/// then it blocks, for 5 s at most, and nobody is told of what could not be written. A handle is
-/// never closed twice. It does not survive a restart of the agent or of the guest.
+/// An open file of the guest. It is closed by `close` or else when this is destroyed or its client is
+/// closed: then nobody is told of what could not be written. Where the client has no executor,
+/// destroying it waits for the answer, 5 s at most and once for all files of a guest that does not
+/// answer; otherwise the request goes on in the background. A handle is never closed twice.
+///
+/// It belongs to its connection: over a later one, where its number may be another file's, it is
+/// refused and does nothing. It is refused with another client, too (`RequestError`). In a forked
+/// child it does nothing. What it could not do is told to the trace (`TraceDirection::note`).
 class File {
  public:
   File() = default;
-  File(std::int64_t handle, std::unique_ptr<helpers::LastResort> close)
-      : handle_(handle), close_(std::move(close)) {}
+  File(std::int64_t handle, std::unique_ptr<detail::Guard> guard)
+      : handle_(handle), guard_(std::move(guard)) {}
 
-  bool is_open() const { return close_ != nullptr; }
+  bool is_open() const { return guard_ != nullptr; }
   /// The agent's number for it, for the commands `file_...`.
   std::int64_t handle() const { return handle_; }
   /// Leaves it open, for somebody else to close.
   void forget() noexcept {
-    if (close_) close_->disarm();
-    close_.reset();
+    if (guard_) guard_->disarm();
+    guard_.reset();
   }
+
+  /// For the library.
+  const detail::Guard* guard() const { return guard_.get(); }
 
  private:
   std::int64_t handle_ = -1;
-  std::unique_ptr<helpers::LastResort> close_;
+  std::unique_ptr<detail::Guard> guard_;
 };
 
-namespace helpers {
+namespace detail {
 
 /// @throws BadReplyError
 inline void check_read(const GuestFileRead& reply, std::size_t asked) {
   if (std::cmp_equal(reply.count, reply.buf_b64.size()) && reply.buf_b64.size() <= asked) return;
-  std::rethrow_exception(protocol::bad_reply(
+  std::rethrow_exception(bad_reply(
       GuestFileReadRequest::command, "a count that is not that of its bytes", Outcome::unknown));
 }
 
 /// @throws BadReplyError
 inline void check_written(const GuestFileWrite& reply, std::size_t sent) {
   if (std::cmp_equal(reply.count, sent)) return;
-  std::rethrow_exception(protocol::bad_reply(
+  std::rethrow_exception(bad_reply(
       GuestFileWriteRequest::command,
       "took " + std::to_string(reply.count) + " of " + std::to_string(sent) + " bytes",
       Outcome::unknown));
 }
 
-inline std::exception_ptr not_open(std::string_view command) {
-  return protocol::make_error<RequestError>(command, "the file is not open", Outcome::not_sent,
-                                            std::make_error_code(std::errc::bad_file_descriptor));
+/// What is wrong with a file that a caller uses; null: nothing.
+template <class Io>
+std::exception_ptr check_file(Io& io, const File& file, std::string_view command) {
+  if (file.is_open()) return io.check(file.guard(), command);
+  return wrong_argument(command, "the file must be open", std::errc::bad_file_descriptor);
 }
 
 template <class Io>
@@ -77,8 +88,7 @@ class OpenFile {
     io_.call(GuestFileOpenRequest(std::move(path_), std::move(mode_)),
              [this](std::exception_ptr error, std::int64_t handle) {
                if (error) return io_.fail(std::move(error));
-               io_.finish(File(handle, io_.last_resort(GuestFileCloseRequest(handle),
-                                                       std::chrono::seconds(5))));
+               io_.finish(File(handle, io_.guard(GuestFileCloseRequest(handle))));
              },
              // Only the answer tells what has to be closed.
              {.cancel = Cancel::unsent});
@@ -90,7 +100,8 @@ class OpenFile {
   std::string mode_;
 };
 
-/// In pieces: a reply has a limit, and an agent reads as much as it is asked for into its memory.
+/// Bytes are read and written in pieces: a reply has a limit, and an agent reads as much as it is
+/// asked for into its memory.
 inline constexpr std::size_t largest_piece = 1 << 20;
 
 template <class Io>
@@ -99,7 +110,9 @@ class ReadFrom {
   ReadFrom(Io& io, const File* file, std::size_t count) : io_(io), file_(*file), left_(count) {}
 
   void start() {
-    if (!file_.is_open()) return io_.fail(not_open(GuestFileReadRequest::command));
+    if (auto error = check_file(io_, file_, GuestFileReadRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     if (left_ == 0) return io_.finish({});
     const std::size_t asked = std::min(left_, largest_piece);
     io_.call(GuestFileReadRequest(file_.handle(), static_cast<std::int64_t>(asked)),
@@ -133,7 +146,9 @@ class WriteTo {
       : io_(io), file_(*file), bytes_(std::move(bytes)) {}
 
   void start() {
-    if (!file_.is_open()) return io_.fail(not_open(GuestFileWriteRequest::command));
+    if (auto error = check_file(io_, file_, GuestFileWriteRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     if (at_ == bytes_.size()) return io_.finish({});
     const auto piece = std::string_view(bytes_).substr(at_, largest_piece);
     io_.call(BasicGuestFileWriteRequest<std::string_view>(file_.handle(), piece),
@@ -163,7 +178,9 @@ class SeekIn {
       : io_(io), file_(*file), offset_(offset), whence_(whence) {}
 
   void start() {
-    if (!file_.is_open()) return io_.fail(not_open(GuestFileSeekRequest::command));
+    if (auto error = check_file(io_, file_, GuestFileSeekRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     io_.call(GuestFileSeekRequest(file_.handle(), offset_, whence_),
              [this](std::exception_ptr error, const GuestFileSeek& reply) {
                error ? io_.fail(std::move(error)) : io_.finish(reply.position);
@@ -183,7 +200,9 @@ class FlushFile {
   FlushFile(Io& io, const File* file) : io_(io), file_(*file) {}
 
   void start() {
-    if (!file_.is_open()) return io_.fail(not_open(GuestFileFlushRequest::command));
+    if (auto error = check_file(io_, file_, GuestFileFlushRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     io_.call(GuestFileFlushRequest(file_.handle()), [this](std::exception_ptr error) {
       error ? io_.fail(std::move(error)) : io_.finish();
     });
@@ -200,11 +219,13 @@ class CloseFile {
   CloseFile(Io& io, File* file) : io_(io), file_(*file) {}
 
   void start() {
-    if (!file_.is_open()) return io_.fail(not_open(GuestFileCloseRequest::command));
+    if (auto error = check_file(io_, file_, GuestFileCloseRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     io_.call(GuestFileFlushRequest(file_.handle()), [this](std::exception_ptr unflushed) {
       io_.call(GuestFileCloseRequest(file_.handle()),
                [this, unflushed](std::exception_ptr error) {
-                 if (!error || failure_of(error).outcome != Outcome::not_sent) file_.forget();
+                 if (!error || outcome_of(error) != Outcome::not_sent) file_.forget();
                  error = unflushed ? unflushed : error;
                  error ? io_.fail(std::move(error)) : io_.finish();
                },
@@ -217,7 +238,7 @@ class CloseFile {
   File& file_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// Open files of the guest; see `Helpers`. A `File` has to live until the call that uses it has
 /// ended. All fail while file systems are frozen (`CommandNotFoundError`), and many distributions
@@ -233,7 +254,7 @@ class FileHelpers {
   /// A timeout may leave it open, with a number that nobody knows.
   /// @since QEMU 0.15, all guests
   auto open(std::string path, std::string mode = "r") {
-    return self().template perform<File, helpers::OpenFile>(std::move(path), std::move(mode));
+    return self().template perform<File, detail::OpenFile>(std::move(path), std::move(mode));
   }
 
   /// Reads from where the file stands, in requests of up to 1 MiB.
@@ -243,7 +264,7 @@ class FileHelpers {
   /// After an error the position is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto read(const File& file, std::size_t count) {
-    return self().template perform<std::string, helpers::ReadFrom>(&file, count);
+    return self().template perform<std::string, detail::ReadFrom>(&file, count);
   }
 
   /// Writes all of the bytes where the file stands, in requests of up to 1 MiB. Guests buffer: a
@@ -252,7 +273,7 @@ class FileHelpers {
   /// After an error the position is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto write(const File& file, std::string bytes) {
-    return self().template perform<void, helpers::WriteTo>(&file, std::move(bytes));
+    return self().template perform<void, detail::WriteTo>(&file, std::move(bytes));
   }
 
   /// Moves the position.
@@ -261,19 +282,19 @@ class FileHelpers {
   /// @throws AgentError a position before the start; not a file that can be positioned
   /// @since QEMU 2.6, all guests
   auto seek(const File& file, std::int64_t offset, QGASeek whence = QGASeek::set) {
-    return self().template perform<std::int64_t, helpers::SeekIn>(&file, offset, whence);
+    return self().template perform<std::int64_t, detail::SeekIn>(&file, offset, whence);
   }
 
   /// Writes what the guest has buffered.
   /// @throws AgentError a full disk, a write error
   /// @since QEMU 0.15, all guests
-  auto flush(const File& file) { return self().template perform<void, helpers::FlushFile>(&file); }
+  auto flush(const File& file) { return self().template perform<void, detail::FlushFile>(&file); }
 
   /// Flushes and closes. The file is closed also where this throws, unless the close could not be
   /// sent: then it is still `is_open()`.
   /// @throws AgentError a full disk, a write error
   /// @since QEMU 0.15, all guests
-  auto close(File& file) { return self().template perform<void, helpers::CloseFile>(&file); }
+  auto close(File& file) { return self().template perform<void, detail::CloseFile>(&file); }
 
  private:
   Carrier& self() { return static_cast<Carrier&>(*this); }

@@ -15,19 +15,42 @@
 #include <vector>
 
 #include "qga/commands/fsfreeze.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
 
 namespace qga {
 
-/// Frozen file systems. They are thawed by `thaw` or, as a last resort, when this is destroyed:
-/// then it blocks, for 30 s at most. It must not outlive the connection, without which nobody can
-/// thaw.
+/// Frozen file systems. They are thawed by `thaw` or else when this is destroyed or its client is
+/// closed. Where the client has no executor, destroying it waits for the thaw, 30 s at most;
+/// otherwise the thaw goes on in the background of the executor.
+///
+/// It belongs to the guest: where the connection has broken, it connects once more to where that
+/// was, asks whether the guest is frozen, and thaws it, unless a later freeze of the same client has
+/// taken its place. With another client it is refused (`RequestError`). In a forked child it does
+/// nothing. What it could not do is told to the trace (`TraceDirection::note`).
+///
+/// A signal that ends the process runs no destructors. A program that freezes guests handles SIGINT
+/// and SIGTERM:
+///
+///     std::stop_source stop;           // the thread below is its only user
+///     sigset_t ending;
+///     sigemptyset(&ending);
+///     sigaddset(&ending, SIGINT);
+///     sigaddset(&ending, SIGTERM);
+///     pthread_sigmask(SIG_BLOCK, &ending, nullptr);  // first of all, before there are threads
+///     std::jthread waiting([&] { int number = 0; sigwait(&ending, &number); stop.request_stop(); });
+///     qga::Frozen frozen = ga.with({.stop = stop.get_token()}).freeze();
+///
+/// Nothing helps against SIGKILL or a host that fails: rescue such a guest by
+/// `if (ga.fsfreeze_status() == qga::GuestFsfreezeStatus::frozen) ga.fsfreeze_thaw();`, or by the
+/// tool: `qga SOCKET thaw`.
 class Frozen {
  public:
   Frozen() = default;
-  Frozen(std::optional<std::int64_t> count, std::unique_ptr<helpers::LastResort> last_resort)
-      : count_(count), since_(Clock::now()), last_resort_(std::move(last_resort)) {}
+  Frozen(std::optional<std::int64_t> count, std::unique_ptr<detail::Guard> guard)
+      : count_(count), since_(Clock::now()), guard_(std::move(guard)) {}
 
   /// How many file systems; none: they are frozen, but the answer that told how many was lost.
   std::optional<std::int64_t> count() const { return count_; }
@@ -35,14 +58,17 @@ class Frozen {
   Clock::duration age() const { return Clock::now() - since_; }
   /// Leaves them frozen, for somebody else to thaw.
   void release() noexcept {
-    if (last_resort_) last_resort_->disarm();
-    last_resort_.reset();
+    if (guard_) guard_->disarm();
+    guard_.reset();
   }
+
+  /// For the library.
+  const detail::Guard* guard() const { return guard_.get(); }
 
  private:
   std::optional<std::int64_t> count_ = 0;
   Clock::time_point since_ = {};
-  std::unique_ptr<helpers::LastResort> last_resort_;
+  std::unique_ptr<detail::Guard> guard_;
 };
 
 /// What `thaw` came to.
@@ -51,11 +77,29 @@ struct ThawResult {
   Clock::duration frozen_for = {};  ///< since `freeze` had its answer
 };
 
+/// What every error of `freeze` is, beside what went wrong: a `TimeoutError`, say, is a
+/// `FreezeError`, too.
+class FreezeError : public virtual GuestAgentError {
+ public:
+  FreezeError(const GuestAgentError& cause, bool thawed) : GuestAgentError(cause), thawed_(thawed) {
+    detail::ErrorAccess::set_text(
+        *this, std::string(cause.what()) +
+                   (thawed ? "; nothing is frozen" : "; the guest may still be frozen"));
+  }
+
+  /// True: the guest is not frozen. False: it is, or nobody knows.
+  bool thawed() const { return thawed_; }
+
+ private:
+  bool thawed_;
+};
+
 /// The guest reports a failure of a thaw: of its hook, or (Windows) because it had thawed by itself
 /// after 10 s, so that what was copied meanwhile is not consistent.
 class ThawError : public AgentError {
  public:
-  ThawError(const AgentError& error, bool thawed) : AgentError(error), thawed_(thawed) {}
+  ThawError(const AgentError& error, bool thawed)
+      : GuestAgentError(error), AgentError(error), thawed_(thawed) {}
 
   /// True: the file systems are thawed all the same; false: still frozen, as far as is known.
   bool thawed() const { return thawed_; }
@@ -64,26 +108,38 @@ class ThawError : public AgentError {
   bool thawed_;
 };
 
-namespace helpers {
+namespace detail {
 
+/// @param mountpoints none: all
 template <class Io>
 class Freeze {
  public:
-  Freeze(Io& io, std::vector<std::string> mountpoints, Clock::duration timeout)
+  using Mountpoints = std::optional<std::vector<std::string>>;
+
+  Freeze(Io& io, Mountpoints mountpoints, Clock::duration timeout)
       : io_(io), mountpoints_(std::move(mountpoints)), timeout_(timeout) {}
 
   void start() {
-    deadline_ = deadline_after(timeout_, io_.now());
+    if (mountpoints_ && mountpoints_->empty()) {
+      return io_.fail(wrong_argument(GuestFsfreezeFreezeListRequest::command,
+                                     "the list of mount points must not be empty: "
+                                     "call freeze() to freeze all"));
+    }
+    deadline_ = std::min(deadline_after(timeout_, io_.now()), io_.until());
+    guard_ = io_.guard(GuestFsfreezeThawRequest(), GuestFsfreezeStatusRequest(), "\"frozen\"");
+    guard_->expect_answer(true);
     const Step step{.until = std::min(deadline_, deadline_after(first_wait, io_.now()))};
     const auto then = [this](std::exception_ptr error, std::int64_t count) {
+      guard_->expect_answer(false);
       if (error) return failed(std::move(error));
-      // Of nothing, nothing has to be thawed.
-      io_.finish(count > 0 ? Frozen(count, thaw()) : Frozen());
+      if (count > 0) return io_.finish(Frozen(count, std::move(guard_)));
+      guard_->disarm();
+      io_.finish(Frozen());
     };
-    if (mountpoints_.empty()) {
-      io_.call(GuestFsfreezeFreezeRequest(), then, step);
+    if (mountpoints_) {
+      io_.call(GuestFsfreezeFreezeListRequest(std::move(*mountpoints_)), then, step);
     } else {
-      io_.call(GuestFsfreezeFreezeListRequest(std::move(mountpoints_)), then, step);
+      io_.call(GuestFsfreezeFreezeRequest(), then, step);
     }
   }
 
@@ -92,42 +148,68 @@ class Freeze {
   /// too, with an agent that was restarted: after this time, ask.
   static constexpr Clock::duration first_wait = std::chrono::seconds(60);
   static constexpr Clock::duration thaw_wait = std::chrono::minutes(3);
-
-  std::unique_ptr<LastResort> thaw() {
-    return io_.last_resort(GuestFsfreezeThawRequest(), std::chrono::seconds(30));
-  }
+  static constexpr Clock::duration status_wait = std::chrono::seconds(5);
 
   void failed(std::exception_ptr error) {
-    // An agent that refuses has thawed what it had frozen.
-    if (failure_of(error).outcome != Outcome::unknown) return io_.fail(std::move(error));
-    if (failure_of(error).code == err_timed_out && io_.now() < deadline_)
-      return ask(std::move(error));
-    undo(std::move(error));
+    error_ = std::move(error);
+    const Outcome outcome = outcome_of(error_);
+    if (outcome == Outcome::unknown) {
+      return code_of(error_) == err_timed_out && io_.now() < deadline_ ? ask() : undo();
+    }
+    // An agent that fails has thawed what it had frozen; one that refuses may be frozen already.
+    guard_->disarm();
+    outcome == Outcome::refused ? look() : end(true);
   }
 
   /// The agent answers one command after another: this one when the freeze is done, or at once
   /// where it never saw it.
-  void ask(std::exception_ptr error) {
+  void ask() {
     io_.call(GuestFsfreezeStatusRequest(),
-             [this, error](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
-               if (unanswered)
-                 return undo(failure_of(unanswered).code == err_timed_out ? error : unanswered);
-               if (status == GuestFsfreezeStatus::frozen) return io_.finish(Frozen({}, thaw()));
-               io_.fail(error);
+             [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
+               if (unanswered && code_of(unanswered) != err_timed_out) error_ = unanswered;
+               if (unanswered || status == GuestFsfreezeStatus::unknown) return undo();
+               if (status == GuestFsfreezeStatus::frozen) {
+                 return io_.finish(Frozen({}, std::move(guard_)));
+               }
+               guard_->disarm();
+               end(true);
              },
              {.until = deadline_});
   }
 
-  void undo(std::exception_ptr error) {
+  /// The thaw is written right behind the freeze, so that the agent has it whatever comes.
+  void undo() {
+    Step step = cleaning_up(deadline_after(thaw_wait, io_.now()));
+    step.at_once = true;
     io_.call(GuestFsfreezeThawRequest(),
-             [this, error](std::exception_ptr, std::int64_t) { io_.fail(error); },
-             {.until = deadline_after(thaw_wait, io_.now()), .cancel = Cancel::never});
+             [this](std::exception_ptr failed, std::int64_t) {
+               const bool unsent = failed && outcome_of(failed) != Outcome::refused &&
+                                   code_of(failed) != err_timed_out;
+               if (unsent) return end(guard_->act());  // on another connection
+               guard_->disarm();
+               failed ? look() : end(true);
+             },
+             step);
   }
 
+  void look() {
+    io_.call(GuestFsfreezeStatusRequest(),
+             [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
+               // An agent that refuses even this knows no freezing.
+               end(unanswered ? outcome_of(unanswered) == Outcome::refused
+                              : status == GuestFsfreezeStatus::thawed);
+             },
+             cleaning_up(deadline_after(status_wait, io_.now())));
+  }
+
+  void end(bool thawed) { io_.fail(error_with<FreezeError>(error_, thawed)); }
+
   Io& io_;
-  std::vector<std::string> mountpoints_;
+  Mountpoints mountpoints_;
   Clock::duration timeout_;
   Clock::time_point deadline_ = {};
+  std::unique_ptr<Guard> guard_;
+  std::exception_ptr error_;
 };
 
 template <class Io>
@@ -136,6 +218,9 @@ class Thaw {
   Thaw(Io& io, Frozen* frozen) : io_(io), frozen_(*frozen) {}
 
   void start() {
+    if (auto error = io_.check(frozen_.guard(), GuestFsfreezeThawRequest::command)) {
+      return io_.fail(std::move(error));
+    }
     io_.call(GuestFsfreezeThawRequest(),
              [this](std::exception_ptr error, std::int64_t count) {
                if (error) return failed(std::move(error));
@@ -148,7 +233,7 @@ class Thaw {
 
  private:
   void failed(std::exception_ptr error) {
-    if (failure_of(error).outcome != Outcome::refused) return io_.fail(std::move(error));
+    if (outcome_of(error) != Outcome::refused) return io_.fail(std::move(error));
     io_.call(GuestFsfreezeStatusRequest(),
              [this, error](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
                const bool thawed = !unanswered && status == GuestFsfreezeStatus::thawed;
@@ -166,26 +251,95 @@ class Thaw {
   Frozen& frozen_;
 };
 
-}  // namespace helpers
+/// Freezes, has a user's function do its work, and thaws.
+template <class Io>
+class WhileFrozen {
+ public:
+  WhileFrozen(Io& io, std::optional<std::vector<std::string>> mountpoints, Work work)
+      : io_(io),
+        work_(std::move(work)),
+        freeze_(
+            io, Step(),
+            [this](std::exception_ptr error, Frozen frozen) {
+              if (error) return io_.fail(std::move(error));
+              frozen_ = std::move(frozen);
+              io_.work(std::move(work_), [this](std::exception_ptr failed) {
+                failed_ = std::move(failed);
+                thaw_.start();
+              });
+            },
+            std::move(mountpoints), Clock::duration::max()),
+        thaw_(
+            io, Step{.until = Clock::time_point::max(), .cancel = Cancel::never, .cleans_up = true},
+            [this](std::exception_ptr error, const ThawResult& result) {
+              end(std::move(error), result);
+            },
+            &frozen_) {}
+
+  void start() { freeze_.start(); }
+
+ private:
+  void end(std::exception_ptr error, const ThawResult& result) {
+    if (error && failed_) {
+      io_.fail(nested(error));
+    } else if (error || failed_) {
+      io_.fail(error ? error : failed_);
+    } else {
+      io_.finish(result);
+    }
+  }
+
+  /// The error of the thaw, with that of the work within it.
+  std::exception_ptr nested(const std::exception_ptr& error) const {
+    try {
+      std::rethrow_exception(failed_);
+    } catch (...) {
+      return error_with<WorkError>(error);
+    }
+  }
+
+  /// Takes the exception that is being handled along.
+  struct WorkError : virtual GuestAgentError, std::nested_exception {
+    explicit WorkError(const GuestAgentError& cause) : GuestAgentError(cause) {
+      ErrorAccess::set_text(*this, std::string(cause.what()) +
+                                       "; the work while the guest was frozen failed, too");
+    }
+  };
+
+  Io& io_;
+  Work work_;
+  Frozen frozen_;
+  std::exception_ptr failed_;
+  SubAlgorithm<Io, Frozen, Freeze> freeze_;
+  SubAlgorithm<Io, ThawResult, Thaw> thaw_;
+};
+
+}  // namespace detail
 
 /// Freezing under a guard; see `Helpers`.
 template <class Carrier>
 class FreezeHelpers {
  public:
-  /// Freezes file systems. Where this fails, nothing is left frozen, as far as a guest that answers
-  /// can be brought to thaw: after a timeout or a cancellation, it is sent a thaw.
-  /// @param mountpoints which; empty: all. Unknown ones are ignored
-  /// @param timeout how long it may take, hooks included. After that, thawing takes up to 3 min
-  /// more
+  /// Freezes all file systems. Where this fails, nothing is left frozen, as far as a guest that
+  /// answers can be brought to thaw: a freeze without an answer is followed by a thaw, which has
+  /// 3 min more than the caller's timeout. Within 10 min, hooks included, unless the caller says
+  /// otherwise.
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
+  /// @throws FreezeError every error is one, too: `thawed()` tells what is known
   /// @throws AgentError the hook failed or a file system refused; all are thawed again
   /// @throws CommandNotFoundError frozen already, or forbidden
   /// @throws TimeoutError the freeze took too long, and a thaw was sent
-  /// @since QEMU 0.15 (2.2 with mountpoints), FreeBSD, Linux and Windows guests
-  auto freeze(std::vector<std::string> mountpoints = {},
+  /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
+  auto freeze() { return freeze_some({}, std::chrono::minutes(10)); }
+
+  /// Freezes some file systems.
+  /// @param mountpoints which; those that the guest does not know are ignored. An empty list is a
+  ///        `RequestError`: a filter that matched nothing must not freeze everything
+  /// @param timeout how long it may take, hooks included
+  /// @since QEMU 2.2, FreeBSD, Linux and Windows guests
+  auto freeze(std::vector<std::string> mountpoints,
               Clock::duration timeout = std::chrono::minutes(10)) {
-    return static_cast<Carrier&>(*this).template perform<Frozen, helpers::Freeze>(
-        std::move(mountpoints), timeout);
+    return freeze_some(std::move(mountpoints), timeout);
   }
 
   /// Thaws. Is not cancelled, once begun.
@@ -194,10 +348,37 @@ class FreezeHelpers {
   /// @return `ThawResult`: how many, and for how long they were frozen
   /// @throws ThawError the guest reports a failure, although it may have thawed: see `thawed()`
   /// @throws TimeoutError within 3 min, unless the caller has said otherwise
+  /// @throws RequestError `frozen` is of another client
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
-  auto thaw(Frozen& frozen) {
-    return static_cast<Carrier&>(*this).template perform<ThawResult, helpers::Thaw>(&frozen);
+  auto thaw(Frozen& frozen) { return self().template perform<ThawResult, detail::Thaw>(&frozen); }
+
+  /// Freezes file systems, has work done, and thaws them on every way out. A stop request or a
+  /// cancellation ends the freezing, or is passed on to the work as a cancellation; the thaw follows
+  /// in any case.
+  /// @param mountpoints none: all; an empty list is a `RequestError`
+  /// @param work a function without parameters that returns nothing. Under a completion token it may
+  ///        return an `asio::awaitable<void>`, a coroutine that runs on the handler's executor. It
+  ///        may not use the client: a frozen agent does little else than to thaw
+  /// @return `ThawResult`: how many were frozen, and for how long
+  /// @throws what `freeze` throws, and the work is not begun then; what `work` throws, behind the
+  ///         thaw; what `thaw` throws, with the exception of `work` nested in it
+  ///         (`std::rethrow_if_nested`) where that failed, too
+  /// @since QEMU 0.15 (2.2 with mountpoints), FreeBSD, Linux and Windows guests
+  template <class Function>
+  auto while_frozen(std::optional<std::vector<std::string>> mountpoints, Function work) {
+    return self().template perform<ThawResult, detail::WhileFrozen>(
+        std::move(mountpoints), detail::work_of(std::move(work)));
   }
+  template <class Function>
+  auto while_frozen(Function work) {
+    return while_frozen(std::nullopt, std::move(work));
+  }
+
+ private:
+  auto freeze_some(std::optional<std::vector<std::string>> mountpoints, Clock::duration timeout) {
+    return self().template perform<Frozen, detail::Freeze>(std::move(mountpoints), timeout);
+  }
+  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

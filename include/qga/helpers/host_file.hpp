@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <istream>
 #include <memory>
 #include <optional>
@@ -19,11 +20,16 @@
 #include <system_error>
 #include <utility>
 
-#include "qga/protocol/random.hpp"
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-namespace qga::helpers {
+#include "qga/detail/protocol/random.hpp"
 
-/// What throws in here says what the host could not do: std::system_error.
+namespace qga::detail {
+
+// The functions of this file throw std::system_error where the host cannot do something.
+
 class Source {
  public:
   virtual ~Source() = default;
@@ -87,7 +93,7 @@ class FileSource final : public Source {
   std::optional<std::uint64_t> size_;
 };
 
-/// From where the stream stands: what is to be left out, its owner has left out.
+/// Reads a stream from where it stands; the caller has left out the bytes before the offset.
 class StreamSource final : public Source {
  public:
   explicit StreamSource(std::istream& stream) : stream_(stream) {}
@@ -123,12 +129,18 @@ class TextSource final : public Source {
   std::size_t at_ = 0;
 };
 
+/// Writes beside the file and takes its place in the end. A device or a pipe is written directly, and
+/// a partial file is continued where it is.
 class FileSink final : public Sink {
  public:
   explicit FileSink(std::filesystem::path path) : path_(std::move(path)) {}
   FileSink(const FileSink&) = delete;
   FileSink& operator=(const FileSink&) = delete;
   ~FileSink() override {
+    if (continued_ && file_) {
+      std::fflush(file_.get());
+      static_cast<void>(!::ftruncate(::fileno(file_.get()), *continued_));
+    }
     if (temporary_.empty()) return;
     file_.reset();
     std::error_code ignored;
@@ -136,16 +148,18 @@ class FileSink final : public Sink {
   }
 
   void open(std::uint64_t offset) override {
-    namespace fs = std::filesystem;
-    const fs::file_status status = fs::status(path_);
-    if (fs::is_directory(status)) host_failure(path_.string(), EISDIR);
-    if (fs::exists(status) && !fs::is_regular_file(status)) {  // a device or a pipe is no copy
+    follow_links();
+    struct stat there {};
+    const bool exists = ::stat(path_.c_str(), &there) == 0;
+    if (!exists && errno != ENOENT) host_failure(path_.string());
+    if (exists && S_ISDIR(there.st_mode)) host_failure(path_.string(), EISDIR);
+    if (exists && !S_ISREG(there.st_mode)) {
       file_ = open_host_file(path_, "wbe");
       return;
     }
-    if (fs::exists(status)) path_ = fs::canonical(path_);  // not the link, but what it names
+    if (offset > 0 && exists && std::cmp_equal(there.st_size, offset)) return go_on(there.st_size);
+    if (exists) replaced_ = there;
     open_temporary();
-    if (fs::exists(status)) fs::permissions(temporary_, status.permissions());
     if (offset > 0) copy_start(offset);
   }
   void write(std::string_view bytes) override {
@@ -154,6 +168,14 @@ class FileSink final : public Sink {
     }
   }
   void commit() override {
+    if (!file_) return;
+    if (std::fflush(file_.get()) != 0) host_failure(path_.string());
+    if (!temporary_.empty()) set_permissions(::fileno(file_.get()));
+    // A rename must not survive a power cut without the bytes. A pipe cannot be synchronised.
+    if (::fsync(::fileno(file_.get())) != 0 && errno != EINVAL && errno != EROFS) {
+      host_failure(path_.string());
+    }
+    continued_.reset();
     if (std::fclose(file_.release()) != 0) host_failure(path_.string());
     if (temporary_.empty()) return;
     std::filesystem::rename(temporary_, path_);
@@ -161,18 +183,58 @@ class FileSink final : public Sink {
   }
 
  private:
-  void open_temporary() {
-    for (;;) {
-      std::filesystem::path name = path_;
-      name.replace_filename("." + path_.filename().string() + "." +
-                            std::to_string(protocol::random_bits()[0]));
-      file_.reset(std::fopen(name.c_str(), "wbxe"));
-      if (file_) {
-        temporary_ = std::move(name);
-        return;
-      }
-      if (errno != EEXIST) host_failure(path_.string());
+  /// The file is the one that a link names, also where that does not exist yet.
+  void follow_links() {
+    constexpr int most_links = 40;  // as many as the kernel follows
+    for (int i = 0; i < most_links && std::filesystem::is_symlink(path_); ++i) {
+      path_ = path_.parent_path() / std::filesystem::read_symlink(path_);
     }
+  }
+
+  void go_on(off_t size) {
+    file_ = open_host_file(path_, "r+be");
+    if (::fseeko(file_.get(), size, SEEK_SET) != 0) host_failure(path_.string());
+    continued_ = size;
+  }
+
+  /// For its owner alone, as long as the guest's bytes are written.
+  void open_temporary() {
+    constexpr std::size_t longest_name = 255 - sizeof "..18446744073709551615" + 1;
+    const std::string name = path_.filename().string().substr(0, longest_name);
+    for (;;) {
+      std::filesystem::path beside = path_;
+      beside.replace_filename("." + name + "." + std::to_string(random_bits()[0]));
+      const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+      if (fd < 0 && errno == EEXIST) continue;
+      if (fd < 0) host_failure(path_.string());
+      temporary_ = std::move(beside);
+      file_.reset(::fdopen(fd, "wb"));
+      if (file_) return;
+      ::close(fd);
+      host_failure(path_.string());
+    }
+  }
+
+  /// Those of the file that it takes the place of, or of any new file.
+  void set_permissions(int fd) const {
+    mode_t mode = 0666 & ~current_umask();
+    if (replaced_) {
+      mode = replaced_->st_mode & 07777;
+      // Only root may give a file away; the set-id bits are for the owner that it had.
+      if (::fchown(fd, replaced_->st_uid, replaced_->st_gid) != 0) mode &= 0777;
+    }
+    if (::fchmod(fd, mode) != 0) host_failure(path_.string());
+  }
+
+  /// Read without changing it, which other threads would notice.
+  static mode_t current_umask() {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      if (word != "Umask:") continue;
+      unsigned mask = 0;
+      if (status >> std::oct >> mask) return static_cast<mode_t>(mask);
+    }
+    return 077;
   }
 
   void copy_start(std::uint64_t offset) {
@@ -188,7 +250,9 @@ class FileSink final : public Sink {
   }
 
   std::filesystem::path path_;
-  std::filesystem::path temporary_;  ///< empty: none is left
+  std::filesystem::path temporary_;      ///< empty: none is left
+  std::optional<off_t> continued_;       ///< the size of a partial file that is continued
+  std::optional<struct stat> replaced_;  ///< the file that it takes the place of
   HostFile file_;
 };
 
@@ -222,4 +286,4 @@ class TextSink final : public Sink {
   std::string& text_;
 };
 
-}  // namespace qga::helpers
+}  // namespace qga::detail

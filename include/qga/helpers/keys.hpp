@@ -15,11 +15,11 @@
 #include <vector>
 
 #include "qga/commands/account.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
 
 namespace qga {
-namespace helpers {
+namespace detail {
 
 inline std::string_view trimmed(std::string_view text) {
   constexpr std::string_view blank = " \t\r\n";
@@ -112,7 +112,7 @@ class AddKeys {
   std::vector<std::string> keys_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// SSH keys; see `Helpers`.
 template <class Carrier>
@@ -128,7 +128,7 @@ class KeyHelpers {
   /// After a timeout the keys may be added still; calling it again does no harm.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto add_keys(std::string username, std::vector<std::string> keys) {
-    return static_cast<Carrier&>(*this).template perform<std::size_t, helpers::AddKeys>(
+    return static_cast<Carrier&>(*this).template perform<std::size_t, detail::AddKeys>(
         std::move(username), std::move(keys));
   }
 };

@@ -14,20 +14,20 @@
 #include <utility>
 #include <vector>
 
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers/host_file.hpp"
 #include "qga/helpers/run_program.hpp"
-#include "qga/helpers/step.hpp"
 #include "qga/helpers/transfer.hpp"
-#include "qga/protocol/errors.hpp"
-#include "qga/protocol/random.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/random.hpp"
 
 namespace qga {
 
-namespace helpers {
+namespace detail {
 
-/// More input than fits into a pipe makes the agent spin where the program leaves it unread. It
-/// goes through a file then, for its owner alone, whose name is gone when the program starts.
+/// More input than fits into a pipe makes the agent spin where the program leaves it unread. Such
+/// input goes through a file for its owner alone, whose name is gone when the program starts.
 template <class Io>
 class Run {
  public:
@@ -36,26 +36,27 @@ class Run {
 
   void start() {
     if (params_.timeout) until_ = deadline_after(*params_.timeout, io_.now());
+    until_ = std::min(until_, io_.until());
     if (params_.input.size() <= pipe_size) {
       return run(std::move(path_), std::move(params_), {}, [this](auto error, RunResult result) {
         error ? io_.fail(std::move(error)) : io_.finish(std::move(result));
       });
     }
-    // Under a name of ours, so that it can be removed whatever is heard of it.
-    const auto random = protocol::random_bits();
+    // The file has a name of ours, so that it can be removed whatever is heard of it.
+    const auto random = random_bits();
     file_ = "/tmp/qga-" + std::to_string(random[0]) + "-" + std::to_string(random[1]);
     RunParams params = timed({});
     params.kill = true;  // or it could make the file when that is removed already
     params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
-    run("/bin/sh", std::move(params), {}, [this](std::exception_ptr error, const RunResult& made) {
-      if (failure_of(error).outcome == Outcome::refused) return io_.fail(std::move(error));
+    const auto then = [this](std::exception_ptr error, const RunResult& made) {
+      if (error && outcome_of(error) == Outcome::refused) return io_.fail(std::move(error));
       if (error) return remove(std::move(error));
       if (made.exit_code != 0) {
-        return io_.fail(
-            protocol::bad_reply("", "no temporary file: " + made.err, Outcome::refused));
+        return io_.fail(bad_reply("", "no temporary file: " + made.err, Outcome::refused));
       }
       send_input();
-    });
+    };
+    run("/bin/sh", std::move(params), {}, then, true);
   }
 
  private:
@@ -63,7 +64,6 @@ class Run {
 
   void send_input() {
     TransferParams params;
-    if (params_.timeout) params.timeout = until_ - io_.now();
     const auto then = [this](std::exception_ptr error, const TransferResult&) {
       if (error) return remove(std::move(error));
       run_with_input();
@@ -89,19 +89,20 @@ class Run {
   void remove(std::exception_ptr error) {
     RunParams params;
     params.args = {"-f", "--", file_};
-    params.timeout = std::chrono::seconds(10);
-    run("/bin/rm", std::move(params), {.cancel = Cancel::never},
-        [this, error](const std::exception_ptr&, const RunResult&) { io_.fail(error); });
+    const auto until = deadline_after(std::chrono::seconds(10), io_.now());
+    run("/bin/rm", std::move(params), cleaning_up(until),
+        [this, error](const std::exception_ptr&, const RunResult&) { io_.fail(error); }, true);
   }
 
-  /// For what is left of the time.
+  /// The parameters with what is left of the time.
   RunParams timed(RunParams params) const {
     if (until_ != Clock::time_point::max()) params.timeout = until_ - io_.now();
     return params;
   }
 
-  void run(std::string path, RunParams params, Step limit, Continuation<RunResult> then) {
-    program_.emplace(io_, limit, std::move(then), std::move(path), std::move(params));
+  void run(std::string path, RunParams params, Step limit, Continuation<RunResult> then,
+           bool is_own = false) {
+    program_.emplace(io_, limit, std::move(then), std::move(path), std::move(params), is_own);
     program_->start();
   }
 
@@ -110,11 +111,11 @@ class Run {
   RunParams params_;
   Clock::time_point until_ = Clock::time_point::max();
   std::string file_;
-  std::optional<Part<Io, RunResult, RunProgram>> program_;
-  std::optional<Part<Io, TransferResult, Upload>> upload_;
+  std::optional<SubAlgorithm<Io, RunResult, RunProgram>> program_;
+  std::optional<SubAlgorithm<Io, TransferResult, Upload>> upload_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// Running programs; see `Helpers`.
 template <class Carrier>
@@ -125,9 +126,12 @@ class RunHelpers {
   /// @param path a file, or a name that is looked for in the agent's PATH; no shell is involved
   /// @param params arguments, environment, input, what to capture, how long it may run
   /// @return `RunResult`: exit code or signal, and what it wrote, as bytes
-  /// @throws ProgramTimeoutError it ran for too long; names its process id, and whether it is gone
+  /// @throws ProgramError every error is one, too, once the program was started: `pid()`, and
+  ///         `ended()` where it is known to be gone. Its outcome is `unknown`: a repeat would run the
+  ///         program twice
+  /// @throws ProgramTimeoutError it ran for too long
   /// @throws AgentError no such program; the agent was restarted meanwhile
-  /// @throws CancelledError, UnreachableError the program may still run
+  /// @throws CancelledError, UnreachableError
   /// Input of more than 64 KiB goes through a file below `/tmp`, which takes `/bin/sh` and
   /// `/bin/rm` in the guest, and an agent that may write files. Its `path` is run by that shell
   /// then: one that there is not is exit code 127. With captured output a program counts as ended
@@ -135,7 +139,7 @@ class RunHelpers {
   /// `/bin/sh` in the guest.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
-    return static_cast<Carrier&>(*this).template perform<RunResult, helpers::Run>(
+    return static_cast<Carrier&>(*this).template perform<RunResult, detail::Run>(
         std::move(path), std::move(params));
   }
 };

@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "qga/commands/exec.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
-#include "qga/protocol/errors.hpp"
+#include "qga/detail/protocol/errors.hpp"
 
 namespace qga {
 
@@ -48,23 +48,40 @@ struct RunResult {
   Truncated err_truncated = Truncated::no;
 };
 
-/// A program ran for longer than it was allowed to.
-class ProgramTimeoutError : public TimeoutError {
+/// What every error of `run` is once the program was started, beside what went wrong: a `ReadError`,
+/// say, is a `ProgramError`, too. Its `outcome()` is `unknown`.
+class ProgramError : public virtual GuestAgentError {
  public:
-  ProgramTimeoutError(const std::string& what, Details details, std::int64_t pid, bool ended)
-      : TimeoutError(what, std::move(details)), pid_(pid), ended_(ended) {}
+  ProgramError(const GuestAgentError& cause, std::int64_t pid, bool ended)
+      : GuestAgentError(cause), pid_(pid), ended_(ended) {
+    detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; process " +
+                                             std::to_string(pid) +
+                                             (ended ? " has ended" : " may still run"));
+  }
 
   /// Its process in the guest.
   std::int64_t pid() const { return pid_; }
-  /// True where it was killed and is gone; false: it still runs, as far as is known.
+  /// True where it has ended, or was killed and is gone; false: it still runs, as far as is known.
   bool ended() const { return ended_; }
+
+ protected:
+  ProgramError(std::int64_t pid, bool ended) : pid_(pid), ended_(ended) {}
 
  private:
   std::int64_t pid_;
   bool ended_;
 };
 
-namespace helpers {
+/// A program ran for longer than it was allowed to.
+class ProgramTimeoutError : public TimeoutError, public ProgramError {
+ public:
+  ProgramTimeoutError(const std::string& what, Details details, std::int64_t pid, bool ended)
+      : GuestAgentError(err_timed_out, what, details),
+        TimeoutError(what, details),
+        ProgramError(pid, ended) {}
+};
+
+namespace detail {
 
 /// What an agent says of an output. Before 10.2 the member is absent where all is there and *false*
 /// where output was cut; since then it is right. Both keep 16 MiB.
@@ -78,11 +95,13 @@ inline Truncated truncation(const std::optional<std::string>& data, std::optiona
 template <class Io>
 class RunProgram {
  public:
-  RunProgram(Io& io, std::string path, RunParams params)
-      : io_(io), path_(std::move(path)), params_(std::move(params)) {}
+  /// @param is_own true: a program that a helper runs for itself, whose process concerns nobody
+  RunProgram(Io& io, std::string path, RunParams params, bool is_own = false)
+      : io_(io), path_(std::move(path)), params_(std::move(params)), is_own_(is_own) {}
 
   void start() {
     if (params_.timeout) deadline_ = deadline_after(*params_.timeout, io_.now());
+    deadline_ = std::min(deadline_, io_.until());
     GuestExecParams exec;
     exec.args = std::move(params_.args);
     exec.env = std::move(params_.env);
@@ -94,15 +113,17 @@ class RunProgram {
                pid_ = started.pid;
                ask();
              },
-             // Late is better than never: only the answer tells which process it is.
-             {.until = deadline_after(last_words, deadline_), .cancel = Cancel::unsent});
+             // An answer that comes late is awaited: only it tells which process it is.
+             {.until = deadline_after(kill_grace, deadline_), .cancel = Cancel::unsent});
   }
 
  private:
   static constexpr Clock::duration shortest_pause = std::chrono::milliseconds(4);
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
   /// For killing a program, and for its end.
-  static constexpr Clock::duration last_words = std::chrono::seconds(10);
+  static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
+  /// For an answer about a program; then it is asked for again.
+  static constexpr Clock::duration answer_wait = std::chrono::seconds(60);
 
   void ask() {
     io_.call(GuestExecStatusRequest(pid_),
@@ -110,68 +131,69 @@ class RunProgram {
                if (error) return no_answer(std::move(error));
                if (status.exited) return io_.finish(result_of(std::move(status)));
                const auto now = io_.now();
-               if (now >= deadline_) return too_long();
-               io_.pause(std::min(pause_, deadline_ - now), [this](std::exception_ptr cancelled) {
-                 if (cancelled) return give_up(std::move(cancelled));
-                 ask();
+               if (now >= deadline_) return give_up(nullptr);
+               io_.pause(std::min(pause_, deadline_ - now), [this](std::exception_ptr ended) {
+                 if (!ended) return ask();
+                 give_up(code_of(ended) == err_timed_out ? nullptr : ended);
                });
                pause_ = std::min(2 * pause_, longest_pause);
              },
-             {.until = deadline_});
+             {.until = std::min(deadline_, deadline_after(answer_wait, io_.now()))});
   }
 
   void no_answer(std::exception_ptr error) {
-    const int code = failure_of(error).code;
+    const int code = code_of(error);
     if (code == err_cancelled) return give_up(std::move(error));
-    if (code == err_timed_out && io_.now() >= deadline_) return too_long();
+    if (code == err_timed_out && io_.now() >= deadline_) return give_up(nullptr);
     if (code == err_timed_out) {  // a guest that is busy or paused; the record may be gone with it
       answer_lost_ = true;
       return ask();
     }
-    if (code == err_from_agent && answer_lost_) {
-      error = protocol::make_error<TimeoutError>(
-          GuestExecStatusRequest::command,
-          "process " + std::to_string(pid_) + " has ended, and the answer that told how was lost",
-          Outcome::unknown, std::make_error_code(std::errc::timed_out));
+    const bool ended = code == err_from_agent && answer_lost_;
+    if (ended) {
+      error = make_error<TimeoutError>(GuestExecStatusRequest::command,
+                                       "the answer that told the program's end was lost",
+                                       Outcome::unknown, std::make_error_code(std::errc::timed_out));
     }
-    io_.fail(std::move(error));
+    fail(std::move(error), ended);
   }
-
-  void too_long() { give_up(nullptr); }
 
   /// @param error why, or null: it took too long
   void give_up(std::exception_ptr error) {
-    if (!params_.kill) return leave(std::move(error), false);
-    const auto until = deadline_after(last_words, io_.now());
+    error_ = std::move(error);
+    if (!params_.kill) return gave_up(false);
+    kill_until_ = deadline_after(kill_grace, io_.now());
     GuestExecParams kill;
     kill.args = {"-c", "kill -KILL " + std::to_string(pid_)};
     io_.call(GuestExecRequest("/bin/sh", std::move(kill)),
-             [this, until, error](std::exception_ptr failed, const GuestExec& killer) {
-               if (failed) return leave(error, false);
-               reap(killer.pid, until, shortest_pause, [this, until, error](bool) {
-                 reap(pid_, until, shortest_pause,
-                      [this, error](bool ended) { leave(error, ended); });
+             [this](std::exception_ptr failed, const GuestExec& killer) {
+               if (failed) return gave_up(false);
+               reap(killer.pid, shortest_pause, [this](bool) {
+                 reap(pid_, shortest_pause, [this](bool ended) { gave_up(ended); });
                });
              },
-             {.until = until, .cancel = Cancel::never});
+             cleaning_up(kill_until_));
   }
 
   /// Asks until a process has ended, which makes the agent forget it.
-  void reap(std::int64_t pid, Clock::time_point until, Clock::duration pause,
-            std::function<void(bool)> then) {
+  void reap(std::int64_t pid, Clock::duration pause, std::function<void(bool)> then) {
     io_.call(GuestExecStatusRequest(pid),
              [=, this](std::exception_ptr error, const GuestExecStatus& status) {
-               if (error || status.exited || io_.now() >= until)
+               if (error || status.exited || io_.now() >= kill_until_) {
                  return then(!error && status.exited);
-               io_.pause(pause, [=, this](std::exception_ptr) {
-                 reap(pid, until, std::min(2 * pause, longest_pause), then);
-               });
+               }
+               io_.pause(
+                   pause,
+                   [=, this](std::exception_ptr) {
+                     reap(pid, std::min(2 * pause, longest_pause), then);
+                   },
+                   true);
              },
-             {.until = until, .cancel = Cancel::never});
+             cleaning_up(kill_until_));
   }
 
-  void leave(std::exception_ptr error, bool ended) {
-    if (error) return io_.fail(std::move(error));
+  void gave_up(bool ended) {
+    if (error_) return fail(std::move(error_), ended);
     const std::string what =
         "guest-exec: process " + std::to_string(pid_) +
         (ended ? " ran for too long and was killed" : " has run for too long and is left behind");
@@ -181,6 +203,12 @@ class RunProgram {
                              .outcome = Outcome::unknown,
                              .err = std::make_error_code(std::errc::timed_out)},
                             pid_, ended)));
+  }
+
+  void fail(std::exception_ptr error, bool ended) {
+    if (is_own_) return io_.fail(std::move(error));
+    lift_outcome(error);
+    io_.fail(error_with<ProgramError>(error, pid_, ended));
   }
 
   static RunResult result_of(GuestExecStatus status) {
@@ -197,12 +225,15 @@ class RunProgram {
   Io& io_;
   std::string path_;
   RunParams params_;
+  const bool is_own_;
   Clock::time_point deadline_ = Clock::time_point::max();
+  Clock::time_point kill_until_ = {};
   std::int64_t pid_ = 0;
   Clock::duration pause_ = shortest_pause;
   bool answer_lost_ = false;
+  std::exception_ptr error_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 }  // namespace qga

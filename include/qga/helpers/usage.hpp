@@ -21,8 +21,8 @@
 #include "qga/commands/disk.hpp"
 #include "qga/commands/network.hpp"
 #include "qga/commands/system.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
-#include "qga/helpers/step.hpp"
 
 namespace qga {
 
@@ -76,7 +76,7 @@ struct Usage {
   std::optional<GuestLoadAverage> load = {};  ///< as in the later sample
 };
 
-namespace helpers {
+namespace detail {
 
 /// How far counters have gone up. Notices the one that went down: it was reset or has wrapped, and
 /// what the others have to say is no better then.
@@ -173,7 +173,7 @@ void add(std::vector<T>& list, std::optional<T> one) {
   if (one) list.push_back(std::move(*one));
 }
 
-}  // namespace helpers
+}  // namespace detail
 
 /// What went on between two samples of the same guest. Never fails, whatever they hold.
 /// @param before the earlier one
@@ -182,35 +182,35 @@ template <std::same_as<Sample> S = Sample>
 Usage usage_between(const S& before, const S& after) {
   Usage usage;
   usage.load = after.load;
-  helpers::match(
+  detail::match(
       before.cpus, after.cpus,
       [](const GuestCpuStats& one) {
         return one.linux_ ? std::optional(one.linux_->cpu) : std::nullopt;
       },
       [&](const GuestCpuStats& earlier, const GuestCpuStats& later) {
         if (later.linux_) {
-          helpers::add(usage.cpus, helpers::cpu_usage(*earlier.linux_, *later.linux_));
+          detail::add(usage.cpus, detail::cpu_usage(*earlier.linux_, *later.linux_));
         }
       });
   usage.interval = after.time - before.time;
   if (usage.interval <= Clock::duration::zero()) return usage;
   const double seconds = std::chrono::duration<double>(usage.interval).count();
-  helpers::match(
+  detail::match(
       before.disks, after.disks,
       [](const GuestDiskStatsInfo& one) { return std::tie(one.name, one.major, one.minor); },
       [&](const GuestDiskStatsInfo& earlier, const GuestDiskStatsInfo& later) {
-        helpers::add(usage.disks, helpers::disk_usage(earlier, later, seconds));
+        detail::add(usage.disks, detail::disk_usage(earlier, later, seconds));
       });
-  helpers::match(
+  detail::match(
       before.interfaces, after.interfaces,
       [](const GuestNetworkInterface& one) { return std::tie(one.name); },
       [&](const GuestNetworkInterface& earlier, const GuestNetworkInterface& later) {
-        helpers::add(usage.interfaces, helpers::interface_usage(earlier, later, seconds));
+        detail::add(usage.interfaces, detail::interface_usage(earlier, later, seconds));
       });
   return usage;
 }
 
-namespace helpers {
+namespace detail {
 
 template <class Io>
 class TakeSample {
@@ -231,7 +231,7 @@ class TakeSample {
     io_.call(Request(), [this, part](std::exception_ptr error, typename Request::Reply reply) {
       if (!error) {
         sample_.*part = std::move(reply);
-      } else if (failure_of(error).code != err_from_agent && !error_) {
+      } else if (code_of(error) != err_from_agent && !error_) {
         error_ = std::move(error);
       }
       if (--unanswered_ > 0) return;
@@ -275,10 +275,10 @@ class MeasureUsage {
   Io& io_;
   Clock::duration interval_;
   Sample before_;
-  std::optional<Part<Io, Sample, TakeSample>> sample_;
+  std::optional<SubAlgorithm<Io, Sample, TakeSample>> sample_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// How busy the guest is; see `Helpers`.
 template <class Carrier>
@@ -289,7 +289,7 @@ class UsageHelpers {
   ///         frozen, load averages before QEMU 10.0, all but network and load on Windows
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
-  auto sample() { return self().template perform<Sample, helpers::TakeSample>(); }
+  auto sample() { return self().template perform<Sample, detail::TakeSample>(); }
 
   /// How busy the guest is: two samples with a pause between them.
   /// @param interval of the pause. The shorter, the coarser: Linux counts in steps of 10 ms
@@ -298,7 +298,7 @@ class UsageHelpers {
   ///         changes in the guest, also after a timeout
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
   auto usage(Clock::duration interval = std::chrono::seconds(1)) {
-    return self().template perform<Usage, helpers::MeasureUsage>(interval);
+    return self().template perform<Usage, detail::MeasureUsage>(interval);
   }
 
  private:

@@ -13,9 +13,9 @@
 
 #include "qga/commands/agent.hpp"
 #include "qga/commands/fsfreeze.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers/capabilities.hpp"
-#include "qga/helpers/step.hpp"
 
 namespace qga {
 
@@ -40,7 +40,7 @@ struct Readiness {
   explicit operator bool() const { return state == ReadyState::ready; }
 };
 
-namespace helpers {
+namespace detail {
 
 template <class Io>
 class WaitReady {
@@ -50,19 +50,19 @@ class WaitReady {
 
   void start() {
     begun_ = io_.now();
-    deadline_ = deadline_after(timeout_, begun_);
+    deadline_ = std::min(deadline_after(timeout_, begun_), io_.until());
     io_.connected() ? ask() : connect();
   }
 
  private:
   static constexpr Clock::duration first_pause = std::chrono::milliseconds(50);
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
-  /// For an answer. A guest under load takes its time, so that later attempts wait for longer.
-  static constexpr Clock::duration first_patience = std::chrono::seconds(1);
-  static constexpr Clock::duration longest_patience = std::chrono::seconds(16);
+  /// The time for an answer. A guest under load takes longer, so that later attempts wait longer.
+  static constexpr Clock::duration first_answer_wait = std::chrono::seconds(1);
+  static constexpr Clock::duration longest_answer_wait = std::chrono::seconds(16);
 
   Clock::time_point until() const {
-    return std::min(deadline_, deadline_after(patience_, io_.now()));
+    return std::min(deadline_, deadline_after(answer_wait_, io_.now()));
   }
 
   void connect() {
@@ -79,12 +79,13 @@ class WaitReady {
     ++readiness_.attempts;
     io_.call(GuestInfoRequest(),
              [this](std::exception_ptr error, GuestAgentInfo info) {
-               const int code = failure_of(error).code;
+               const int code = code_of(error);
                if (code == err_cancelled) return io_.fail(std::move(error));
-               if (code == err_timed_out || code == err_bad_reply) {
-                 patience_ = std::min(2 * patience_, longest_patience);
-                 return again(ReadyState::silent, std::move(error));
+               if (code == err_timed_out) {
+                 answer_wait_ = std::min(2 * answer_wait_, longest_answer_wait);
+                 return silent(std::move(error));
                }
+               if (code == err_bad_reply) return again(ReadyState::silent, std::move(error));
                if (error && code != err_from_agent) {
                  return again(ReadyState::no_socket, std::move(error));
                }
@@ -92,7 +93,7 @@ class WaitReady {
                readiness_.version = std::move(info.version);
                readiness_.state =
                    offers(std::move(info)) ? ReadyState::ready : ReadyState::disabled;
-               ask_for_ice();
+               check_frozen();
              },
              {.until = until()});
   }
@@ -102,11 +103,11 @@ class WaitReady {
            Capabilities{.commands = std::move(info.supported_commands)}.supports(command_);
   }
 
-  /// An agent that is frozen disables most of its commands.
-  void ask_for_ice() {
+  /// An agent disables most of its commands while file systems are frozen.
+  void check_frozen() {
     io_.call(GuestFsfreezeStatusRequest(),
              [this](std::exception_ptr error, GuestFsfreezeStatus status) {
-               if (failure_of(error).code == err_cancelled) return io_.fail(std::move(error));
+               if (code_of(error) == err_cancelled) return io_.fail(std::move(error));
                if (!error && status == GuestFsfreezeStatus::frozen) {
                  readiness_.state = ReadyState::frozen;
                }
@@ -115,28 +116,33 @@ class WaitReady {
              {.until = deadline_});
   }
 
+  /// Nobody has answered, which has taken its time.
+  void silent(std::exception_ptr error) {
+    if (give_up(ReadyState::silent, error)) return end();
+    io_.can_connect() ? connect() : ask();
+  }
+
+  /// An attempt has failed at once: the next one comes after a pause.
   void again(ReadyState state, std::exception_ptr error) {
-    readiness_.state = state;
-    readiness_.err = err_of(error);
-    if (failure_of(error).code == err_cancelled) return io_.fail(std::move(error));
-    const auto now = io_.now();
-    if (now >= deadline_ || (!io_.connected() && !io_.can_connect())) return end();
-    if (state == ReadyState::silent) return io_.can_connect() ? connect() : ask();
-    io_.pause(std::min(pause_, deadline_ - now), [this](std::exception_ptr cancelled) {
-      if (cancelled) return io_.fail(std::move(cancelled));
+    if (code_of(error) == err_cancelled) return io_.fail(std::move(error));
+    if (give_up(state, error)) return end();
+    io_.pause(std::min(pause_, deadline_ - io_.now()), [this](std::exception_ptr ended) {
+      if (code_of(ended) == err_cancelled) return io_.fail(std::move(ended));
       if (io_.now() >= deadline_) return end();
-      connect();
+      io_.can_connect() ? connect() : ask();
     });
     pause_ = std::min(2 * pause_, longest_pause);
   }
 
+  bool give_up(ReadyState state, const std::exception_ptr& error) {
+    readiness_.state = state;
+    readiness_.err = err_of(error);
+    return io_.now() >= deadline_ || (!io_.connected() && !io_.can_connect());
+  }
+
   static std::error_code err_of(const std::exception_ptr& error) {
-    try {
-      if (error) std::rethrow_exception(error);
-    } catch (const GuestAgentError& known) {
-      return known.err();
-    }
-    return {};
+    const GuestAgentError* const known = error_of(error);
+    return known != nullptr ? known->err() : std::error_code();
   }
 
   void end() {
@@ -150,11 +156,11 @@ class WaitReady {
   Clock::time_point begun_ = {};
   Clock::time_point deadline_ = {};
   Clock::duration pause_ = first_pause;
-  Clock::duration patience_ = first_patience;
+  Clock::duration answer_wait_ = first_answer_wait;
   Readiness readiness_;
 };
 
-}  // namespace helpers
+}  // namespace detail
 
 /// Waiting for a guest; see `Helpers`.
 template <class Carrier>
@@ -167,11 +173,10 @@ class WaitReadyHelpers {
   /// @param timeout in all
   /// @param command the wire name of one that is needed, such as `guest-exec`; empty: none
   /// @return `Readiness`, also when the time is up: converts to true where the agent is ready
-  /// @throws CancelledError; RequestError while another call is using the client
-  /// The options of a call limit a single attempt only where they are shorter than its own limit.
+  /// @throws CancelledError; BusyError while another call is using the client
   /// @since QEMU 0.15, all guests
   auto wait_ready(Clock::duration timeout, std::string command = {}) {
-    return static_cast<Carrier&>(*this).template perform<Readiness, helpers::WaitReady>(
+    return static_cast<Carrier&>(*this).template perform<Readiness, detail::WaitReady>(
         timeout, std::move(command));
   }
 };

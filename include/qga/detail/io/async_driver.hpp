@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The asynchronous driver of a connection: moves any number of calls along, with one wait for
+// reading, one for writing, and one timer. Its state is guarded by the connection's mutex, so that a
+// client may be used from several threads of a context; handlers run outside of it.
+#pragma once
+
+#include <concepts>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <sys/socket.h>
+#include <asio/basic_waitable_timer.hpp>
+#include <asio/execution/bad_executor.hpp>
+#include <asio/execution/context.hpp>
+#include <asio/posix/basic_stream_descriptor.hpp>
+#include <asio/post.hpp>
+#include <asio/query.hpp>
+#include <asio/system_executor.hpp>
+
+#include "qga/detail/io/async_connect.hpp"
+#include "qga/detail/io/connection.hpp"
+#include "qga/detail/io/context_shutdown.hpp"
+
+namespace qga::detail {
+
+template <class Executor>
+class AsyncDriver final : public Driver, private ContextUser {
+ public:
+  AsyncDriver(Connection& connection, const Executor& executor)
+      : connection_(connection), channel_(executor, connection.owned_.get()), timer_(executor) {
+    connection.owned_.release();
+    service_ = &asio::use_service<ContextShutdownService>(
+        asio::query(executor, asio::execution::context));
+    service_->add(*this);
+  }
+  ~AsyncDriver() override {
+    if (service_ != nullptr) service_->remove(*this);
+  }
+
+  /// Gives a connection a driver, where it has none. @throws std::system_error
+  static void ensure(Connection& connection, const Executor& executor) {
+    const std::lock_guard lock(connection.mutex_);
+    if (connection.driver_ || !connection.open_) return;
+    connection.driver_ = std::make_unique<AsyncDriver>(connection, executor);
+  }
+
+  /// The executor of a connection that has a driver.
+  static std::optional<Executor> executor_of(Connection& connection) {
+    const std::lock_guard lock(connection.mutex_);
+    if (!connection.driver_) return {};
+    return static_cast<AsyncDriver&>(*connection.driver_).channel_.get_executor();
+  }
+
+  void advance(std::unique_lock<std::mutex>& lock, bool initiating) override {
+    Session& session = connection_.session_;
+    if (!connection_.blocked_) {
+      const short events = connection_.pump(Clock::now());
+      if ((events & POLLOUT) != 0) wait(writing_, Channel::wait_write);
+      try {
+        connection_.hand_over_finished(lock, initiating);
+        connection_.deliver_traces(lock);
+      } catch (...) {  // a handler has thrown: those behind it are not to wait for an event
+        if (!lock.owns_lock()) lock.lock();
+        post_advance();
+        throw;
+      }
+      if (channel_.is_open()) {
+        if (session.wants_input()) wait(reading_, Channel::wait_read);
+        arm(session.next_deadline());
+        if (!session.busy()) connection_.open_ ? rest() : end();
+      }
+    }
+    connection_.call_on_closed(lock);
+  }
+
+  void post_advance() override {
+    asio::post(channel_.get_executor(), [this, alive = connection_.shared_from_this()] {
+      std::unique_lock lock(connection_.mutex_);
+      if (connection_.driver_.get() == this) advance(lock, false);
+    });
+  }
+
+  void drain() override {
+    draining_ = true;
+    ::shutdown(channel_.native_handle(), SHUT_WR);
+    drain_until_ = deadline_after(drain_timeout, Clock::now());
+    armed_ = Clock::time_point::max();
+    arm(drain_until_);
+    drain_now();
+  }
+
+  void close() noexcept override {
+    std::error_code ignored;
+    channel_.close(ignored);
+    timer_.cancel();
+  }
+
+  void clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) override {
+    const auto executor = channel_.get_executor();
+    const auto until = deadline_after(cleanup.timeout, Clock::now());
+    auto kept = std::make_shared<Cleanup>(std::move(cleanup));
+    std::make_shared<AsyncConnect<Executor>>(
+        target, until, executor,
+        [executor, params, kept, alive = connection_.shared_from_this()](std::error_code err,
+                                                                         OwnedDescriptor opened) {
+          if (err) return alive->note("guest-fsfreeze-thaw: cannot connect: " + err.message());
+          try {
+            const auto later = std::make_shared<Connection>(std::move(opened), params);
+            ensure(*later, executor);
+            later->clean_up(later->lock(), std::move(*kept));
+            later->close(Connection::End::closed);
+          } catch (const std::exception& error) {
+            alive->note(error.what());
+          }
+        })
+        ->start();
+  }
+
+ private:
+  using Channel = asio::posix::basic_stream_descriptor<Executor>;
+  using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
+
+  void wait(bool& waiting, typename Channel::wait_type what) {
+    if (!channel_.is_open() || std::exchange(waiting, true)) return;
+    channel_.async_wait(what, [this, alive = connection_.shared_from_this(),
+                               what](std::error_code err) { on_ready(what, err); });
+  }
+
+  void on_ready(typename Channel::wait_type what, std::error_code err) {
+    std::unique_lock lock(connection_.mutex_);
+    (what == Channel::wait_read ? reading_ : writing_) = false;
+    if (draining_) {
+      if (channel_.is_open()) drain_now();
+    } else if (what == Channel::wait_read && !err && channel_.is_open() && !connection_.blocked_) {
+      connection_.read(Clock::now());
+    }
+    advance(lock, false);
+  }
+
+  /// The timer is left alone while it fires early enough: calls in a row share one.
+  void arm(Clock::time_point deadline) {
+    if (deadline >= armed_) return;
+    armed_ = deadline;
+    timer_.expires_at(deadline);
+    timer_.async_wait([this, alive = connection_.shared_from_this()](std::error_code err) {
+      if (!err) on_deadline();
+    });
+  }
+
+  void on_deadline() {
+    std::unique_lock lock(connection_.mutex_);
+    armed_ = Clock::time_point::max();
+    if (draining_) {
+      if (channel_.is_open() && Clock::now() >= drain_until_) connection_.discard();
+    } else if (!connection_.blocked_) {
+      connection_.session_.expire(Clock::now());
+    }
+    advance(lock, false);
+  }
+
+  /// No call is under way: lets the context run out of work.
+  void rest() {
+    connection_.session_.release_memory();
+    if (armed_ != Clock::time_point::max()) {
+      armed_ = Clock::time_point::max();
+      timer_.cancel();
+    }
+    if (reading_ || writing_) {
+      std::error_code ignored;
+      channel_.cancel(ignored);
+    }
+  }
+
+  /// The connection is closed, and the guards have acted.
+  void end() {
+    if (draining_) return;
+    if (connection_.session_.replies_due() && connection_.descriptor_.is_socket) return drain();
+    connection_.discard();
+  }
+
+  void drain_now() {
+    if (!drop_pending(connection_.descriptor_) || Clock::now() >= drain_until_) {
+      return connection_.discard();
+    }
+    wait(reading_, Channel::wait_read);
+  }
+
+  /// Handlers that wait are dropped unheard, as Asio does. What is left to be done for guards is
+  /// done on this thread.
+  void on_context_shutdown() noexcept override {
+    const auto alive = connection_.weak_from_this().lock();
+    if (!alive) return;
+    std::unique_lock lock(connection_.mutex_);
+    service_ = nullptr;
+    if (channel_.is_open()) connection_.owned_ = OwnedDescriptor(channel_.release());
+    const auto kept = std::move(connection_.driver_);  // this, until the end of the function
+    if (!connection_.blocked_) {
+      connection_.session_.cancel_operations();
+      while (Call* const call = connection_.session_.finished()) {
+        if (call->operation == nullptr) {
+          connection_.on_guard_answered(*call);
+          continue;
+        }
+        lock.unlock();
+        call->operation->runner->on_dropped(*call);
+        lock.lock();
+      }
+    }
+    if (!connection_.open_ && connection_.descriptor_.fd >= 0) {
+      draining_ ? connection_.discard() : connection_.finish_closing(lock);
+    }
+    connection_.on_closed_.clear();
+    lock.unlock();
+  }
+
+  Connection& connection_;
+  Channel channel_;
+  Timer timer_;
+  ContextShutdownService* service_ = nullptr;
+  Clock::time_point armed_ = Clock::time_point::max();
+  Clock::time_point drain_until_ = {};
+  bool reading_ = false;
+  bool writing_ = false;
+  bool draining_ = false;
+};
+
+/// The executor of a caller. A caller without one that can wait (a future has none) gets the system's
+/// threads. @throws asio::execution::bad_executor where the stream has a type of executor of its own
+template <class Executor, class Caller>
+Executor executor_of_caller(const Caller& caller) {
+  if constexpr (std::constructible_from<Executor, const Caller&>) {
+    return Executor(caller);
+  } else if constexpr (std::constructible_from<Executor, asio::system_executor>) {
+    return Executor(asio::system_executor());
+  } else {
+    throw asio::execution::bad_executor();
+  }
+}
+
+/// A client's state with the executor that it was given, if it was.
+template <class Executor>
+class ClientStateOn final : public ClientState {
+ public:
+  explicit ClientStateOn(ClientParams params, std::optional<Executor> executor = {})
+      : ClientState(std::move(params)), executor_(std::move(executor)) {}
+
+  /// The executor on which I/O is done: that of the client, else that of its connection, else that
+  /// of the caller.
+  template <class Caller>
+  Executor io_executor(const Caller& caller) const {
+    if (executor_) return *executor_;
+    if (const auto connected = connection()) {
+      if (const auto known = AsyncDriver<Executor>::executor_of(*connected)) return *known;
+    }
+    return executor_of_caller<Executor>(caller);
+  }
+
+ private:
+  const std::optional<Executor> executor_;
+};
+
+}  // namespace qga::detail

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The asynchronous runner: carries an operation to its end on the executor of its handler. What the
+// operation waits for may end on any thread; the operation itself, and so a user's code, runs on the
+// handler's executor, one thing at a time and under no lock.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/basic_waitable_timer.hpp>
+#include <asio/cancellation_type.hpp>
+#include <asio/dispatch.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/post.hpp>
+
+#include "qga/detail/io/async_connect.hpp"
+#include "qga/detail/io/async_driver.hpp"
+#include "qga/detail/io/client_state.hpp"
+#include "qga/detail/io/work.hpp"
+#include "qga/detail/protocol/helper_operation.hpp"
+#include "qga/detail/protocol/operation.hpp"
+
+namespace qga::detail {
+
+/// All of a runner that does not depend on the handler.
+/// @tparam Executor of the I/O
+template <class Executor>
+class OperationRunner : public AsyncRunner,
+                        public std::enable_shared_from_this<OperationRunner<Executor>> {
+ public:
+  using State = ClientStateOn<Executor>;
+
+  ~OperationRunner() override {
+    if (joined_) client_->unlock_shared();
+  }
+
+  void on_finished(Call& call, bool initiating) override {
+    const auto alive = this->shared_from_this();
+    {
+      const std::lock_guard lock(mutex_);
+      finished_.push_back(&call);
+      if (--in_session_ == 0) kept_.reset();
+    }
+    wake(initiating);
+  }
+
+  void on_dropped(Call&) noexcept override {
+    std::shared_ptr<OperationRunner> dropped;
+    const std::lock_guard lock(mutex_);
+    if (--in_session_ == 0) dropped = std::move(kept_);
+  }
+
+  /// Cancels the operation. May be called on any thread.
+  void cancel(asio::cancellation_type type) {
+    const auto effectful = asio::cancellation_type::terminal | asio::cancellation_type::partial;
+    const bool total = (type & effectful) == asio::cancellation_type::none;
+    // A helper may have started things that cannot be taken back.
+    if (total && !operation_->is_single()) return;
+    stop(total);
+  }
+
+ protected:
+  OperationRunner(std::shared_ptr<State> client, const Executor& io)
+      : client_(std::move(client)), io_(io) {}
+
+  /// Has `run` called on the handler's executor.
+  virtual void schedule(bool initiating) = 0;
+  /// Invokes the handler.
+  virtual void complete() = 0;
+  /// The executor of the handler, for a user's function.
+  virtual asio::any_io_executor work_executor() const = 0;
+
+  void set_operation(Operation& operation) {
+    operation_ = &operation;
+    operation.runner = this;
+  }
+
+  /// Begins, within the initiating function. The operation may end on another thread before this
+  /// returns.
+  void begin() {
+    scheduled_ = true;
+    if (!client_) {
+      operation_->fail(not_connected(""));
+    } else if (!(joined_ = client_->try_lock_shared())) {
+      operation_->fail(busy(""));
+    } else {
+      operation_->start();
+    }
+    if (!operation_->done()) proceed(true);
+    if (operation_->done()) return schedule(true);
+    if (!sleep()) schedule(true);
+  }
+
+  /// Goes on after what has happened.
+  void run() {
+    for (;;) {
+      while (Call* const call = next_finished()) operation_->deliver(*call);
+      end_wait();
+      if (!operation_->done()) proceed(false);
+      if (operation_->done()) return finish();
+      if (sleep()) return;
+    }
+  }
+
+  void stop(bool only_unsent) {
+    std::shared_ptr<Connection> connection;
+    std::shared_ptr<Connecting> connecting;
+    std::shared_ptr<WorkContext> work;
+    {
+      const std::lock_guard lock(mutex_);
+      connection = connection_;
+      if (!only_unsent || !connection) operation_->note_stop();
+      if (timer_ && !pause_cleans_up_) timer_->cancel();
+      connecting = connecting_.lock();
+      work = work_;
+    }
+    if (connecting) connecting->cancel();
+    if (work) work->cancel(work);
+    if (connection) connection->request_stop(*operation_, only_unsent);
+  }
+
+  const Executor& io() const { return io_; }
+
+ private:
+  using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
+
+  void wake(bool initiating) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (std::exchange(scheduled_, true)) return;
+    }
+    schedule(initiating);
+  }
+
+  /// Ends a turn, unless something has happened meanwhile. @return true: it is ended
+  bool sleep() {
+    const std::lock_guard lock(mutex_);
+    scheduled_ = !finished_.empty() || waited_;
+    return !scheduled_;
+  }
+
+  Call* next_finished() {
+    const std::lock_guard lock(mutex_);
+    return finished_.pop_front();
+  }
+
+  void end_wait() {
+    std::unique_lock lock(mutex_);
+    if (!std::exchange(waited_, false)) return;
+    work_.reset();
+    std::exception_ptr error = std::exchange(wait_error_, {});
+    lock.unlock();
+    operation_->end_wait(std::move(error));
+  }
+
+  /// Starts what the operation asks for. Where the process is out of resources, it ends.
+  void proceed(bool initiating) try {
+    switch (operation_->waiting()) {
+      case Waiting::nothing:
+        if (operation_->has_to_submit()) submit(initiating);
+        break;
+      case Waiting::pause:
+        pause(operation_->waits_until());
+        break;
+      case Waiting::connection:
+        connect(operation_->waits_until());
+        break;
+      case Waiting::work:
+        work();
+        break;
+    }
+  } catch (...) {
+    operation_->fail(std::current_exception());
+  }
+
+  void submit(bool initiating) {
+    auto connection = client_->connection();
+    if (connection) AsyncDriver<Executor>::ensure(*connection, io_);
+    const std::size_t calls = operation_->count_to_submit();
+    {
+      const std::lock_guard lock(mutex_);
+      if (in_session_ == 0) kept_ = this->shared_from_this();
+      in_session_ += calls;
+      connection_ = connection;
+    }
+    if (connection) return connection->submit(*operation_, initiating);
+    while (Call* const call = operation_->next_to_submit()) {
+      call->fail(not_connected(call->command()));
+      on_finished(*call, initiating);
+    }
+  }
+
+  void pause(Clock::time_point until) {
+    const std::lock_guard lock(mutex_);
+    if (!timer_) timer_.emplace(io_);
+    pause_cleans_up_ = operation_->wait_cleans_up();
+    timer_->expires_at(operation_->wait_is_stopped() ? Clock::now() : until);
+    timer_->async_wait([self = this->shared_from_this()](std::error_code) { self->on_waited({}); });
+  }
+
+  void connect(Clock::time_point until) {
+    const auto attempt = client_->begin_connecting();
+    Target target = client_->target();
+    auto done = [self = this->shared_from_this(), attempt, shown = target.shown](
+                    std::error_code err, OwnedDescriptor opened) {
+      try {
+        if (err) throw std::system_error(err);
+        self->client_->finish_connecting(attempt, std::move(opened));
+      } catch (const std::system_error& error) {
+        return self->on_waited(connect_error(error.code(), shown));
+      }
+      self->on_waited({});
+    };
+    const auto connecting =
+        std::make_shared<AsyncConnect<Executor>>(std::move(target), until, io_, std::move(done));
+    client_->set_connecting(connecting);
+    {
+      const std::lock_guard lock(mutex_);
+      connecting_ = connecting;
+    }
+    connecting->start();
+    if (operation_->stop_requested()) connecting->cancel();
+  }
+
+  void work() {
+    const auto context = std::make_shared<WorkContext>(work_executor());
+    {
+      const std::lock_guard lock(mutex_);
+      work_ = context;
+    }
+    operation_->start_work(context.get(), [self = this->shared_from_this(),
+                                           context](std::exception_ptr error) {
+      self->on_waited(std::move(error));
+    });
+  }
+
+  void on_waited(std::exception_ptr error) {
+    {
+      const std::lock_guard lock(mutex_);
+      waited_ = true;
+      wait_error_ = std::move(error);
+    }
+    wake(false);
+  }
+
+  /// Withdraws what an algorithm that has thrown has left behind, and ends.
+  void finish() {
+    const auto connection = [this] {
+      const std::lock_guard lock(mutex_);
+      return in_session_ > 0 ? connection_ : nullptr;
+    }();
+    if (connection) {
+      connection->withdraw(*operation_);
+      while (next_finished() != nullptr) {
+      }
+    }
+    if (std::exchange(joined_, false)) client_->unlock_shared();
+    complete();
+  }
+
+  const std::shared_ptr<State> client_;
+  const Executor io_;
+  Operation* operation_ = nullptr;
+  bool joined_ = false;
+
+  std::mutex mutex_;  ///< guards all below
+  CallList finished_;
+  bool waited_ = false;     ///< a pause or connecting is over
+  bool scheduled_ = false;  ///< `run` is on its way, or running
+  std::exception_ptr wait_error_;
+  std::size_t in_session_ = 0;              ///< calls
+  std::shared_ptr<OperationRunner> kept_;   ///< itself, while the session has calls of it
+  std::shared_ptr<Connection> connection_;  ///< that has, or had, the calls
+  std::weak_ptr<Connecting> connecting_;
+  std::shared_ptr<WorkContext> work_;
+  std::optional<Timer> timer_;
+  bool pause_cleans_up_ = false;  ///< a stop request does not end it
+};
+
+template <class Op, class Handler, class IoExecutor>
+class HandlerRunner final : public OperationRunner<IoExecutor> {
+ public:
+  using Base = OperationRunner<IoExecutor>;
+  using Executor = asio::associated_executor_t<Handler, IoExecutor>;
+
+  template <class... Args>
+  HandlerRunner(std::shared_ptr<typename Base::State> client, Handler handler, const IoExecutor& io,
+                Args&&... args)
+      : Base(std::move(client), io),
+        handler_(std::move(handler)),
+        work_(asio::get_associated_executor(handler_, io)),
+        operation_(std::forward<Args>(args)...) {
+    this->set_operation(operation_);
+  }
+
+  void start() {
+    auto slot = asio::get_associated_cancellation_slot(handler_);
+    if (slot.is_connected()) {
+      slot.assign([weak = weak_self()](asio::cancellation_type type) {
+        if (const auto self = weak.lock()) self->cancel(type);
+      });
+    }
+    if (operation_.stop().stop_possible()) stop_.emplace(operation_.stop(), Stop{weak_self()});
+    this->begin();
+  }
+
+ private:
+  struct Stop {
+    std::weak_ptr<HandlerRunner> runner;
+    void operator()() const {
+      if (const auto self = runner.lock()) self->stop(false);
+    }
+  };
+
+  std::shared_ptr<HandlerRunner> shared_self() {
+    return std::static_pointer_cast<HandlerRunner>(this->shared_from_this());
+  }
+  std::weak_ptr<HandlerRunner> weak_self() { return shared_self(); }
+
+  void schedule(bool initiating) override {
+    auto turn = [self = shared_self()] { self->run(); };
+    if (initiating) {
+      asio::post(work_.get_executor(), std::move(turn));
+    } else {
+      asio::dispatch(work_.get_executor(), std::move(turn));
+    }
+  }
+
+  asio::any_io_executor work_executor() const override {
+    if constexpr (std::constructible_from<asio::any_io_executor, Executor>) {
+      return asio::any_io_executor(work_.get_executor());
+    } else {
+      return asio::any_io_executor(this->io());
+    }
+  }
+
+  void complete() override {
+    stop_.reset();
+    // The slot belongs to the handler's executor, so it is cleared here and not earlier.
+    auto slot = asio::get_associated_cancellation_slot(handler_);
+    if (slot.is_connected()) slot.clear();
+    Handler handler(std::move(handler_));
+    const auto work = std::move(work_);
+    const std::exception_ptr error = operation_.error();
+    using Result = typename Op::Result;
+    if constexpr (std::is_void_v<Result>) {
+      std::move(handler)(error);
+    } else {
+      Result result = error ? Result{} : operation_.move_result();
+      std::move(handler)(error, std::move(result));
+    }
+  }
+
+  Handler handler_;
+  asio::executor_work_guard<Executor> work_;
+  Op operation_;
+  std::optional<std::stop_callback<Stop>> stop_;
+};
+
+/// Starts an operation under a completion token. It begins with the initiation: its time counts from
+/// there.
+/// @param args of the operation
+template <class Op, class Executor, class Token, class... Args>
+auto initiate(Token&& token, std::shared_ptr<ClientStateOn<Executor>> client,
+              const CallOptions& options, Args&&... args) {
+  return asio::async_initiate<Token, typename CompletionSignature<typename Op::Result>::type>(
+      [](auto handler, std::shared_ptr<ClientStateOn<Executor>> of, CallOptions with,
+         auto... given) {
+        const auto caller = asio::get_associated_executor(handler);
+        const Executor io = of ? of->io_executor(caller) : executor_of_caller<Executor>(caller);
+        const ClientParams none;
+        ClientState* const state = of.get();
+        std::make_shared<HandlerRunner<Op, decltype(handler), Executor>>(
+            std::move(of), std::move(handler), io, state, state != nullptr ? state->params() : none,
+            with, Clock::now(), std::move(given)...)
+            ->start();
+      },
+      token, std::move(client), options, std::forward<Args>(args)...);
+}
+
+/// A token that can only be moved, out of where it is kept. @throws RequestError the second time
+template <class Token>
+Token move_once(std::optional<Token>& kept) {
+  if (!kept) {
+    std::rethrow_exception(
+        wrong_argument("", "a completion token that can only be moved must be used once"));
+  }
+  Token token = std::move(*kept);
+  kept.reset();
+  return token;
+}
+
+}  // namespace qga::detail

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The blocking runner: carries an operation to its end on the caller's thread.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "qga/detail/io/client_state.hpp"
+#include "qga/detail/io/descriptor.hpp"
+#include "qga/detail/protocol/operation.hpp"
+
+namespace qga::detail {
+
+/// Has a client for itself for as long as it lives, or shares it.
+class ClientLock {
+ public:
+  enum class Kind { exclusive, shared };
+
+  explicit ClientLock(ClientState& client, Kind kind = Kind::exclusive)
+      : client_(client), kind_(kind) {
+    owns_ = kind == Kind::exclusive ? client.try_lock_exclusive() : client.try_lock_shared();
+  }
+  ClientLock(const ClientLock&) = delete;
+  ClientLock& operator=(const ClientLock&) = delete;
+  ~ClientLock() {
+    if (!owns_) return;
+    kind_ == Kind::exclusive ? client_.unlock_exclusive() : client_.unlock_shared();
+  }
+
+  bool owns() const { return owns_; }
+
+ private:
+  ClientState& client_;
+  const Kind kind_;
+  bool owns_ = false;
+};
+
+class BlockingRunner {
+ public:
+  /// @throws std::system_error where no descriptor is left for a stop request; nothing is sent then
+  BlockingRunner(ClientState& client, Operation& operation)
+      : client_(client), operation_(operation), stop_(operation.stop()) {}
+
+  /// Carries the operation to its end, which it then tells itself.
+  void run() {
+    operation_.start();
+    while (!operation_.done()) {
+      switch (operation_.waiting()) {
+        case Waiting::nothing:
+          send_and_receive();
+          break;
+        case Waiting::pause:
+          pause(operation_.waits_until());
+          operation_.end_wait({});
+          break;
+        case Waiting::connection:
+          operation_.end_wait(connect(operation_.waits_until()));
+          break;
+        case Waiting::work:
+          work();
+          break;
+      }
+    }
+    // An algorithm that was ended by an exception may have left calls behind.
+    if (connection_ && !operation_.is_single()) connection_->withdraw(operation_);
+  }
+
+ private:
+  void send_and_receive() {
+    if (!connection_ || !connection_->is_open()) connection_ = client_.connection();
+    if (connection_) return connection_->run(operation_, stop_.fd());
+    while (Call* const call = operation_.next_to_submit()) {
+      call->fail(not_connected(call->command()));
+      operation_.deliver(*call);
+    }
+  }
+
+  void pause(Clock::time_point until) {
+    for (auto now = Clock::now(); now < until && !operation_.wait_is_stopped(); now = Clock::now()) {
+      wait_for(-1, 0, until, now, stop_.fd());
+    }
+  }
+
+  void work() {
+    std::exception_ptr failed;
+    operation_.start_work(nullptr, [&](std::exception_ptr error) { failed = std::move(error); });
+    operation_.end_wait(std::move(failed));
+  }
+
+  std::exception_ptr connect(Clock::time_point until) {
+    const Target target = client_.target();
+    try {
+      const auto attempt = client_.begin_connecting();
+      connection_.reset();
+      client_.finish_connecting(attempt,
+                                connect_to(target, until, operation_.stop(), stop_.fd()));
+    } catch (const std::system_error& error) {
+      return connect_error(error.code(), target.shown);
+    }
+    return nullptr;
+  }
+
+  ClientState& client_;
+  Operation& operation_;
+  const StopSignal stop_;
+  std::shared_ptr<Connection> connection_;
+};
+
+/// Runs an operation that has the client for itself. @throws GuestAgentError
+template <class Op>
+typename Op::Result run_blocking(ClientState& client, Op& operation) {
+  BlockingRunner(client, operation).run();
+  if (operation.error()) std::rethrow_exception(operation.error());
+  return operation.move_result();
+}
+
+/// Runs a command. @param client null: of a client that was moved from. @throws GuestAgentError
+template <Request R, class Project>
+auto run_command(ClientState* client, const R& request, Project project,
+                 const CallOptions& options) {
+  using Reply = typename R::Reply;
+  if (client == nullptr) std::rethrow_exception(not_connected(request.command));
+  const ClientLock lock(*client);
+  if (!lock.owns()) std::rethrow_exception(busy(request.command));
+  const auto connection = client->connection();
+  PreparedCommand<Reply, Project> prepared(
+      request, std::move(project), connection ? connection->spare_memory() : std::string(), false);
+  CommandOperation<Reply, Project> operation(client, client->params(), options, Clock::now(),
+                                             std::move(prepared));
+  return run_blocking(*client, operation);
+}
+
+}  // namespace qga::detail

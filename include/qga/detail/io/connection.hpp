@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// One connection: its descriptor, its session and its guards, from connecting to closing. It is
+// never opened again: another connection is another object, and begins with a handshake. Blocking
+// operations are moved along here, asynchronous ones by the driver that the first of them gives it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "qga/detail/io/connect.hpp"
+#include "qga/detail/io/descriptor.hpp"
+#include "qga/detail/io/drain.hpp"
+#include "qga/detail/protocol/guard.hpp"
+#include "qga/detail/protocol/operation.hpp"
+#include "qga/detail/protocol/session.hpp"
+
+namespace qga::detail {
+
+/// The requests of a guard: where there is a second one, the answer to the first decides about it.
+struct Cleanup {
+  std::unique_ptr<GuardCall> first = {};
+  std::unique_ptr<GuardCall> second = {};
+  Clock::duration timeout = {};
+  bool* done = nullptr;  ///< is set where all went well; null: nobody waits
+};
+
+/// A guard, as its connection sees it.
+class ArmedGuard {
+ public:
+  /// Gives up its requests, because the connection ends. Called with the connection locked.
+  virtual Cleanup release_cleanup() noexcept = 0;
+  /// A guard that belongs to the guest outlives its connection.
+  virtual bool outlives_connection() const noexcept = 0;
+
+ protected:
+  ~ArmedGuard() = default;
+};
+
+/// What a connection knows of its asynchronous driver. Only users of completion tokens pay for more
+/// than this, in memory and in compile time. All is called with the connection locked.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  /// Moves the asynchronous calls along. @param initiating within an initiating function
+  virtual void advance(std::unique_lock<std::mutex>& lock, bool initiating) = 0;
+  /// Has `advance` called later, on the executor.
+  virtual void post_advance() = 0;
+  /// Drains in the background, then closes.
+  virtual void drain() = 0;
+  virtual void close() noexcept = 0;
+  /// Connects to `target` in the background and sends the requests of a guard there.
+  virtual void clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) = 0;
+};
+
+/// Who runs an operation asynchronously, as its connection sees it.
+class AsyncRunner {
+ public:
+  virtual ~AsyncRunner() = default;
+  /// Never called with the connection locked.
+  virtual void on_finished(Call& call, bool initiating) = 0;
+  /// The context is gone: the call will not be answered, and the handler never be invoked.
+  virtual void on_dropped(Call& call) noexcept = 0;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  /// @throws std::system_error
+  Connection(OwnedDescriptor opened, const ClientParams& params)
+      : descriptor_(prepare_descriptor(opened.get())), session_(params) {
+    owned_ = std::move(opened);
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// True until it is closed, or found to be broken.
+  bool is_open() const { return open_; }
+
+  /// Memory of an earlier request, for the text of the next one.
+  std::string spare_memory() {
+    const std::lock_guard lock(mutex_);
+    return session_.spare_memory();
+  }
+
+  // ---- blocking ----------------------------------------------------------------------------
+
+  /// Sends the calls of an operation, and returns when at least one of its calls is delivered.
+  void run(Operation& operation, int wake) {
+    CallList finished;
+    {
+      std::unique_lock lock(mutex_);
+      const Blocked blocked(*this);
+      submit_calls(operation, finished);
+      try {
+        while (finished.empty()) {
+          step(operation, lock, wake);
+          collect(operation, finished, lock);
+        }
+      } catch (...) {  // no memory: the session must not keep a call of this stack
+        lose(&make_error<ReadError>, "the client is out of resources", {});
+        collect(operation, finished, lock);
+        throw;
+      }
+      deliver_traces(lock);
+    }
+    while (Call* const call = finished.pop_front()) operation.deliver(*call);
+  }
+
+  // ---- asynchronous ------------------------------------------------------------------------
+
+  /// Sends the calls of an operation; its runner hears of their end. There is a driver, unless the
+  /// connection is closed.
+  void submit(Operation& operation, bool initiating) {
+    CallList rejected;
+    {
+      std::unique_lock lock(mutex_);
+      submit_calls(operation, rejected);
+      if (driver_ && rejected.empty()) {
+        if (operation.stop_requested()) session_.request_stop(operation);
+        driver_->advance(lock, initiating);
+      }
+    }
+    while (Call* const call = rejected.pop_front()) operation.runner->on_finished(*call, initiating);
+  }
+
+  /// Ends what a stop request may end.
+  /// @param only_unsent true: nothing, where something of the operation was sent
+  void request_stop(const Operation& operation, bool only_unsent = false) {
+    std::unique_lock lock(mutex_);
+    if (only_unsent && !session_.unsent(operation)) return;
+    session_.request_stop(operation);
+    advance(lock, true);
+  }
+
+  /// Withdraws the calls of an operation that has ended.
+  void withdraw(const Operation& operation) {
+    std::unique_lock lock(mutex_);
+    session_.withdraw(operation);
+    advance(lock, true);
+  }
+
+  // ---- guards ------------------------------------------------------------------------------
+
+  /// @return false: it is too late, the connection is closed
+  bool add(ArmedGuard& guard) {
+    const std::lock_guard lock(mutex_);
+    if (open_) guards_.push_back(&guard);
+    return open_;
+  }
+  /// For a guard, whose state the connection's mutex guards.
+  std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
+  void remove(const ArmedGuard& guard) { std::erase(guards_, &guard); }
+
+  /// Sends the requests of a guard. Where there is no driver, waits for the answers.
+  /// @param lock of this connection; ends unlocked
+  /// @return whether all went well, as far as is known
+  bool clean_up(std::unique_lock<std::mutex> lock, Cleanup cleanup) {
+    bool done = false;
+    if (descriptor_.fd < 0) return false;
+    const bool waits = !driver_ && !blocked_ && !unanswered_;
+    const auto until = deadline_after(cleanup.timeout, Clock::now());
+    if (waits) cleanup.done = &done;
+    start(std::move(cleanup));
+    if (!waits) {
+      pump(Clock::now());
+      advance(lock, true);
+      return false;
+    }
+    clean_up_until(until, lock);
+    forget_waiting(&done);
+    advance(lock, true);
+    return done;
+  }
+
+  /// Connects once more, to `target`, and sends the requests of a guard there: in the background
+  /// where there is a driver. @throws std::system_error
+  bool clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (driver_) {
+        driver_->clean_up_at(target, params, std::move(cleanup));
+        return false;
+      }
+    }
+    const auto until = deadline_after(cleanup.timeout, Clock::now());
+    const auto later = std::make_shared<Connection>(connect_to(target, until, {}, -1), params);
+    const bool done = later->clean_up(later->lock(), std::move(cleanup));
+    later->close(End::closed);
+    return done;
+  }
+
+  /// Tells the user what a guard could not do.
+  void note(std::string_view text) {
+    std::unique_lock lock(mutex_);
+    session_.tracer().record(TraceDirection::note, text);
+    deliver_traces(lock);
+  }
+
+  // ---- the end -----------------------------------------------------------------------------
+
+  /// Why a connection is closed.
+  enum class End {
+    closed,    ///< by the user: guards that belong to the guest act now
+    replaced,  ///< by another one: they act on that
+  };
+
+  /// Ends every call with `CancelledError`, has the guards act, leaves nothing unread, and closes:
+  /// in the background where there is a driver.
+  /// @param on_closed is called when all is over, unlocked
+  void close(End end, std::function<void()> on_closed = {}) {
+    std::unique_lock lock(mutex_);
+    if (on_closed) on_closed_.push_back(std::move(on_closed));
+    if (open_.exchange(false)) {
+      is_child() ? discard() : begin_closing(end, lock);
+    }
+    advance(lock, true);
+  }
+
+  /// Whether this process has inherited the connection by `fork`: it belongs to the parent.
+  bool is_child() const { return ::getpid() != process_; }
+
+ private:
+  template <class Executor>
+  friend class AsyncDriver;
+
+  /// While a blocking operation moves the connection along, nobody else reads from it or closes it.
+  class Blocked {
+   public:
+    explicit Blocked(Connection& connection) : connection_(connection) {
+      connection_.blocked_ = true;
+    }
+    Blocked(const Blocked&) = delete;
+    Blocked& operator=(const Blocked&) = delete;
+    ~Blocked() {
+      connection_.blocked_ = false;
+      if (connection_.driver_ && connection_.session_.busy()) connection_.driver_->post_advance();
+    }
+
+   private:
+    Connection& connection_;
+  };
+
+  // ---- moving calls along ------------------------------------------------------------------
+
+  void submit_calls(Operation& operation, CallList& rejected) {
+    while (Call* const call = operation.next_to_submit()) {
+      if (open_) {
+        session_.submit(*call);
+      } else {
+        call->fail(not_connected(call->command()));
+        rejected.push_back(call);
+      }
+    }
+  }
+
+  /// One round of a blocking operation: what is due, writing, waiting and reading.
+  void step(Operation& operation, std::unique_lock<std::mutex>& lock, int wake) {
+    auto now = Clock::now();
+    const auto deadline = operation.next_deadline();
+    if (operation.stop_requested()) {
+      session_.request_stop(operation);
+      wake = -1;
+    }
+    if (deadline <= now) session_.expire(now);
+    const short events = pump(now);
+    if (session_.has_finished() || descriptor_.fd < 0) return;
+    wait_and_read(events, std::min(deadline, session_.repeats_at()), lock, wake);
+  }
+
+  void wait_and_read(short events, Clock::time_point until, std::unique_lock<std::mutex>& lock,
+                     int wake) {
+    const int fd = descriptor_.fd;
+    lock.unlock();
+    const short happened = wait_for(fd, events, until, Clock::now(), wake);
+    lock.lock();
+    if ((happened & ~POLLOUT) != 0 && descriptor_.fd >= 0) read(Clock::now());
+  }
+
+  /// Writes what there is. Returns what to wait for.
+  short pump(Clock::time_point now) {
+    if (descriptor_.fd >= 0 && session_.reads_first()) read(now);
+    while (descriptor_.fd >= 0) {
+      const std::string_view out = session_.output(now);
+      if (out.empty()) return POLLIN;
+      const auto [bytes, err] = write_some(descriptor_, out);
+      if (err) {
+        read_pending(now);  // what was answered before it broke
+        lose(&make_error<WriteError>, "the channel broke", err);
+        break;
+      }
+      session_.wrote(bytes);
+      if (bytes < out.size()) return POLLIN | POLLOUT;
+    }
+    return 0;
+  }
+
+  void read(Clock::time_point now) {
+    if (const std::error_code err = read_pending(now)) {
+      lose(&make_error<ReadError>, "the channel ended", err);
+    }
+  }
+
+  /// Reads what is there, within reason. Returns what broke the channel, or no error.
+  std::error_code read_pending(Clock::time_point now) {
+    // A full buffer is followed by another read, this often: one channel must not keep a thread.
+    constexpr int reads_in_a_row = 16;
+    for (int i = 0; i < reads_in_a_row && session_.wants_input(); ++i) {
+      const std::span<char> space = session_.input();
+      const auto [bytes, err] = read_some(descriptor_, space);
+      if (err) return err;
+      if (bytes > 0) {
+        unanswered_ = false;
+        session_.received(bytes, now);
+      }
+      if (bytes < space.size()) break;
+    }
+    return {};
+  }
+
+  void lose(MakeError make, std::string_view what, std::error_code err) {
+    session_.lost(make, what, err);
+    discard();
+  }
+
+  /// Takes the finished calls of a blocking operation; others go their way.
+  void collect(Operation& operation, CallList& finished, std::unique_lock<std::mutex>& lock) {
+    while (Call* const call = session_.finished()) {
+      call->operation == &operation ? finished.push_back(call) : hand_over(*call, lock, true);
+    }
+  }
+
+  /// Gives a finished call to its owner.
+  void hand_over(Call& call, std::unique_lock<std::mutex>& lock, bool initiating) {
+    if (call.operation == nullptr) return on_guard_answered(call);
+    lock.unlock();
+    call.operation->runner->on_finished(call, initiating);
+    lock.lock();
+  }
+
+  /// Moves everything along that nobody waits for here.
+  void advance(std::unique_lock<std::mutex>& lock, bool initiating) {
+    if (driver_) return driver_->advance(lock, initiating);
+    if (!blocked_) hand_over_finished(lock, initiating);
+    deliver_traces(lock);
+    call_on_closed(lock);
+  }
+
+  /// A blocking operation looks at its calls itself.
+  void hand_over_finished(std::unique_lock<std::mutex>& lock, bool initiating) {
+    while (Call* const call = session_.finished()) hand_over(*call, lock, initiating);
+  }
+
+  void deliver_traces(std::unique_lock<std::mutex>& lock) {
+    if (session_.tracer().has_lines()) session_.tracer().deliver(lock);
+  }
+
+  void call_on_closed(std::unique_lock<std::mutex>& lock) {
+    if (descriptor_.fd >= 0 || on_closed_.empty()) return;
+    const auto called = std::exchange(on_closed_, {});
+    lock.unlock();
+    for (const auto& one : called) one();
+    lock.lock();
+  }
+
+  // ---- guards and the end ------------------------------------------------------------------
+
+  void start(Cleanup cleanup) {
+    if (driver_) cleanup.first->deadline = deadline_after(cleanup.timeout, Clock::now());
+    cleanups_.push_back(std::move(cleanup));
+    session_.submit(*cleanups_.back().first);
+  }
+
+  void on_guard_answered(const Call& call) {
+    const auto found = std::find_if(cleanups_.begin(), cleanups_.end(),
+                                    [&](const Cleanup& one) { return one.first.get() == &call; });
+    Cleanup cleanup = std::move(*found);
+    cleanups_.erase(found);
+    if (call.error()) {
+      session_.tracer().record(TraceDirection::note, error_of(call.error())->what());
+    } else if (cleanup.second && cleanup.first->answered_as_expected()) {
+      cleanup.first = std::move(cleanup.second);
+      start(std::move(cleanup));
+    } else if (cleanup.done != nullptr) {
+      *cleanup.done = true;
+    }
+  }
+
+  void forget_waiting(const bool* done) {
+    for (Cleanup& one : cleanups_) {
+      if (one.done == done) one.done = nullptr;
+    }
+  }
+
+  /// Moves the requests of guards along on this thread, until all are answered.
+  void clean_up_until(Clock::time_point until, std::unique_lock<std::mutex>& lock) {
+    while (!cleanups_.empty() && descriptor_.fd >= 0) {
+      const auto now = Clock::now();
+      const short events = pump(now);
+      hand_over_finished(lock, true);
+      if (cleanups_.empty() || descriptor_.fd < 0) break;
+      if (now >= until) {
+        unanswered_ = true;
+        break;
+      }
+      const Blocked blocked(*this);
+      wait_and_read(events, std::min(until, session_.repeats_at()), lock, -1);
+      hand_over_finished(lock, true);
+    }
+  }
+
+  void begin_closing(End end, std::unique_lock<std::mutex>& lock) {
+    session_.cancel_operations();
+    for (ArmedGuard* const guard : std::exchange(guards_, {})) {
+      if (end == End::closed || !guard->outlives_connection()) start(guard->release_cleanup());
+    }
+    Clock::duration timeout = {};  // one for all of them
+    for (const Cleanup& one : cleanups_) timeout = std::max(timeout, one.timeout);
+    if (end == End::replaced) timeout = std::min(timeout, drain_timeout);
+    if (unanswered_) timeout = {};
+    closing_until_ = deadline_after(timeout, Clock::now());
+    if (driver_) {
+      for (const Cleanup& one : cleanups_) one.first->deadline = closing_until_;
+      return;  // it goes on in the background
+    }
+    finish_closing(lock);
+  }
+
+  /// Closes on this thread.
+  void finish_closing(std::unique_lock<std::mutex>& lock) {
+    clean_up_until(closing_until_, lock);
+    if (descriptor_.fd < 0) return;
+    if (session_.replies_due() && descriptor_.is_socket) {
+      detail::drain(descriptor_, Clock::now() + drain_timeout);
+    }
+    lose(&make_error<CancelledError>, "the client was closed",
+         std::make_error_code(std::errc::operation_canceled));
+  }
+
+  /// Closes the descriptor, whoever owns it.
+  void discard() {
+    open_ = false;
+    descriptor_.fd = -1;
+    owned_ = OwnedDescriptor();
+    if (driver_) driver_->close();
+  }
+
+  std::mutex mutex_;
+  Descriptor descriptor_;
+  OwnedDescriptor owned_;  ///< until a driver owns it
+  Session session_;
+  std::atomic<bool> open_ = true;
+  bool blocked_ = false;     ///< a blocking operation moves it along
+  bool unanswered_ = false;  ///< a guard has waited in vain; others need not try
+  const pid_t process_ = ::getpid();
+  std::vector<ArmedGuard*> guards_;
+  std::list<Cleanup> cleanups_;
+  Clock::time_point closing_until_ = {};
+  std::vector<std::function<void()>> on_closed_;
+  std::unique_ptr<Driver> driver_;
+};
+
+}  // namespace qga::detail

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The system calls on a channel's descriptor: reading and writing without blocking or raising
+// SIGPIPE, and waiting with a deadline and a stop request. Both runners use these.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <asio/error.hpp>
+
+#include "qga/params.hpp"
+
+namespace qga::detail {
+
+inline std::error_code last_error() { return {errno, std::system_category()}; }
+
+/// An open descriptor that closes itself unless released.
+class OwnedDescriptor {
+ public:
+  explicit OwnedDescriptor(int fd = -1) : fd_(fd) {}
+  OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.release()) {}
+  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~OwnedDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+/// A copy that a child process does not inherit.
+/// @throws std::system_error where the process has no descriptor left
+inline OwnedDescriptor duplicate(int fd) {
+  OwnedDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (copy.get() < 0) throw std::system_error(last_error());
+  return copy;
+}
+
+/// An open descriptor that somebody else owns.
+struct Descriptor {
+  int fd = -1;
+  bool is_socket = true;
+};
+
+/// How far a read or a write got: nothing done and no error means that it would block.
+struct IoResult {
+  std::size_t bytes = 0;
+  std::error_code err = {};
+};
+
+/// Makes `fd` non-blocking, keeps it from child processes, and finds out what it is.
+/// @throws std::system_error
+inline Descriptor prepare_descriptor(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+      ::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+    throw std::system_error(last_error());
+  }
+  int type = 0;
+  socklen_t size = sizeof type;
+  return {fd, ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0};
+}
+
+inline bool would_block(int err) {
+#if EAGAIN != EWOULDBLOCK
+  if (err == EWOULDBLOCK) return true;
+#endif
+  return err == EAGAIN;
+}
+
+inline IoResult io_result(ssize_t result) {
+  if (result >= 0) return {static_cast<std::size_t>(result)};
+  if (would_block(errno)) return {};
+  return {0, last_error()};
+}
+
+inline IoResult read_some(Descriptor from, std::span<char> to) {
+  ssize_t result = 0;
+  do {
+    result = ::read(from.fd, to.data(), to.size());
+  } while (result < 0 && errno == EINTR);
+  // A pty whose other end is closed reports EIO.
+  if (result == 0 || (result < 0 && errno == EIO)) return {0, asio::error::eof};
+  return io_result(result);
+}
+
+inline IoResult write_some(Descriptor to, std::string_view from) {
+  ssize_t result = 0;
+  do {
+    result = to.is_socket ? ::send(to.fd, from.data(), from.size(), MSG_NOSIGNAL)
+                          : ::write(to.fd, from.data(), from.size());
+  } while (result < 0 && errno == EINTR);
+  return io_result(result);
+}
+
+// ---- waiting ---------------------------------------------------------------------------------
+
+/// The timeout for `poll`, rounded up, so as not to spin before the deadline.
+inline int milliseconds_until(Clock::time_point deadline, Clock::time_point now) {
+  if (deadline == Clock::time_point::max()) return -1;
+  if (deadline <= now) return 0;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
+  return static_cast<int>(std::min<std::int64_t>(left, std::numeric_limits<int>::max()));
+}
+
+/// Makes a stop request visible to `poll`. It costs nothing for a token that cannot be stopped.
+class StopSignal {
+ public:
+  /// @throws std::system_error where the process has no descriptor left
+  explicit StopSignal(const std::stop_token& token) {
+    if (!token.stop_possible()) return;
+    fd_ = OwnedDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (fd_.get() < 0) throw std::system_error(last_error());
+    callback_.emplace(token, Wake{fd_.get()});
+  }
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
+  /// Readable once a stop is requested; -1 where none can be.
+  int fd() const { return fd_.get(); }
+
+ private:
+  struct Wake {
+    int fd;
+    void operator()() const noexcept {
+      const std::uint64_t one = 1;
+      static_cast<void>(!::write(fd, &one, sizeof one));
+    }
+  };
+
+  OwnedDescriptor fd_;
+  std::optional<std::stop_callback<Wake>> callback_;  // before the descriptor goes
+};
+
+/// Waits for `events` on `fd` (-1: for none), or for `wake` to become readable (-1: not). Returns
+/// what happened on `fd`; 0 where the deadline passed, a signal came, or `wake` did.
+inline short wait_for(int fd, short events, Clock::time_point deadline, Clock::time_point now,
+                      int wake) {
+  pollfd fds[2] = {{fd, events, 0}, {wake, POLLIN, 0}};
+  const int ready = ::poll(fds, wake < 0 ? 1 : 2, milliseconds_until(deadline, now));
+  return ready > 0 ? fds[0].revents : short{0};
+}
+
+}  // namespace qga::detail

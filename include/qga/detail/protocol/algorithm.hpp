@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Helpers are algorithms over requests. An algorithm is a class template over the `Io` that runs it,
+// and does no I/O itself: it says what to send, what to wait for and what the result is, and goes on
+// in continuations. So the same lines serve blocking callers, completion tokens and tests.
+//
+//   template <class Io>
+//   class Algorithm {
+//     Algorithm(Io& io, arguments...);
+//     void start();
+//   };
+//
+// This is the contract between algorithms and those who run them; `AlgorithmIo` says it in code.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/guard.hpp"
+#include "qga/params.hpp"
+#include "qga/request.hpp"
+
+namespace qga::detail {
+
+/// How a caller hears of the end of a call: by an error or by the reply.
+template <class Reply>
+struct CompletionSignature {
+  using type = void(std::exception_ptr, Reply);
+};
+template <>
+struct CompletionSignature<void> {
+  using type = void(std::exception_ptr);
+};
+
+/// What an algorithm does next. All steps with the same kind of reply share one type, so that what
+/// carries a step is compiled once.
+template <class Reply>
+using Continuation = std::function<typename CompletionSignature<Reply>::type>;
+
+/// Where a user's function that takes its time is run; null in a blocking call. Defined with the
+/// asynchronous runner.
+struct WorkContext;
+
+/// Starts a user's function, and calls the continuation when its work is over.
+using Work = std::function<void(WorkContext*, Continuation<void>)>;
+
+/// How to wait for what a user's function returns: nothing here, coroutines with the asynchronous
+/// runner.
+template <class Result>
+struct WorkStarter;
+template <>
+struct WorkStarter<void> {
+  template <class Function>
+  static void start(Function& function, WorkContext*, const Continuation<void>& then) {
+    std::exception_ptr error;
+    try {
+      function();
+    } catch (...) {
+      error = std::current_exception();
+    }
+    then(std::move(error));
+  }
+};
+
+/// A user's function as a `Work`.
+template <class Function>
+Work work_of(Function function) {
+  return [kept = std::make_shared<Function>(std::move(function))](WorkContext* context,
+                                                                  Continuation<void> then) {
+    WorkStarter<std::invoke_result_t<Function&>>::start(*kept, context, std::move(then));
+  };
+}
+
+/// How one step of an algorithm is made.
+struct Step {
+  /// The latest time at which it may end.
+  Clock::time_point until = Clock::time_point::max();
+  Cancel cancel = Cancel::always;
+  /// True: the step cleans up. It is never cancelled, and has time of its own: the caller's timeout
+  /// and deadline do not hold for it.
+  bool cleans_up = false;
+  /// True: it changes nothing in the guest, whatever the command.
+  bool harmless = false;
+  /// True: it is written right behind a request without an answer; see `Call::at_once`.
+  bool at_once = false;
+};
+
+/// A step that cleans up, and may take until then.
+inline Step cleaning_up(Clock::time_point until) {
+  return {.until = until, .cancel = Cancel::never, .cleans_up = true};
+}
+
+/// Stands for any request in the concepts below.
+struct AnyRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-any";
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+/// Runs algorithms.
+/// - `call` sends a request; `then(error, reply)`, or `then(error)` where there is no reply. Several
+///   calls may be in flight together, and are answered in order.
+/// - `pause`: `then(error)`; the error is null, a CancelledError or a TimeoutError. No call is in
+///   flight meanwhile. A pause that cleans up is not ended by a stop request or the caller's time.
+/// - `work` runs a user's function: `then(error)`, with what it throws.
+/// - `guard` makes a guard that sends the request unless it is disarmed; with a second request, a
+///   question, it belongs to the guest and not to the connection.
+/// - `check` tells what is wrong with a guard of a caller's: it is of another client or connection.
+/// - `now`, `until`: the time, and the end of the whole call.
+/// - `finish(result)` or `fail(error)` is called once, and last.
+/// Continuations never run within the call that they were given to, and run one at a time.
+template <class Io>
+concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* guard) {
+  io.call(AnyRequest(), then, Step());
+  io.pause(Clock::duration(), then);
+  io.pause(Clock::duration(), then, true);
+  io.work(Work(), then);
+  { io.guard(AnyRequest()) } -> std::same_as<std::unique_ptr<Guard>>;
+  { io.guard(AnyRequest(), AnyRequest(), std::string_view()) } -> std::same_as<std::unique_ptr<Guard>>;
+  { io.check(guard, std::string_view()) } -> std::same_as<std::exception_ptr>;
+  { io.now() } -> std::same_as<Clock::time_point>;
+  { io.until() } -> std::same_as<Clock::time_point>;
+  io.fail(std::exception_ptr());
+};
+
+/// An `Io` that can connect, for those who wait for a guest. `connect` replaces the connection:
+/// `then(error)`.
+template <class Io>
+concept ConnectingIo = AlgorithmIo<Io> && requires(Io& io, Continuation<void> then) {
+  { io.connected() } -> std::same_as<bool>;
+  { io.can_connect() } -> std::same_as<bool>;
+  io.connect(then, Clock::time_point());
+};
+
+/// An algorithm as a part of another one: the `Io` that it runs on, which is that of the whole.
+template <class Io, class Result, template <class> class Algorithm>
+class SubAlgorithm {
+ public:
+  /// @param limit holds for every step of the part
+  /// @param then may destroy the part
+  template <class... Args>
+  SubAlgorithm(Io& io, Step limit, Continuation<Result> then, Args&&... args)
+      : io_(io),
+        limit_(limit),
+        then_(std::move(then)),
+        algorithm_(*this, std::forward<Args>(args)...) {}
+  SubAlgorithm(const SubAlgorithm&) = delete;
+  SubAlgorithm& operator=(const SubAlgorithm&) = delete;
+
+  void start() { algorithm_.start(); }
+
+  template <Request R>
+  void call(const R& request, Continuation<typename R::Reply> then, Step step = {}) {
+    if (limit_.cleans_up) step = cleaning_up(std::min(step.until, limit_.until));
+    if (!step.cleans_up) step.until = std::min(step.until, limit_.until);
+    step.harmless = step.harmless || limit_.harmless;
+    io_.call(request, std::move(then), step);
+  }
+  void pause(Clock::duration duration, Continuation<void> then, bool cleans_up = false) {
+    io_.pause(duration, std::move(then), cleans_up || limit_.cleans_up);
+  }
+  void work(Work start, Continuation<void> then) { io_.work(std::move(start), std::move(then)); }
+  template <class... Requests>
+  std::unique_ptr<Guard> guard(const Requests&... requests) {
+    return io_.guard(requests...);
+  }
+  std::exception_ptr check(const Guard* guard, std::string_view command) {
+    return io_.check(guard, command);
+  }
+  Clock::time_point now() const { return io_.now(); }
+  Clock::time_point until() const { return std::min(limit_.until, io_.until()); }
+
+  void finish(Result result) {
+    const auto then = std::move(then_);
+    then(nullptr, std::move(result));
+  }
+  void fail(std::exception_ptr error) {
+    const auto then = std::move(then_);
+    then(std::move(error), {});
+  }
+
+ private:
+  Io& io_;
+  Step limit_;
+  Continuation<Result> then_;
+  Algorithm<SubAlgorithm> algorithm_;
+};
+
+}  // namespace qga::detail

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// A call: one request on its way, from its text to its decoded reply. An operation owns it, a
+// session carries it and answers it exactly once.
+#pragma once
+
+#include <exception>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/handling.hpp"
+
+namespace qga::detail {
+
+class Operation;
+
+/// When a stop request or a cancellation ends a call.
+enum class Cancel {
+  always,
+  unsent,  ///< not once it is sent, because only its answer tells what has to be cleaned up
+  never,
+};
+
+class Call {
+ public:
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  virtual ~Call() = default;
+
+  std::string_view command() const { return command_; }
+  const Handling& handling() const { return handling_; }
+  bool finished() const { return finished_; }
+  const std::exception_ptr& error() const { return error_; }
+
+  /// Ends the call with an error.
+  void fail(std::exception_ptr error) {
+    error_ = std::move(error);
+    finished_ = true;
+  }
+
+  std::string text;                                       ///< the request up to its id
+  Clock::time_point deadline = Clock::time_point::max();  ///< max: none
+  Operation* operation = nullptr;                         ///< the owner; null: a guard's request
+  Cancel cancel = Cancel::always;
+  /// True: it is written at once, although the channel is out of sync. Only for a thaw right behind
+  /// a freeze without an answer, which the agent must have even when the client is gone.
+  bool at_once = false;
+
+ protected:
+  /// @param command must outlive the call
+  Call(std::string_view command, const Handling& handling)
+      : command_(command), handling_(handling) {}
+
+  /// Decodes and keeps the text of `return`. @throws Malformed, WrongShape
+  virtual void decode(std::string_view result) = 0;
+
+ private:
+  friend class Session;
+  friend class CallList;
+
+  std::string_view command_;
+  Handling handling_;
+  std::exception_ptr error_;
+  Call* next_ = nullptr;
+  Call* previous_ = nullptr;
+  bool finished_ = false;
+  bool stopping_ = false;  ///< a stop was requested; it ends the call where that is still unsent
+};
+
+/// A queue of calls, linked through themselves: queueing allocates nothing.
+class CallList {
+ public:
+  bool empty() const { return first_ == nullptr; }
+  Call* front() const { return first_; }
+  static Call* after(const Call* call) { return call->next_; }
+
+  void push_back(Call* call) {
+    call->previous_ = last_;
+    call->next_ = nullptr;
+    (last_ != nullptr ? last_->next_ : first_) = call;
+    last_ = call;
+  }
+  void push_front(Call* call) {
+    call->previous_ = nullptr;
+    call->next_ = first_;
+    (first_ != nullptr ? first_->previous_ : last_) = call;
+    first_ = call;
+  }
+  void remove(Call* call) {
+    (call->previous_ != nullptr ? call->previous_->next_ : first_) = call->next_;
+    (call->next_ != nullptr ? call->next_->previous_ : last_) = call->previous_;
+  }
+  /// The first call, removed; null where there is none.
+  Call* pop_front() {
+    Call* const call = first_;
+    if (call != nullptr) remove(call);
+    return call;
+  }
+  bool contains(const Call* call) const {
+    const Call* at = first_;
+    while (at != nullptr && at != call) at = at->next_;
+    return at != nullptr;
+  }
+
+ private:
+  Call* first_ = nullptr;
+  Call* last_ = nullptr;
+};
+
+/// The result of a call: nothing, or a value.
+template <class Result>
+struct ResultOf {
+  std::optional<Result> value;
+  Result move_out() { return std::move(*value); }
+};
+template <>
+struct ResultOf<void> {
+  void move_out() {}
+};
+
+/// The type that `project` makes of a reply.
+template <class Reply, class Project>
+struct Projected {
+  using type = std::remove_cvref_t<std::invoke_result_t<Project, Reply>>;
+};
+template <class Project>
+struct Projected<void, Project> {
+  using type = void;
+};
+
+/// The call of a typed request; its result is the reply as `Project` shows it.
+/// @tparam Base a Call, or a class over it
+template <class Reply, class Project = std::identity, class Base = Call>
+class TypedCall : public Base {
+ public:
+  using Result = typename Projected<Reply, Project>::type;
+
+  TypedCall(std::string_view command, const Handling& handling, Project project = {})
+      : Base(command, handling), project_(std::move(project)) {}
+
+  ResultOf<Result> result;
+
+ protected:
+  void decode(std::string_view text) override {
+    if constexpr (std::is_void_v<Reply>) {
+      decode_empty(text);
+    } else {
+      result.value.emplace(std::invoke(project_, decode_reply<Reply>(text)));
+    }
+  }
+
+ private:
+  [[no_unique_address]] Project project_;
+};
+
+}  // namespace qga::detail

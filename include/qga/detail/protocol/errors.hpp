@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Makes the errors that callers see: one place for their wording, and for what a helper adds to
+// the error of one of its steps.
+#pragma once
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+
+#include "qga/detail/protocol/json_index.hpp"
+#include "qga/detail/protocol/redact.hpp"
+#include "qga/error.hpp"
+
+namespace qga::detail {
+
+inline std::string_view describe(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::not_sent:
+      return "; the command was not sent";
+    case Outcome::refused:
+      return "; the command was refused";
+    default:
+      return "; the command was sent, its outcome is unknown";
+  }
+}
+
+/// `<command>: <what> (<the system's words>); <outcome>`
+inline std::string error_text(std::string_view command, std::string_view what, Outcome outcome,
+                              std::error_code shown) {
+  std::string text(command);
+  if (!text.empty()) text += ": ";
+  text += what;
+  if (shown) text += " (" + shown.message() + ")";
+  if (!command.empty()) text += describe(outcome);
+  return text;
+}
+
+/// @tparam Error the system's words follow in its text where it is about the connection; elsewhere
+///         they would only repeat `what`
+template <class Error>
+std::exception_ptr make_error(std::string_view command, std::string_view what, Outcome outcome,
+                              std::error_code err = {}) {
+  constexpr bool of_connection = std::is_base_of_v<UnreachableError, Error> &&
+                                 !std::is_base_of_v<TimeoutError, Error>;
+  return std::make_exception_ptr(
+      Error(error_text(command, what, outcome, of_connection ? err : std::error_code()),
+            {.command = std::string(command), .outcome = outcome, .err = err}));
+}
+
+/// `make_error` of one type of error.
+using MakeError = std::exception_ptr (*)(std::string_view, std::string_view, Outcome,
+                                         std::error_code);
+
+inline std::exception_ptr bad_reply(std::string_view command, std::string_view what,
+                                    Outcome outcome) {
+  return make_error<BadReplyError>(command, "bad reply: " + printable(what), outcome);
+}
+
+inline std::exception_ptr not_connected(std::string_view command) {
+  return make_error<ConnectError>(command, "not connected", Outcome::not_sent,
+                                  std::make_error_code(std::errc::not_connected));
+}
+
+inline std::exception_ptr busy(std::string_view command) {
+  return make_error<BusyError>(command, "another call is using the client", Outcome::not_sent,
+                               std::make_error_code(std::errc::device_or_resource_busy));
+}
+
+inline std::exception_ptr cancelled(std::string_view command, Outcome outcome) {
+  return make_error<CancelledError>(command, "cancelled", outcome,
+                                    std::make_error_code(std::errc::operation_canceled));
+}
+
+inline std::exception_ptr timed_out(std::string_view command, Outcome outcome) {
+  return make_error<TimeoutError>(command, "timed out", outcome,
+                                  std::make_error_code(std::errc::timed_out));
+}
+
+inline std::exception_ptr wrong_argument(std::string_view command, std::string_view what,
+                                         std::errc err = std::errc::invalid_argument) {
+  return make_error<RequestError>(command, what, Outcome::not_sent, std::make_error_code(err));
+}
+
+/// Makes an error from the text of an `error` member.
+/// @throws Malformed where it is not an object with `class` and `desc`
+inline std::exception_ptr agent_error(std::string_view command, std::string_view error) {
+  const JsonIndex json(error);
+  const auto text = [&](const char* key) {
+    const JsonIndex::NodeId found = json.find(JsonIndex::root, key);
+    if (found == JsonIndex::root || json.kind(found) != '"') {
+      throw Malformed(std::string("an error without '") + key + "'");
+    }
+    return json_unescaped(json.characters(found));
+  };
+  GuestAgentError::Details details{.command = std::string(command),
+                                   .outcome = Outcome::refused,
+                                   .error_class = text("class"),
+                                   .desc = text("desc")};
+  const std::string what = details.command + ": " + printable(details.desc) + " (" +
+                           printable(details.error_class) + ")";
+  if (details.error_class == "CommandNotFound") {
+    return std::make_exception_ptr(CommandNotFoundError(what, std::move(details)));
+  }
+  return std::make_exception_ptr(AgentError(what, std::move(details)));
+}
+
+/// The outcome of a step that failed; `unknown` for an error that is not the library's.
+inline Outcome outcome_of(const std::exception_ptr& error) {
+  const GuestAgentError* const known = error_of(error);
+  return known != nullptr ? known->outcome() : Outcome::unknown;
+}
+
+/// The `err_*` code of a step that failed; 0 where there is no error, or one of another's.
+inline int code_of(const std::exception_ptr& error) {
+  const GuestAgentError* const known = error_of(error);
+  return known != nullptr ? known->code() : 0;
+}
+
+/// Changes an error that nobody else has seen yet.
+struct ErrorAccess {
+  /// Says that a part of the whole was done, although the last step was not.
+  static void set_outcome(GuestAgentError& error, Outcome outcome) {
+    std::string text = error.what();
+    const std::string_view before = describe(error.outcome());
+    if (text.ends_with(before)) text.resize(text.size() - before.size());
+    GuestAgentError::Details details = *error.details_;
+    details.outcome = outcome;
+    error.details_ = std::make_shared<const GuestAgentError::Details>(std::move(details));
+    set_text(error, text.append(describe(outcome)));
+  }
+  static void set_text(GuestAgentError& error, const std::string& text) {
+    static_cast<std::runtime_error&>(error) = std::runtime_error(text);
+  }
+};
+
+/// Calls `visit` with the error as what it is. The exception itself is changed by what `visit`
+/// changes.
+template <class Visit>
+void visit_error(const std::exception_ptr& error, Visit visit) {
+  try {
+    std::rethrow_exception(error);
+  } catch (GuestAgentError& known) {
+    visit(known);
+  } catch (...) {
+    // The error is another's.
+  }
+}
+
+/// Lifts the outcome of the last step to that of the whole, after steps that had an effect.
+inline void lift_outcome(const std::exception_ptr& error) {
+  visit_error(error, [](GuestAgentError& known) {
+    if (known.outcome() != Outcome::unknown) ErrorAccess::set_outcome(known, Outcome::unknown);
+  });
+}
+
+/// An error of type `Cause` that is an `Extra`, too.
+template <class Cause, class Extra>
+class ErrorWith final : public Cause, public Extra {
+ public:
+  ErrorWith(const Cause& cause, const Extra& extra)
+      : GuestAgentError(extra), Cause(cause), Extra(extra) {}
+};
+
+/// The same error, which is an `Extra`, too. One that is an `Extra` already, and one that is not the
+/// library's, stay as they are.
+/// @tparam Extra a class over GuestAgentError that is made from one and from `args`
+template <class Extra, class... Args>
+std::exception_ptr error_with(const std::exception_ptr& error, const Args&... args) {
+  const auto with = [&](const auto& cause) {
+    using Cause = std::remove_cvref_t<decltype(cause)>;
+    return std::make_exception_ptr(ErrorWith<Cause, Extra>(cause, Extra(cause, args...)));
+  };
+  try {
+    std::rethrow_exception(error);
+  } catch (const Extra&) {
+    return error;
+  } catch (const ConnectError& cause) {
+    return with(cause);
+  } catch (const ReadError& cause) {
+    return with(cause);
+  } catch (const WriteError& cause) {
+    return with(cause);
+  } catch (const TimeoutError& cause) {
+    return with(cause);
+  } catch (const CommandNotFoundError& cause) {
+    return with(cause);
+  } catch (const AgentError& cause) {
+    return with(cause);
+  } catch (const BadReplyError& cause) {
+    return with(cause);
+  } catch (const CancelledError& cause) {
+    return with(cause);
+  } catch (const BusyError& cause) {
+    return with(cause);
+  } catch (const RequestError& cause) {
+    return with(cause);
+  } catch (...) {
+    return error;
+  }
+}
+
+}  // namespace qga::detail

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// How a request is treated on its way: the limits of its reply, its default time, and what its
+// command means for the guest.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "qga/params.hpp"
+#include "qga/request.hpp"
+
+namespace qga::detail {
+
+struct Handling {
+  ReplyLimits limits;
+  /// False: the agent answers only a failure (`success-response: false` in its interface), so a
+  /// sync goes right behind the request and tells acceptance from refusal.
+  bool success_response = true;
+  /// True: the command does harm when it runs late and nobody is there to undo it, so it is only
+  /// sent right behind the answer to a fresh handshake.
+  bool never_late = false;
+};
+
+template <class Reply>
+constexpr ReplyLimits default_limits() {
+  using IsSimple = std::disjunction<std::is_void<Reply>, std::is_arithmetic<Reply>>;
+  return IsSimple::value ? simple_reply_limits : structured_reply_limits;
+}
+
+template <Request R>
+constexpr Handling handling_of(const R& request) {
+  if constexpr (requires { request.handling(); }) return request.handling();
+  Handling handling{default_limits<typename R::Reply>()};
+  if constexpr (requires { request.limits(); }) handling.limits = request.limits();
+  if constexpr (requires { R::success_response; }) handling.success_response = R::success_response;
+  if constexpr (requires { R::never_late; }) handling.never_late = R::never_late;
+  return handling;
+}
+
+/// How long the command may take where the caller says nothing.
+template <Request R>
+constexpr Clock::duration timeout_of(const R& request) {
+  if constexpr (requires { request.timeout(); }) {
+    return request.timeout();
+  } else {
+    return default_timeout;
+  }
+}
+
+/// Whether the command changes nothing in the guest, so that to repeat it does no harm.
+constexpr bool only_asks(std::string_view command) {
+  constexpr std::array<std::string_view, 8> questions{
+      "guest-info",      "guest-ping",      "guest-sync",       "guest-sync-delimited",
+      "guest-file-read", "guest-file-seek", "guest-file-close", "guest-ssh-get-authorized-keys"};
+  return command.starts_with("guest-get-") || command.starts_with("guest-network-get-") ||
+         command.ends_with("-status") ||
+         std::find(questions.begin(), questions.end(), command) != questions.end();
+}
+
+/// Whether a request changes something in the guest.
+template <Request R>
+bool has_effect(const R& request) {
+  if constexpr (requires { request.has_effect(); }) {
+    return request.has_effect();
+  } else {
+    return !only_asks(request.command);
+  }
+}
+
+/// The limits of a reply for a client that takes no reply longer than `max_reply_size`. Such a
+/// client means to spend less memory; small limits stay as they are.
+inline ReplyLimits limited_to(ReplyLimits limits, std::size_t max_reply_size) {
+  if (max_reply_size >= limits.bytes) return limits;
+  if (limits.string < limits.bytes) {
+    const std::uint64_t product = std::uint64_t{limits.string} * max_reply_size;
+    limits.string =
+        std::max(simple_reply_limits.bytes, static_cast<std::size_t>(product / limits.bytes));
+  }
+  limits.elements =
+      std::min(limits.elements, std::max(simple_reply_limits.elements, max_reply_size / 64));
+  limits.bytes = max_reply_size;
+  return limits;
+}
+
+}  // namespace qga::detail

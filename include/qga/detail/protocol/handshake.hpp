@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The handshake that brings a channel into sync: 0xFF resets the agent's parser,
+// `guest-sync-delimited` with a random id marks the point in the input from which replies are ours,
+// and a ping shows whether this agent echoes ids. Its texts and what the answers to them mean.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "qga/detail/protocol/output.hpp"
+#include "qga/detail/protocol/random.hpp"
+#include "qga/detail/protocol/scan.hpp"
+#include "qga/params.hpp"
+
+namespace qga::detail {
+
+class Handshake {
+ public:
+  /// A handshake that is not answered may have gone to a guest that then rebooted, and is repeated:
+  /// first after this time, then after twice as long, and so on to the longest.
+  static constexpr Clock::duration first_interval = std::chrono::seconds(4);
+  static constexpr Clock::duration longest_interval = std::chrono::seconds(32);
+
+  /// Appends a new one.
+  void begin(std::string& out, Clock::time_point now) {
+    repeats_at_ = now + interval_;
+    interval_ = std::min(2 * interval_, longest_interval);
+    const auto random = random_bits();
+    constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // every JSON library keeps such a number
+    sync_id_ = (random[0] & exact) | 1;
+    ping_id_ = random[1] >> 34;  // short: an id costs both ends at every digit
+    out += '\xFF';
+    append_sync(out, sync_id_);
+    out += "}\n{\"execute\":\"guest-ping\"";
+    append_id(out, ping_id_);
+    out += "}\n";
+  }
+
+  /// When to give up the latest and to begin another.
+  Clock::time_point repeats_at() const { return repeats_at_; }
+  /// An agent has answered, or there is another channel: the next repeat comes soon again.
+  void reset_interval() { interval_ = first_interval; }
+
+  /// Whether the line that follows a sentinel answers the latest handshake's sync.
+  bool is_synced_by(std::string_view line) const {
+    try {
+      return parse_envelope(line, simple_reply_limits).result == std::to_string(sync_id_);
+    } catch (const Malformed&) {
+      return false;
+    }
+  }
+
+  enum class Ids { echoed, none, unclear, foreign };
+
+  /// What the answer to the ping says of the agent. QEMU 4.0 and later echo its id, 2.12 answers
+  /// without one, others reject it.
+  Ids learn(const Envelope& envelope) {
+    if (envelope.has_id && envelope.id != ping_id_) return Ids::foreign;
+    reset_interval();
+    const bool said_before = std::exchange(without_ids_, !envelope.has_id);
+    if (envelope.has_id) return Ids::echoed;
+    // The error that a stray byte provokes and a sync's reply that comes twice have no id either.
+    // If one were mistaken for the ping's answer, all later replies would be shifted by one.
+    return said_before || answers_without_id(envelope) ? Ids::none : Ids::unclear;
+  }
+
+  /// The ids of requests count on from here.
+  std::uint64_t ping_id() const { return ping_id_; }
+
+ private:
+  /// Whether the answer can only be the ping's: the id is passed over, or named as what is wrong.
+  static bool answers_without_id(const Envelope& envelope) {
+    return envelope.error.empty() ? envelope.result == "{}"
+                                  : envelope.error.find("'id'") != std::string_view::npos;
+  }
+
+  std::uint64_t sync_id_ = 0;
+  std::uint64_t ping_id_ = 0;
+  bool without_ids_ = false;  ///< the last ping seemed to be answered without one
+  Clock::time_point repeats_at_ = {};
+  Clock::duration interval_ = first_interval;
+};
+
+}  // namespace qga::detail

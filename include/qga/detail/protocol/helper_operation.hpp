@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// A helper as an operation: the `Io` that the library gives to algorithms. It tells an algorithm of
+// its calls in the order in which it made them, and knows what the whole has come to when a step
+// fails.
+#pragma once
+
+#include <algorithm>
+#include <exception>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/guard.hpp"
+#include "qga/detail/protocol/operation.hpp"
+
+namespace qga::detail {
+
+/// What a helper asks of its client.
+class HelperClient {
+ public:
+  virtual bool is_open() const = 0;
+  /// Whether it is known where to connect to.
+  virtual bool has_target() const = 0;
+  virtual std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
+                                            std::unique_ptr<GuardCall> question) = 0;
+  /// What is wrong with a guard that was given to a helper of this client; null: nothing.
+  virtual std::exception_ptr check(const Guard* guard, std::string_view command) const = 0;
+
+ protected:
+  ~HelperClient() = default;
+};
+
+/// All of a helper that does not depend on its algorithm.
+class HelperSteps : public Operation {
+ public:
+  HelperSteps(HelperClient* client, const ClientParams& params, const CallOptions& options,
+              Clock::time_point now)
+      : Operation(params, options, now), client_(client) {}
+
+  // ---- for algorithms ----------------------------------------------------------------------
+
+  template <Request R>
+  void call(const R& request, Continuation<typename R::Reply> then, Step step = {}) {
+    using Reply = typename R::Reply;
+    auto call = std::make_unique<StepCall<Reply>>(request, std::move(then), step);
+    if (step.cancel != Cancel::never && stop_requested()) {
+      call->fail(cancelled(R::command, Outcome::not_sent));
+    } else {
+      try {
+        encode_into(call->text, request);
+      } catch (const RequestError&) {
+        call->fail(std::current_exception());
+      }
+    }
+    call->deadline = deadline_of(timeout_of(request), step, now());
+    call->operation = this;
+    if (call->finished()) {
+      call->delivered = true;
+    } else {
+      to_submit_.push_back(call.get());
+    }
+    steps_.push_back(std::move(call));
+  }
+
+  void pause(Clock::duration duration, Continuation<void> then, bool cleans_up = false) {
+    wait_ = {Waiting::pause, deadline_after(duration, now()), std::move(then), {}, cleans_up};
+  }
+
+  bool connected() const { return client_ != nullptr && client_->is_open(); }
+  bool can_connect() const { return client_ != nullptr && client_->has_target(); }
+  void connect(Continuation<void> then, Clock::time_point until) {
+    wait_ = {Waiting::connection, until, std::move(then)};
+  }
+
+  void work(Work start, Continuation<void> then) {
+    wait_ = {Waiting::work, Clock::time_point::max(), std::move(then), std::move(start)};
+  }
+
+  template <Request R>
+  std::unique_ptr<Guard> guard(const R& request) {
+    return client_->make_guard(std::make_unique<GuardCall>(request), nullptr);
+  }
+  /// @param question is asked first on a later connection
+  /// @param expected its reply, as JSON text, where the request is to follow
+  template <Request R, Request Question>
+  std::unique_ptr<Guard> guard(const R& request, const Question& question,
+                               std::string_view expected) {
+    return client_->make_guard(std::make_unique<GuardCall>(request),
+                               std::make_unique<GuardCall>(question, expected));
+  }
+  std::exception_ptr check(const Guard* guard, std::string_view command) const {
+    return client_ != nullptr ? client_->check(guard, command) : not_connected(command);
+  }
+
+  Clock::time_point now() const { return Clock::now(); }
+
+  /// Ends the helper. Where an earlier step had an effect, the outcome of the whole is unknown.
+  void fail(std::exception_ptr error) {
+    if (effect_) lift_outcome(error);
+    Operation::fail(std::move(error));
+  }
+
+  // ---- for runners -------------------------------------------------------------------------
+
+  void start() override {
+    attempt([this] { begin(); });
+    advance();
+  }
+
+  void deliver(Call& call) override {
+    static_cast<StepBase&>(call).delivered = true;
+    advance();
+  }
+
+  Clock::time_point next_deadline() const override {
+    auto earliest = Clock::time_point::max();
+    for (const auto& step : steps_) earliest = std::min(earliest, step->deadline);
+    return earliest;
+  }
+
+  Waiting waiting() const override { return wait_ ? wait_->what : Waiting::nothing; }
+  Clock::time_point waits_until() const override {
+    return wait_->cleans_up ? wait_->until : std::min(wait_->until, until());
+  }
+  bool wait_cleans_up() const override { return wait_->cleans_up; }
+  void start_work(WorkContext* context, Continuation<void> then) override {
+    wait_->start(context, std::move(then));
+  }
+  void end_wait(std::exception_ptr error) override {
+    const Wait ended = std::move(*wait_);
+    wait_.reset();
+    if (ended.what == Waiting::pause && !ended.cleans_up) {
+      const bool out_of_time = until() < ended.until && now() >= until();
+      error = stop_requested() ? cancelled("", Outcome::not_sent)
+              : out_of_time    ? timed_out("", Outcome::not_sent)
+                               : nullptr;
+    }
+    attempt([&] { ended.then(std::move(error)); });
+    advance();
+  }
+
+ private:
+  /// A call that tells the algorithm of its end.
+  class StepBase : public Call {
+   public:
+    virtual void tell() = 0;
+    bool has_effect = false;
+    bool delivered = false;
+
+   protected:
+    using Call::Call;
+  };
+
+  template <class Reply>
+  class StepCall final : public TypedCall<Reply, std::identity, StepBase> {
+   public:
+    template <class R>
+    StepCall(const R& request, Continuation<Reply> then, const Step& step)
+        : TypedCall<Reply, std::identity, StepBase>(R::command, handling_of(request)),
+          then_(std::move(then)) {
+      this->has_effect = !step.cleans_up && !step.harmless && detail::has_effect(request);
+      this->cancel = step.cancel;
+      this->at_once = step.at_once;
+    }
+    void tell() override {
+      if constexpr (std::is_void_v<Reply>) {
+        then_(this->error());
+      } else if (this->error()) {
+        then_(this->error(), Reply{});
+      } else {
+        then_(nullptr, this->result.move_out());
+      }
+    }
+
+   private:
+    Continuation<Reply> then_;
+  };
+
+  struct Wait {
+    Waiting what;
+    Clock::time_point until;
+    Continuation<void> then;
+    Work start = {};
+    bool cleans_up = false;
+  };
+
+  virtual void begin() = 0;
+
+  void advance() {
+    while (!done_ && !steps_.empty() && steps_.front()->delivered) {
+      const auto step = std::move(steps_.front());
+      steps_.pop_front();
+      const bool may_have_run = !step->error() || outcome_of(step->error()) == Outcome::unknown;
+      if (step->has_effect && may_have_run) effect_ = true;
+      attempt([&] { step->tell(); });
+    }
+  }
+
+  /// What an algorithm or a user's function throws ends the helper.
+  template <class Function>
+  void attempt(Function function) {
+    try {
+      function();
+    } catch (...) {
+      if (!done_) fail(std::current_exception());
+    }
+  }
+
+  HelperClient* client_;  ///< null: of a client that was moved from
+  std::list<std::unique_ptr<StepBase>> steps_;
+  std::optional<Wait> wait_;
+  bool effect_ = false;  ///< a step has changed something in the guest, or may have
+};
+
+/// The `Io` of an algorithm with this result.
+template <class Result_>
+class HelperIo : public HelperSteps {
+ public:
+  using Result = Result_;
+  using HelperSteps::HelperSteps;
+
+  void finish(Stored<Result> result = {}) {
+    result_ = std::move(result);
+    this->done_ = true;
+  }
+  Result move_result() {
+    if constexpr (!std::is_void_v<Result>) return std::move(*result_);
+  }
+
+ private:
+  std::optional<Stored<Result>> result_;
+};
+static_assert(ConnectingIo<HelperIo<void>> && ConnectingIo<HelperIo<int>>);
+
+template <class Result, template <class> class Algorithm>
+class HelperOperation final : public HelperIo<Result> {
+ public:
+  template <class... Args>
+  HelperOperation(HelperClient* client, const ClientParams& params, const CallOptions& options,
+                  Clock::time_point now, Args&&... args)
+      : HelperIo<Result>(client, params, options, now),
+        algorithm_(*this, std::forward<Args>(args)...) {}
+
+ private:
+  void begin() override { algorithm_.start(); }
+
+  Algorithm<HelperIo<Result>> algorithm_;
+};
+
+}  // namespace qga::detail

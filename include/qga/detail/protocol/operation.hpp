@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// One call of a client on its way, from its start to its result: a command, which is one request, or
+// a helper (helper_operation.hpp), which is many. It does no I/O. What a deadline, a stop request and
+// a failure mean is decided here and in the session; a runner only carries it.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <functional>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/encode.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/params.hpp"
+
+namespace qga::detail {
+
+/// The result of an operation, which may be nothing.
+template <class Result>
+using Stored = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
+
+class AsyncRunner;
+class HelperClient;
+
+/// What an operation waits for beside its calls.
+enum class Waiting { nothing, pause, connection, work };
+
+/// Runners use it so: `start`, then give `next_to_submit` to a session and say by `deliver` which
+/// calls are finished, or do what `waiting` asks for and say so by `end_wait`, until it is `done`.
+
+class Operation {
+ public:
+  AsyncRunner* runner = nullptr;  ///< null: a blocking one
+
+  Operation(const ClientParams& params, const CallOptions& options, Clock::time_point now)
+      : client_timeout_(params.timeout), options_(options) {
+    if (options.timeout) until_ = deadline_after(*options.timeout, now);
+    until_ = std::min(until_, options.deadline);
+  }
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  virtual ~Operation() = default;
+
+  /// Makes the first calls.
+  virtual void start() = 0;
+  /// A call is finished.
+  virtual void deliver(Call& call) = 0;
+  /// The earliest deadline of a call that is not delivered yet.
+  virtual Clock::time_point next_deadline() const = 0;
+
+  /// The next call for the session; null: no more for now.
+  Call* next_to_submit() { return to_submit_.pop_front(); }
+  bool has_to_submit() const { return !to_submit_.empty(); }
+  std::size_t count_to_submit() const {
+    std::size_t count = 0;
+    for (const Call* call = to_submit_.front(); call != nullptr; call = CallList::after(call)) ++count;
+    return count;
+  }
+
+  virtual Waiting waiting() const { return Waiting::nothing; }
+  /// The end of a pause, or of the time for connecting.
+  virtual Clock::time_point waits_until() const { return Clock::time_point::max(); }
+  /// Whether the pause is a part of cleaning up, which a stop request does not end.
+  virtual bool wait_cleans_up() const { return false; }
+  bool wait_is_stopped() const { return !wait_cleans_up() && stop_requested(); }
+  /// Starts the work that it waits for.
+  virtual void start_work(WorkContext*, Continuation<void>) {}
+  /// @param error of connecting or of the work; a pause knows its own
+  virtual void end_wait(std::exception_ptr) {}
+
+  bool done() const { return done_; }
+  const std::exception_ptr& error() const { return error_; }
+  /// Whether the command is one that total cancellation may still end; helpers have started it all.
+  virtual bool is_single() const { return false; }
+
+  const std::stop_token& stop() const { return options_.stop; }
+  /// May be called on any thread. The session is told apart from this.
+  void note_stop() { stop_noted_ = true; }
+  bool stop_requested() const { return stop_noted_ || options_.stop.stop_requested(); }
+
+  /// The end of the whole call; max: none.
+  Clock::time_point until() const { return until_; }
+
+  /// When a step has to have ended. The caller's timeout and deadline are for the whole call; where
+  /// there is neither, each command has the client's timeout or its own default. What cleans up has
+  /// time of its own.
+  /// @param usual the command's default
+  Clock::time_point deadline_of(Clock::duration usual, const Step& step,
+                                Clock::time_point now) const {
+    if (step.cleans_up) {
+      return step.until != Clock::time_point::max() ? step.until : deadline_after(usual, now);
+    }
+    auto deadline = std::min(step.until, until_);
+    if (client_timeout_ && !options_.timeout) {
+      deadline = std::min(deadline, deadline_after(*client_timeout_, now));
+    } else if (until_ == Clock::time_point::max() && !options_.timeout) {
+      deadline = std::min(deadline, deadline_after(usual, now));
+    }
+    return deadline;
+  }
+
+  /// Ends the operation with an error.
+  void fail(std::exception_ptr error) {
+    error_ = std::move(error);
+    done_ = true;
+  }
+
+ protected:
+  CallList to_submit_;
+  bool done_ = false;
+
+ private:
+  std::optional<Clock::duration> client_timeout_;
+  CallOptions options_;
+  Clock::time_point until_ = Clock::time_point::max();
+  std::atomic<bool> stop_noted_ = false;
+  std::exception_ptr error_;
+};
+
+/// A request that is ready to be sent. It is made before an operation: a completion token may start
+/// the operation when the request itself is gone.
+template <class Reply, class Project>
+struct PreparedCommand {
+  /// @param memory for the text of the request
+  /// @param copy_name false: the request outlives the operation
+  template <Request R>
+  PreparedCommand(const R& request, Project project_, std::string memory = {}, bool copy_name = true)
+      : name(request.command),
+        handling(handling_of(request)),
+        usual_timeout(timeout_of(request)),
+        project(std::move(project_)),
+        text(std::move(memory)) {
+    if constexpr (!requires { std::bool_constant<(R::command, true)>(); }) {
+      if (copy_name) own_name = request.command;  // a request made by hand has a name of its own
+    }
+    try {
+      encode_into(text, request);
+    } catch (const RequestError&) {
+      error = std::current_exception();
+    }
+  }
+
+  std::string_view name;
+  std::string own_name = {};
+  Handling handling;
+  Clock::duration usual_timeout;
+  Project project;
+  std::string text;
+  std::exception_ptr error = {};  ///< why there is nothing to send
+};
+
+/// A command: the smallest operation.
+template <class Reply, class Project>
+class CommandOperation final : public Operation {
+ public:
+  using Result = typename Projected<Reply, Project>::type;
+
+  CommandOperation(HelperClient*, const ClientParams& params, const CallOptions& options,
+                   Clock::time_point now, PreparedCommand<Reply, Project> prepared)
+      : Operation(params, options, now),
+        name_(std::move(prepared.own_name)),
+        call_(name_.empty() ? prepared.name : std::string_view(name_), prepared.handling,
+              std::move(prepared.project)) {
+    call_.text = std::move(prepared.text);
+    call_.deadline = deadline_of(prepared.usual_timeout, {}, now);
+    call_.operation = this;
+    if (prepared.error) call_.fail(std::move(prepared.error));
+  }
+
+  void start() override {
+    if (call_.finished()) return deliver(call_);
+    to_submit_.push_back(&call_);
+  }
+  void deliver(Call& call) override {
+    if (call.error()) return fail(call.error());
+    done_ = true;
+  }
+  Clock::time_point next_deadline() const override { return call_.deadline; }
+  bool is_single() const override { return true; }
+
+  Result move_result() { return call_.result.move_out(); }
+
+ private:
+  const std::string name_;  ///< empty: it is that of a type of requests
+  TypedCall<Reply, Project> call_;
+};
+
+}  // namespace qga::detail

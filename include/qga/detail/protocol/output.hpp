@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The send buffer: what is to be written, and how much of it has reached the channel. Positions
+// count all bytes that ever went out, so that they stay right while the buffer is emptied and cut.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace qga::detail {
+
+inline void append_id(std::string& out, std::uint64_t id) {
+  char digits[24];
+  const auto end = std::to_chars(digits, digits + sizeof digits, id).ptr;
+  out += ",\"id\":";
+  out.append(digits, end);
+}
+
+/// Appends the request for a sentinel and `sync_id`, but not its end.
+inline void append_sync(std::string& out, std::uint64_t sync_id) {
+  out += "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
+  out += std::to_string(sync_id);
+  out += '}';
+}
+
+class Output {
+ public:
+  std::string_view unwritten() const { return std::string_view(text_).substr(at_); }
+  bool all_written() const { return at_ == text_.size(); }
+
+  std::uint64_t written() const { return base_ + at_; }
+  std::uint64_t end() const { return base_ + text_.size(); }
+  std::string_view from(std::uint64_t begin) const {
+    return std::string_view(text_).substr(static_cast<std::size_t>(begin - base_));
+  }
+
+  void wrote(std::size_t bytes) {
+    at_ += bytes;
+    if (all_written()) clear();
+  }
+
+  /// The buffer, to append to.
+  std::string& text() { return text_; }
+
+  /// Appends a request's text and keeps its memory for `spare_memory()`.
+  void append(std::string& request) {
+    if (text_.empty()) {
+      text_.swap(request);
+    } else {
+      text_ += request;
+    }
+    if (request.capacity() > spare_.capacity()) spare_.swap(request);
+    spare_.clear();
+  }
+
+  /// Forgets what is behind `end`, and not written.
+  void truncate(std::uint64_t end) { text_.resize(static_cast<std::size_t>(end - base_)); }
+
+  /// Forgets all that is not written.
+  void clear() {
+    base_ += at_;
+    at_ = 0;
+    text_.clear();
+    if (text_.capacity() > large) text_.shrink_to_fit();
+    if (spare_.capacity() > large) spare_.shrink_to_fit();
+  }
+
+  /// An empty string with memory of an earlier request, so that steady use allocates nothing.
+  std::string spare_memory() { return std::exchange(spare_, std::string()); }
+
+ private:
+  static constexpr std::size_t large = 4 << 20;
+
+  std::string text_;
+  std::size_t at_ = 0;      ///< written of `text_`
+  std::uint64_t base_ = 0;  ///< position of `text_`
+  std::string spare_;
+};
+
+}  // namespace qga::detail

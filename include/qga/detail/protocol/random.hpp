@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Random bits that nobody can guess: for ids in the handshake, and for the names of files.
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <system_error>
+
+#include <unistd.h>
+
+namespace qga::detail {
+
+/// Not from a std::random_device: to make one takes 26 us in a virtual machine, where asking the
+/// processor what it can do traps, and its header is costly to compile.
+/// @throws std::system_error
+inline std::array<std::uint64_t, 2> random_bits() {
+  std::array<std::uint64_t, 2> bits{};
+  if (::getentropy(bits.data(), sizeof bits) != 0) {
+    throw std::system_error(errno, std::system_category(), "no random bytes");
+  }
+  return bits;
+}
+
+}  // namespace qga::detail

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Collects the lines of a trace while a connection is locked. They are given to the user's function
+// when it is not, because no user code runs under a lock.
+#pragma once
+
+#include <algorithm>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "qga/detail/protocol/redact.hpp"
+#include "qga/params.hpp"
+
+namespace qga::detail {
+
+class Tracer {
+ public:
+  explicit Tracer(Trace trace) : trace_(std::move(trace)) {}
+
+  void record(TraceDirection direction, std::string_view lines) {
+    while (trace_ && !lines.empty()) {
+      const std::size_t length = std::min(lines.find('\n'), lines.size());
+      collected_.push_back({direction, redacted(lines.substr(0, length))});
+      lines.remove_prefix(std::min(length + 1, lines.size()));
+    }
+  }
+
+  bool has_lines() const { return !collected_.empty(); }
+
+  /// Gives the lines to the user's function, outside of the lock and in their order: where another
+  /// thread is about it already, that thread goes on with these.
+  void deliver(std::unique_lock<std::mutex>& lock) {
+    if (std::exchange(delivering_, true)) return;
+    while (!collected_.empty()) {
+      const auto lines = std::exchange(collected_, {});
+      lock.unlock();
+      for (const Line& line : lines) {
+        try {
+          trace_(line.direction, line.text);
+        } catch (...) {
+          // The trouble of a trace function is no reason to lose a reply.
+        }
+      }
+      lock.lock();
+    }
+    delivering_ = false;
+  }
+
+ private:
+  struct Line {
+    TraceDirection direction;
+    std::string text;
+  };
+
+  const Trace trace_;
+  std::vector<Line> collected_;
+  bool delivering_ = false;
+};
+
+}  // namespace qga::detail

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// What a caller says of a transfer, and hears of it.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/error.hpp"
+#include "qga/params.hpp"
+
+namespace qga {
+
+/// How a file is transferred.
+struct TransferParams {
+  /// Bytes that are there already, from an earlier transfer, which goes on behind them. They are not
+  /// compared, and a stream is read from where it stands.
+  std::uint64_t offset = 0;
+  /// Bytes in a request, 1 to 47 MiB.
+  std::size_t chunk = 256 << 10;
+  /// Requests in flight together, 1 to 64. In an upload only as many as have 4096 bytes together, or
+  /// the one that is under way and the next.
+  std::size_t in_flight = 4;
+  /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
+  std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
+  /// Is told how many bytes are there, and how many there will be where that is known. It may stop or
+  /// cancel the transfer; it must not make calls of the client. What it throws ends the transfer.
+  std::function<void(std::uint64_t, std::optional<std::uint64_t>)> progress = {};
+  /// Compare SHA-256 of what was transferred with what the guest has. It takes `/bin/sh`, `tail`,
+  /// `head` and `sha256sum` in the guest, and an agent that may run programs: where one is missing
+  /// the transfer fails before its first byte.
+  bool verify = false;
+  /// Leave what was transferred where it is when the transfer fails, to go on later with `offset`.
+  bool keep_partial = false;
+  /// How long it may take; none: each request has its own time. Cleaning up takes up to 10 s more.
+  std::optional<Clock::duration> timeout = {};
+};
+
+/// What was transferred.
+struct TransferResult {
+  std::uint64_t bytes = 0;  ///< without `offset`
+  std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
+};
+
+/// What every error of a transfer is once its file was opened, beside what went wrong: a `ReadError`,
+/// say, is a `TransferError`, too. Errors of the host are `std::system_error`s alone.
+class TransferError : public virtual GuestAgentError {
+ public:
+  TransferError(const GuestAgentError& cause, std::uint64_t bytes)
+      : GuestAgentError(cause), bytes_(bytes) {
+    detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; " +
+                                             std::to_string(bytes) + " bytes were transferred");
+  }
+
+  /// How many bytes were transferred, without `offset`. Whether they are still there is up to
+  /// `keep_partial`.
+  std::uint64_t bytes() const { return bytes_; }
+
+ protected:
+  explicit TransferError(std::uint64_t bytes) : bytes_(bytes) {}
+
+ private:
+  std::uint64_t bytes_;
+};
+
+/// What was transferred could not be verified.
+class VerificationError : public BadReplyError, public TransferError {
+ public:
+  enum class Reason {
+    mismatch,     ///< the guest has other bytes; an upload is undone
+    unavailable,  ///< the guest cannot hash. `outcome()` is `not_sent` where that was found out before
+                  ///< the transfer; afterwards the guest's file is left as it was transferred
+  };
+
+  VerificationError(const std::string& what, Details details, std::uint64_t bytes, Reason reason)
+      : GuestAgentError(err_bad_reply, what, details),
+        BadReplyError(what, details),
+        TransferError(bytes),
+        reason_(reason) {}
+
+  Reason reason() const { return reason_; }
+
+ private:
+  Reason reason_;
+};
+
+}  // namespace qga

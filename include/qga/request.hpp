@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// How a request or a reply describes itself, for those who write their own: a command of a vendor's
+// agent becomes a struct, and then works wherever the library's own requests do.
+//
+//   struct DiskModel {
+//     std::string vendor;
+//     std::optional<std::int64_t> revision;  // a member that may be missing
+//
+//     template <class Self, class Visitor>
+//     static void fields(Self& self, Visitor& visit) {  // the field table
+//       visit("vendor", self.vendor);
+//       visit("revision", self.revision);
+//     }
+//   };
+//   struct DiskModelRequest {
+//     using Reply = DiskModel;  // void where the agent has nothing to say
+//     static constexpr std::string_view command = "guest-vendor-disk-model";
+//     std::string device;
+//
+//     template <class Self, class Visitor>
+//     static void fields(Self& self, Visitor& visit) { visit("device", self.device); }
+//   };
+//   DiskModel model = ga.execute(DiskModelRequest{"/dev/sda"});
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+namespace qga {
+namespace detail {
+
+/// A visitor of field tables that does nothing. Every visitor has these members: `visit(name,
+/// member)`, `visit.bytes(name, member)` for a member that is base64 on the wire and bytes in
+/// memory, and `visit.raw(name, member)` for JSON.
+struct AnyVisitor {
+  template <class T>
+  void operator()(std::string_view, T&) {}
+  template <class T>
+  void bytes(std::string_view, T&) {}
+  template <class T>
+  void raw(std::string_view, T&) {}
+};
+
+}  // namespace detail
+
+/// A type with a field table, which names each member once; encoding, decoding and the conversions
+/// to and from `nlohmann::json` read the same table. Members are `bool`, integers, floating point
+/// numbers, `std::string`, `std::vector`, `std::optional` (may be missing), `std::variant`, named
+/// enumerations and other types with a field table.
+template <class T>
+concept Described = requires(T& value, detail::AnyVisitor& visit) {
+  T::fields(value, visit);
+};
+
+/// An enumeration with a function `wire_names(E)` in its own namespace, which returns an array of
+/// the wire names in the order of its enumerators. Its enumerator `unknown` stands for every name
+/// that is not in the array.
+template <class E>
+concept NamedEnum = std::is_enum_v<E> && requires {
+  wire_names(E{});
+};
+
+/// A request: a type with a field table, `using Reply` and the wire name `command`. It may say more:
+/// `Clock::duration timeout() const` (the default time; 5 s otherwise), `ReplyLimits limits() const`,
+/// `static constexpr bool success_response = false` (the agent answers only a failure) and
+/// `static constexpr bool never_late = true` (it is only sent right behind an answered handshake).
+template <class T>
+concept Request = Described<T> && requires(const T& request) {
+  typename T::Reply;
+  { request.command } -> std::convertible_to<std::string_view>;
+};
+
+/// The bounds of a reply. A longer one is a `BadReplyError`.
+struct ReplyLimits {
+  std::size_t bytes;
+  std::size_t depth;
+  /// A small element takes ten times its size in memory, and a hundred times in nlohmann/json.
+  std::size_t elements;
+  /// Characters of a string. nlohmann/json holds one four times while it reads it.
+  std::size_t string = std::numeric_limits<std::size_t>::max();
+};
+
+/// Bounds for an empty reply or a number: what is left is the text of an error.
+inline constexpr ReplyLimits simple_reply_limits{64 << 10, 16, 1 << 10};
+/// Bounds for everything else. A list of 20 000 CPUs or memory blocks fits, and no reply takes more
+/// memory than three such replies are long.
+inline constexpr ReplyLimits structured_reply_limits{16 << 20, 16, 1 << 17, 1 << 20};
+
+/// The wire name of an enumerator; empty for an `unknown` that has none.
+template <NamedEnum E>
+constexpr std::string_view wire_name(E value) {
+  constexpr auto names = wire_names(E{});
+  const auto index = static_cast<std::size_t>(value);
+  return index < names.size() ? names[index] : std::string_view();
+}
+
+/// The enumerator that has this wire name; `unknown` where none has.
+template <NamedEnum E>
+constexpr E enum_from_wire(std::string_view name) {
+  constexpr auto names = wire_names(E{});
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return static_cast<E>(i);
+  }
+  return E::unknown;
+}
+
+}  // namespace qga
