@@ -88,7 +88,7 @@ int disks(Tool& tool) {
     for (const auto& disk : all) {
       std::string bus, serial;
       if (disk.address) {
-        bus = qga::protocol::wire_name(disk.address->bus_type);
+        bus = qga::wire_name(disk.address->bus_type);
         serial = disk.address->serial.value_or("");
       }
       table.row({disk.name, disk.partition ? "partition" : "disk", bus, serial,

@@ -276,19 +276,19 @@ TEST_CASE("an endpoint that does not answer leaves time for the next", "[agent]"
                                                Local::endpoint(directory.file("full")),
                                                Local::endpoint(directory.file("free"))};
   const auto start = qga::Clock::now();
-  const auto opened = qga::io::connect_first(endpoints, start + 600ms);
+  const auto opened = qga::detail::connect_first(endpoints, start + 600ms);
   CHECK(qga::Clock::now() - start >= 300ms);
   CHECK(opened.get() >= 0);
 
   const std::vector<GenericEndpoint> refusing(3, Local::endpoint(directory.file("none")));
   const auto error = error_of<std::system_error>(
-      [&] { qga::io::connect_first(refusing, qga::Clock::time_point::max()); });
+      [&] { qga::detail::connect_first(refusing, qga::Clock::time_point::max()); });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
 }
 
 TEST_CASE("TCP sends at once", "[agent]") {
   const TcpDoor door;
-  const auto opened = qga::io::connect_blocking(
+  const auto opened = qga::detail::connect_blocking(
       Tcp::endpoint(asio::ip::address_v4::loopback(), door.port()), qga::Clock::now() + 60s);
   int on = 0;
   socklen_t size = sizeof on;

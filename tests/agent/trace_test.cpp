@@ -10,7 +10,7 @@
 #include "catch.hpp"
 #include "lines.hpp"
 #include "qga/client.hpp"
-#include "qga/protocol/base64.hpp"
+#include "qga/detail/protocol/base64.hpp"
 #include "ways.hpp"
 
 using qga_test::Agent;
@@ -30,7 +30,7 @@ bool shows(const Lines& lines, std::string_view bytes) {
   if (lines.any(bytes)) return true;
   for (std::size_t cut = 0; cut < 3; ++cut) {
     std::string encoded;
-    qga::protocol::base64_encode(bytes.substr(cut), encoded);
+    qga::detail::base64_encode(bytes.substr(cut), encoded);
     if (lines.any(encoded.substr(0, 12))) return true;
   }
   return false;

@@ -20,7 +20,7 @@ std::string payload_line() {
   std::string bytes(1 << 20, '\0');
   std::uint32_t noise = 1;
   for (char& byte : bytes) byte = static_cast<char>((noise = noise * 1664525 + 1013904223) >> 24);
-  qga::protocol::base64_encode(bytes, line);
+  qga::detail::base64_encode(bytes, line);
   return line + R"(", "eof": false}, "id": 1738137421})";
 }
 
@@ -40,10 +40,10 @@ void count_bytes(benchmark::State& state, std::string_view line) {
 /// As a session does once a line is whole: what the line says of itself, then the reply in it.
 template <class Request>
 void decode(benchmark::State& state, const std::string& line, const Request& request) {
-  const qga::protocol::Limits limits = qga::protocol::handling_of(request).limits;
+  const qga::ReplyLimits limits = qga::detail::handling_of(request).limits;
   for (auto _ : state) {
-    const auto envelope = qga::protocol::parse_envelope(line, limits);
-    benchmark::DoNotOptimize(qga::protocol::decode_reply<typename Request::Reply>(envelope.result));
+    const auto envelope = qga::detail::parse_envelope(line, limits);
+    benchmark::DoNotOptimize(qga::detail::decode_reply<typename Request::Reply>(envelope.result));
   }
   count_bytes(state, line);
 }

@@ -157,14 +157,14 @@ class RawFile {
 };
 
 void read_raw(const Way& way) {
-  RawFile file(way, "r", qga::protocol::base64_encoded_size(way.chunk) + 4096);
+  RawFile file(way, "r", qga::detail::base64_encoded_size(way.chunk) + 4096);
   const std::string line =
       file.request("read") + ",\"count\":" + std::to_string(way.chunk) + "}}\n";
   std::string bytes;
   std::size_t size = 0;
   do {
     const std::string_view text = behind(file.send(line), "\"buf-b64\": \"");
-    if (!qga::protocol::base64_decode(text, bytes)) throw std::runtime_error("no base64");
+    if (!qga::detail::base64_decode(text, bytes)) throw std::runtime_error("no base64");
     size += bytes.size();
   } while (!bytes.empty());
   expect_size(size, way.size);
@@ -175,11 +175,11 @@ void write_raw(const Way& way) {
   const std::string before = file.request("write") + ",\"buf-b64\":\"";
   std::string bytes(way.chunk, '\0');
   std::string line;
-  line.reserve(qga::protocol::base64_encoded_size(way.chunk) + 4096);
+  line.reserve(qga::detail::base64_encoded_size(way.chunk) + 4096);
   for (std::size_t size = 0; size < way.size; size += bytes.size()) {
     std::memset(bytes.data(), 'q', bytes.size());
     line = before;
-    qga::protocol::base64_encode(bytes, line);
+    qga::detail::base64_encode(bytes, line);
     line += "\"}}\n";
     behind(file.send(line), "\"count\": " + std::to_string(way.chunk));
   }

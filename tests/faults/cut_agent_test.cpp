@@ -10,7 +10,7 @@
 
 #include "agent.hpp"
 #include "cut_sockets.hpp"
-#include "qga/protocol/base64.hpp"
+#include "qga/detail/protocol/base64.hpp"
 
 using namespace cuts;
 
@@ -57,7 +57,7 @@ Script session_of(int session, std::int64_t handle, const nlohmann::json& info) 
   const auto write = [&] {
     const std::string text = text_of(session, script.steps.size());
     std::string encoded;
-    qga::protocol::base64_encode(text, encoded);
+    qga::detail::base64_encode(text, encoded);
     script.add("guest-file-write", {{"handle", handle}, {"buf-b64", encoded}},
                "\"return\": {\"count\": " + std::to_string(text.size()) + ", \"eof\": false}");
   };

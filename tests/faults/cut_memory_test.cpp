@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "cut_figures.hpp"
-#include "qga/protocol/call.hpp"
-#include "qga/protocol/raw_request.hpp"
-#include "qga/protocol/session.hpp"
+#include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/raw_request.hpp"
+#include "qga/detail/protocol/session.hpp"
 
 using namespace cuts;
 
@@ -50,7 +50,7 @@ class MemoryEngine {
         now_ = next;
         session_.expire(now_);
       }
-      while (qga::protocol::Call* const call = session_.finished()) {
+      while (qga::detail::Call* const call = session_.finished()) {
         const auto at =
             static_cast<std::size_t>(std::find_if(calls.begin(), calls.end(),
                                                   [&](const Call& one) { return &one == call; }) -
@@ -73,10 +73,10 @@ class MemoryEngine {
   }
 
  private:
-  struct Call : qga::protocol::TypedCall<nlohmann::json, std::identity> {
+  struct Call : qga::detail::TypedCall<nlohmann::json, std::identity> {
     Call(const Step& step, Clock::time_point until)
         : TypedCall(step.command,
-                    qga::protocol::RawRequest(step.command, step.arguments).handling(), {}) {
+                    qga::detail::RawRequest(step.command, step.arguments).handling(), {}) {
       wire = step.wire;
       deadline = until;
     }
@@ -124,9 +124,9 @@ class MemoryEngine {
       lost_ = true;
       const bool writing = !session_.output(now_).empty();
       if (writing) {
-        session_.lost(qga::protocol::make_error<qga::WriteError>, "the channel broke", {});
+        session_.lost(qga::detail::make_error<qga::WriteError>, "the channel broke", {});
       } else {
-        session_.lost(qga::protocol::make_error<qga::ReadError>, "the channel ended", {});
+        session_.lost(qga::detail::make_error<qga::ReadError>, "the channel ended", {});
       }
       moved = true;
     }
@@ -142,7 +142,7 @@ class MemoryEngine {
   Clock::duration timeout_;
   bool by_line_;  ///< what is said arrives line by line, and the session may write in between
   Clock::time_point now_ = Clock::time_point() + 24h;
-  qga::protocol::Session session_;
+  qga::detail::Session session_;
 };
 
 /// One way in which the whole session is tried.

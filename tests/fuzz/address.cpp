@@ -9,11 +9,11 @@
 #include <variant>
 
 #include "fuzz.hpp"
-#include "qga/io/address.hpp"
+#include "qga/detail/io/address.hpp"
 
 namespace {
 
-using namespace qga::io;
+using namespace qga::detail;
 
 struct Written {
   std::string operator()(const UnixAddress& to) const { return "unix:" + to.path; }

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "fuzz.hpp"
-#include "qga/protocol/base64.hpp"
+#include "qga/detail/protocol/base64.hpp"
 
 namespace {
 
@@ -37,16 +37,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = fuzz::Bytes(data, size).rest();
 
   std::string bytes = "what was there before";
-  const bool decodes = qga::protocol::base64_decode(text, bytes);
+  const bool decodes = qga::detail::base64_decode(text, bytes);
   const auto expected = decoded_slowly(text);
   fuzz::require(decodes == expected.has_value(), "the same texts are base64");
   if (decodes) fuzz::require(bytes == *expected, "the same bytes come out");
 
   std::string encoded = "x";
-  qga::protocol::base64_encode(text, encoded);
-  fuzz::require(encoded.size() == 1 + qga::protocol::base64_encoded_size(text.size()),
+  qga::detail::base64_encode(text, encoded);
+  fuzz::require(encoded.size() == 1 + qga::detail::base64_encoded_size(text.size()),
                 "the size is what is said");
-  fuzz::require(qga::protocol::base64_decode(encoded.substr(1), bytes), "what is encoded decodes");
+  fuzz::require(qga::detail::base64_decode(encoded.substr(1), bytes), "what is encoded decodes");
   fuzz::require(bytes == text, "what is encoded comes back");
   return 0;
 }

@@ -10,15 +10,15 @@
 #include "fuzz.hpp"
 #include "qga/commands/exec.hpp"
 #include "qga/commands/file.hpp"
-#include "qga/protocol/outline.hpp"
-#include "qga/protocol/scan.hpp"
+#include "qga/detail/protocol/json_index.hpp"
+#include "qga/detail/protocol/scan.hpp"
 
 namespace {
 
 using nlohmann::json;
 
 /// Far away, for what is to be compared: the full parser has none.
-constexpr qga::protocol::Limits no_limits{1 << 30, 1 << 20, 1 << 30};
+constexpr qga::ReplyLimits no_limits{1 << 30, 1 << 20, 1 << 30};
 
 /// What the full parser makes of a text. It takes the last of several members of the same name;
 /// which come twice is kept beside.
@@ -53,8 +53,8 @@ bool has_odd_names(std::string_view text) {
 
 bool is_json(std::string_view text) {
   try {
-    qga::protocol::check_json(text);
-  } catch (const qga::protocol::Malformed&) {
+    qga::detail::check_json(text);
+  } catch (const qga::detail::Malformed&) {
     return false;
   }
   return true;
@@ -73,10 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Parsed full(line);
   fuzz::require(is_json(line) == full.value.has_value(), "JSON is what the full parser takes");
 
-  std::optional<qga::protocol::Envelope> envelope;
+  std::optional<qga::detail::Envelope> envelope;
   try {
-    envelope = qga::protocol::parse_envelope(line, no_limits);
-  } catch (const qga::protocol::Malformed& error) {
+    envelope = qga::detail::parse_envelope(line, no_limits);
+  } catch (const qga::detail::Malformed& error) {
     if (std::string_view(error.what()) == "a member name that is not plain") {
       fuzz::require(has_odd_names(line), "only odd names are called so");
       return 0;

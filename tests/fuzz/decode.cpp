@@ -12,21 +12,21 @@
 #include "dom.hpp"
 #include "fuzz.hpp"
 #include "protocol_types.hpp"
-#include "qga/protocol/base64.hpp"
-#include "qga/protocol/decode.hpp"
-#include "qga/protocol/json.hpp"
+#include "qga/detail/protocol/base64.hpp"
+#include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/json.hpp"
 
 namespace {
 
-using qga::protocol::Malformed;
-using qga::protocol::WrongShape;
+using qga::detail::Malformed;
+using qga::detail::WrongShape;
 
 /// A value in JSON again; none where an enumerator is unknown or a string holds a NUL.
 template <class Reply>
 std::optional<nlohmann::json> encoded(const Reply& value) {
   try {
     return nlohmann::json(value);
-  } catch (const qga::protocol::Unencodable&) {
+  } catch (const qga::detail::Unencodable&) {
     return std::nullopt;
   }
 }
@@ -37,9 +37,9 @@ void canonical(nlohmann::json& json) {
     if (!json.is_object() || !json.contains(name)) continue;
     std::string bytes;
     const auto* text = json[name].get_ptr<const std::string*>();
-    if (text == nullptr || !qga::protocol::base64_decode(*text, bytes)) continue;
+    if (text == nullptr || !qga::detail::base64_decode(*text, bytes)) continue;
     std::string again;
-    qga::protocol::base64_encode(bytes, again);
+    qga::detail::base64_encode(bytes, again);
     json[name] = again;
   }
 }
@@ -73,7 +73,7 @@ void check_value(std::string_view text, const Reply& value) {
   auto given = nlohmann::json::parse(text);
   canonical(given);
   fuzz::require(covers(given, *made), "a value says what its reply says");
-  fuzz::require(qga::protocol::decode_reply<Reply>(made->dump()) == value,
+  fuzz::require(qga::detail::decode_reply<Reply>(made->dump()) == value,
                 "a value survives a round trip");
 }
 
@@ -82,16 +82,16 @@ void decode(std::string_view result) {
   using Reply = typename Request::Reply;
   // As a session does it: the text is what the scanner found to be the value.
   const std::string line = "{\"return\":" + std::string(result) + "}";
-  const auto limits = qga::protocol::handling_of(Request()).limits;
-  qga::protocol::Envelope envelope;
+  const auto limits = qga::detail::handling_of(Request()).limits;
+  qga::detail::Envelope envelope;
   try {
-    envelope = qga::protocol::parse_envelope(line, limits);
+    envelope = qga::detail::parse_envelope(line, limits);
   } catch (const Malformed&) {
   }
   if (envelope.result.empty()) return;
   if constexpr (std::is_void_v<Reply>) {
     try {
-      qga::protocol::decode_reply<Reply>(envelope.result);
+      qga::detail::decode_reply<Reply>(envelope.result);
       fuzz::require(nlohmann::json::parse(envelope.result).is_object(), "nothing is an object");
     } catch (const Malformed&) {
     } catch (const WrongShape&) {

@@ -25,8 +25,8 @@
 
 #include "fuzz.hpp"
 #include "qga/commands/file.hpp"
-#include "qga/protocol/raw_request.hpp"
-#include "qga/protocol/session.hpp"
+#include "qga/detail/protocol/raw_request.hpp"
+#include "qga/detail/protocol/session.hpp"
 #include "session_agent.hpp"
 
 namespace {
@@ -38,9 +38,9 @@ using fuzz::Ids;
 using fuzz::require;
 using qga::Clock;
 using qga::Outcome;
-using qga::protocol::Call;
-using qga::protocol::RawRequest;
-using qga::protocol::TypedCall;
+using qga::detail::Call;
+using qga::detail::RawRequest;
+using qga::detail::TypedCall;
 
 /// A call, and the number by which the agent knows it.
 struct Asked {
@@ -55,9 +55,9 @@ struct Asked {
 template <class Request>
 Asked ask(std::uint64_t number, const Request& request, Clock::time_point deadline, auto is_own) {
   using Typed = TypedCall<typename Request::Reply, std::identity>;
-  const auto handling = qga::protocol::handling_of(request);
+  const auto handling = qga::detail::handling_of(request);
   auto call = std::make_unique<Typed>("a command", handling, std::identity());
-  qga::protocol::encode_into(call->wire, request);
+  qga::detail::encode_into(call->wire, request);
   call->deadline = deadline;
   const Typed* const at = call.get();
   return {number, std::move(call), [=] { return at->result.value && is_own(*at->result.value); },
@@ -65,7 +65,7 @@ Asked ask(std::uint64_t number, const Request& request, Clock::time_point deadli
 }
 
 void check_shown(std::string_view line) {
-  require(line.size() < 8 * qga::protocol::max_shown_text, "what is shown is short");
+  require(line.size() < 8 * qga::detail::max_shown_text, "what is shown is short");
   for (const char c : line) require(c < 0 || (c >= ' ' && c != '\x7F'), "no control characters");
 }
 
@@ -207,7 +207,7 @@ class Run {
   }
 
   std::size_t most_memory() const {
-    return 2 * std::max({qga::protocol::simple_limits.bytes, params_.max_reply_size,
+    return 2 * std::max({qga::simple_reply_limits.bytes, params_.max_reply_size,
                          params_.read_buffer_size}) +
            2;
   }
@@ -230,7 +230,7 @@ class Run {
   }
 
   void lose() {
-    session_.lost(qga::protocol::make_error<qga::ReadError>, "lost", {});
+    session_.lost(qga::detail::make_error<qga::ReadError>, "lost", {});
     agent_.disconnect();
     settled_from_ = agent_.runs;
     settle();
@@ -346,7 +346,7 @@ class Run {
   bool is_hostile_;
   Agent agent_;
   qga::ClientParams params_;
-  qga::protocol::Session session_;
+  qga::detail::Session session_;
   Clock::time_point now_ = Clock::time_point() + 24h;
   std::vector<Asked> asked_;
   std::size_t settled_from_ = 0;  ///< a handshake behind this has to be answered first

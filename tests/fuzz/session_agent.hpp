@@ -17,7 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fuzz.hpp"
-#include "qga/protocol/base64.hpp"
+#include "qga/detail/protocol/base64.hpp"
 
 namespace fuzz {
 
@@ -138,7 +138,7 @@ class Agent {
           "\"}" + echo + "}\n");
     } else if (command == "guest-file-read") {
       std::string payload;
-      qga::protocol::base64_encode(std::to_string(number), payload);
+      qga::detail::base64_encode(std::to_string(number), payload);
       say("{\"return\": {\"count\": " + std::to_string(number) + ", \"buf-b64\": \"" + payload +
           "\", \"eof\": false}" + echo + "}\n");
     } else if (command != "guest-shutdown") {

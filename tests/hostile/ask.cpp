@@ -8,7 +8,7 @@
 
 #include "hostile.hpp"
 #include "protocol_types.hpp"
-#include "qga/protocol/decode.hpp"
+#include "qga/detail/protocol/decode.hpp"
 
 namespace hostile {
 namespace {
@@ -28,7 +28,7 @@ using Asked =
 /// From its form on the wire.
 template <class T>
 T made(const nlohmann::json& json) {
-  return qga::protocol::decode_reply<T>(json.dump());
+  return qga::detail::decode_reply<T>(json.dump());
 }
 
 template <class Visit>
@@ -40,7 +40,7 @@ void with_request(const Input& input, Visit visit) {
     const auto& arguments = input.arguments;
     visit(made<Request>(arguments.is_null() ? nlohmann::json::object() : arguments));
   });
-  if (!found) visit(qga::protocol::RawRequest(input.command, input.arguments));
+  if (!found) visit(qga::detail::RawRequest(input.command, input.arguments));
 }
 
 template <class Way, class Request>
@@ -89,7 +89,7 @@ std::string ask(Async& ga, const Input& input) { return ask_way(ga, input); }
 std::size_t reply_limit(const Input& input) {
   std::size_t limit = 0;
   with_request(input, [&](const auto& request) {
-    limit = qga::protocol::handling_of(request).limits.bytes;
+    limit = qga::detail::handling_of(request).limits.bytes;
   });
   return limit;
 }

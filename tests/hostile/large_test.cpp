@@ -43,9 +43,9 @@ script::Action returns_strings(int count, std::size_t length) {
 
 constexpr std::size_t million = 1'000'000;
 constexpr std::size_t mebi = 1 << 20;
-constexpr std::size_t longest_string = qga::protocol::structured_limits.string;
+constexpr std::size_t longest_string = qga::structured_reply_limits.string;
 /// Elements that a reply with members may have.
-constexpr std::size_t most = qga::protocol::structured_limits.elements;
+constexpr std::size_t most = qga::structured_reply_limits.elements;
 
 const char* const osinfo = "guest-get-osinfo";
 const char* const read = "guest-file-read";

@@ -17,8 +17,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "qga/protocol/decode.hpp"
-#include "qga/protocol/json.hpp"
+#include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/json.hpp"
 
 namespace qga::test {
 
@@ -70,7 +70,7 @@ class DomDecoder {
   void bytes(std::string_view key, std::string& member) {
     (*this)(key, member);
     within(std::string(key), [&] {
-      require(qga::protocol::base64_decode(std::string(member), member), "expected base64");
+      require(qga::detail::base64_decode(std::string(member), member), "expected base64");
     });
   }
   void bytes(std::string_view key, std::optional<std::string>& member) {
@@ -94,10 +94,10 @@ class DomDecoder {
     } else if constexpr (std::is_floating_point_v<T>) {
       require(from.is_number(), "expected a number");
       to = from.get<T>();
-    } else if constexpr (qga::protocol::NamedEnum<T>) {
+    } else if constexpr (qga::NamedEnum<T>) {
       require(from.is_string(), "expected a string");
-      to = qga::protocol::enum_from_wire<T>(from.get<std::string>());
-    } else if constexpr (qga::protocol::Described<T>) {
+      to = qga::enum_from_wire<T>(from.get<std::string>());
+    } else if constexpr (qga::Described<T>) {
       DomDecoder decoder(from);
       T::fields(to, decoder);
     } else {
@@ -161,10 +161,10 @@ Made<T> by_dom(std::string_view text) {
 template <class T>
 Made<T> by_text(std::string_view text) {
   try {
-    return {.value = qga::protocol::decode_reply<T>(text)};
-  } catch (const qga::protocol::Malformed&) {
+    return {.value = qga::detail::decode_reply<T>(text)};
+  } catch (const qga::detail::Malformed&) {
     return {.error = "malformed"};
-  } catch (const qga::protocol::WrongShape& error) {
+  } catch (const qga::detail::WrongShape& error) {
     return {.error = error.what()};
   }
 }

@@ -120,12 +120,12 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     run_all();
   }
 
-  template <qga::protocol::Request Request, class Project = std::identity>
+  template <qga::Request Request, class Project = std::identity>
   auto execute(const Request& request, Project project = {}) {
     return run_call(request, std::move(project), {});
   }
   nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
-    return execute(qga::protocol::RawRequest(command, std::move(arguments)));
+    return execute(qga::detail::RawRequest(command, std::move(arguments)));
   }
 
   template <class Result, template <class> class Algorithm, class... Args>
@@ -136,7 +136,7 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
   class WithOptions : public qga::Commands<WithOptions>, public qga::Helpers<WithOptions> {
    public:
     WithOptions(Async& way, qga::CallOptions options) : way_(way), options_(std::move(options)) {}
-    template <qga::protocol::Request Request, class Project = std::identity>
+    template <qga::Request Request, class Project = std::identity>
     auto execute(const Request& request, Project project = {}) {
       return way_.run_call(request, std::move(project), options_);
     }
@@ -153,7 +153,7 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
 
  private:
   template <class Request, class Project>
-  using ResultOf = typename qga::protocol::Projected<typename Request::Reply, Project>::type;
+  using ResultOf = typename qga::detail::Projected<typename Request::Reply, Project>::type;
 
   template <class Request, class Project>
   ResultOf<Request, Project> run_call(const Request& request, Project project,

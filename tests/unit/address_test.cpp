@@ -13,15 +13,15 @@
 
 #include "catch.hpp"
 #include "qga/error.hpp"
-#include "qga/io/address.hpp"
+#include "qga/detail/io/address.hpp"
 
 using namespace std::string_literals;
-using qga::io::Address;
-using qga::io::HandleAddress;
-using qga::io::parse_address;
-using qga::io::TcpAddress;
-using qga::io::UnixAddress;
-using qga::io::VsockAddress;
+using qga::detail::Address;
+using qga::detail::HandleAddress;
+using qga::detail::parse_address;
+using qga::detail::TcpAddress;
+using qga::detail::UnixAddress;
+using qga::detail::VsockAddress;
 
 namespace {
 

@@ -30,7 +30,7 @@ qga::GuestNetworkInterface interface(const std::string& name, const Texts& addre
 Texts given(const Texts& addresses, AddressParams params = {}) {
   Texts result;
   for (const GuestAddress& one :
-       qga::helpers::addresses_of({interface("eth0", addresses)}, params)) {
+       qga::detail::addresses_of({interface("eth0", addresses)}, params)) {
     result.push_back(one.address);
   }
   return result;
@@ -42,7 +42,7 @@ const AddressParams all{.loopback = true, .link_local = true};
 
 TEST_CASE("addresses: a flat list in the guest's order, each with its interface") {
   const auto list =
-      qga::helpers::addresses_of({interface("lo", {"127.0.0.1", "::1"}),
+      qga::detail::addresses_of({interface("lo", {"127.0.0.1", "::1"}),
                                   {"down", {}, {}, {}},
                                   interface("eth0", {"10.0.2.15", "fe80::1", "2001:db8::1"}),
                                   interface("", {"192.0.2.1"})},
@@ -96,7 +96,7 @@ TEST_CASE("addresses: one spelling for each, without the guest's number of the i
 
 TEST_CASE("addresses: a prefix that cannot be is none") {
   const auto prefix = [](const std::string& address, std::int64_t length) {
-    return qga::helpers::addresses_of({interface("eth0", {address}, length)}, {}).at(0).prefix;
+    return qga::detail::addresses_of({interface("eth0", {address}, length)}, {}).at(0).prefix;
   };
   CHECK(prefix("10.0.0.1", 0) == 0);
   CHECK(prefix("10.0.0.1", 32) == 32);
@@ -110,7 +110,7 @@ TEST_CASE("addresses: a prefix that cannot be is none") {
 TEST_CASE("addresses: an interface with a name that would be too much to repeat is left out") {
   const auto count = [](std::size_t length) {
     const std::string name(length, 'x');
-    return qga::helpers::addresses_of({interface(name, {"10.0.0.1", "10.0.0.2"})}, {}).size();
+    return qga::detail::addresses_of({interface(name, {"10.0.0.1", "10.0.0.2"})}, {}).size();
   };
   CHECK(count(1024) == 2);
   CHECK(count(1025) == 0);

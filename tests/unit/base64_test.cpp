@@ -12,11 +12,11 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "qga/protocol/base64.hpp"
+#include "qga/detail/protocol/base64.hpp"
 
-using qga::protocol::base64_decode;
-using qga::protocol::base64_encode;
-using qga::protocol::base64_encoded_size;
+using qga::detail::base64_decode;
+using qga::detail::base64_encode;
+using qga::detail::base64_encoded_size;
 
 namespace {
 

@@ -10,7 +10,7 @@
 using namespace helper_test;
 using qga::Capabilities;
 using qga::Support;
-using Read = Scripted<Capabilities, qga::helpers::ReadCapabilities>;
+using Read = Scripted<Capabilities, qga::detail::ReadCapabilities>;
 
 namespace {
 

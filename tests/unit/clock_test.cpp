@@ -11,14 +11,14 @@
 
 using namespace helper_test;
 using qga::GuestTime;
-using qga::helpers::ahead;
+using qga::detail::ahead;
 
 namespace {
 
 /// `set_clock` on a host whose clock says 2000 s when it begins.
-struct Set : Scripted<qga::ClockChange, qga::helpers::SetClock> {
+struct Set : Scripted<qga::ClockChange, qga::detail::SetClock> {
   Set()
-      : Scripted(qga::helpers::HostClock(
+      : Scripted(qga::detail::HostClock(
             [this] { return GuestTime(2000s + (now_ - Clock::time_point() - 1h)); })) {}
 };
 
@@ -80,7 +80,7 @@ TEST_CASE("clock: stops at the first error") {
 
 TEST_CASE("clock: the host's time is the system's") {
   const auto before = std::chrono::system_clock::now();
-  const GuestTime now = qga::helpers::host_time();
+  const GuestTime now = qga::detail::host_time();
   CHECK(now >= before);
   CHECK(now <= std::chrono::system_clock::now());
 }

@@ -14,7 +14,7 @@
 #include "catch.hpp"
 #include "dom.hpp"
 #include "qga/commands.hpp"
-#include "qga/protocol/json.hpp"
+#include "qga/detail/protocol/json.hpp"
 
 using nlohmann::json;
 using qga::test::by_dom;

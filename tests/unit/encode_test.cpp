@@ -14,12 +14,12 @@
 
 #include "catch.hpp"
 #include "qga/commands.hpp"
-#include "qga/protocol/call.hpp"
-#include "qga/protocol/raw_request.hpp"
+#include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/raw_request.hpp"
 
 using nlohmann::json;
-using qga::protocol::RawRequest;
-using qga::protocol::Unencodable;
+using qga::detail::RawRequest;
+using qga::detail::Unencodable;
 using namespace std::string_literals;
 
 namespace {
@@ -27,7 +27,7 @@ namespace {
 template <class R>
 std::string wire(const R& request) {
   std::string out = "before";
-  qga::protocol::encode_request(request, out);
+  qga::detail::encode_into(out, request);
   REQUIRE(out.starts_with("before"));
   return out.substr(6) + "}";  // the session puts the id before the brace
 }
@@ -41,7 +41,7 @@ template <class R>
 std::optional<qga::RequestError> refusal(const R& request) {
   std::string out;
   try {
-    qga::protocol::encode_into(out, request);
+    qga::detail::encode_into(out, request);
   } catch (const qga::RequestError& error) {
     return error;
   }

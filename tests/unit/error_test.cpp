@@ -11,7 +11,7 @@
 
 #include "catch.hpp"
 #include "qga/error.hpp"
-#include "qga/protocol/errors.hpp"
+#include "qga/detail/protocol/errors.hpp"
 
 using qga::GuestAgentError;
 using qga::Outcome;
@@ -90,7 +90,7 @@ TEST_CASE("every error is caught as what it is, and as GuestAgentError") {
 
 TEST_CASE("an error's text has the command, the reason, the system's words and the outcome") {
   const auto err = std::make_error_code(std::errc::broken_pipe);
-  const auto error = caught<qga::WriteError>(qga::protocol::make_error<qga::WriteError>(
+  const auto error = caught<qga::WriteError>(qga::detail::make_error<qga::WriteError>(
       "guest-ping", "the channel broke", Outcome::unknown, err));
   CHECK(error.what() == "guest-ping: the channel broke (" + err.message() +
                             "); the command was sent, its outcome is unknown");
@@ -99,14 +99,14 @@ TEST_CASE("an error's text has the command, the reason, the system's words and t
   CHECK(error.outcome() == Outcome::unknown);
 
   const auto connect = caught<qga::ConnectError>(
-      qga::protocol::make_error<qga::ConnectError>("", "cannot connect", Outcome::not_sent));
+      qga::detail::make_error<qga::ConnectError>("", "cannot connect", Outcome::not_sent));
   CHECK(connect.what() == std::string("cannot connect"));
   CHECK(connect.command().empty());
   CHECK_FALSE(connect.err());
 }
 
 TEST_CASE("an agent's error keeps its words verbatim, and shows them escaped") {
-  const auto error = caught<qga::AgentError>(qga::protocol::agent_error(
+  const auto error = caught<qga::AgentError>(qga::detail::agent_error(
       "guest-exec",
       R"({"class": "GenericError", "desc": "no\n\u001b[2J\u009b\u0000 \u201csuch\u201d"})"));
   CHECK(error.desc() == std::string_view("no\n\x1B[2J\u009B\0 \u201Csuch\u201D", 21));
@@ -116,7 +116,7 @@ TEST_CASE("an agent's error keeps its words verbatim, and shows them escaped") {
                                     "(GenericError)"));
   CHECK_FALSE(error.err());
 
-  const auto not_found = qga::protocol::agent_error(
+  const auto not_found = qga::detail::agent_error(
       "x", R"({"desc": "", "class": "CommandNotFound", "data": {"name": "x"}})");
   CHECK(caught<qga::CommandNotFoundError>(not_found).error_class() == "CommandNotFound");
 }
@@ -127,13 +127,13 @@ TEST_CASE("an agent's error of another shape is no error of an agent") {
         R"({"class": 5, "desc": "x"})", R"({"class": "X", "desc": null})",
         R"({"class": "X", "desc": ["x"]})", "{\"class\": \"X\", \"desc\": \"\xFF\"}"}) {
     INFO(error);
-    CHECK_THROWS_AS(qga::protocol::agent_error("x", error), qga::protocol::Malformed);
+    CHECK_THROWS_AS(qga::detail::agent_error("x", error), qga::detail::Malformed);
   }
 }
 
 TEST_CASE("a bad reply shows its reason escaped and cut") {
   const auto error = caught<qga::BadReplyError>(
-      qga::protocol::bad_reply("guest-x", "\x1B" + std::string(1 << 20, '\n'), Outcome::unknown));
+      qga::detail::bad_reply("guest-x", "\x1B" + std::string(1 << 20, '\n'), Outcome::unknown));
   const std::string_view text = error.what();
   CHECK(text.starts_with("guest-x: bad reply: \\x1b\\x0a\\x0a"));
   CHECK(text.find('\x1B') == std::string_view::npos);

@@ -21,31 +21,33 @@ const Reply done{};
 const Reply refused{.error = error<qga::AgentError>(Outcome::refused)};
 
 /// A guard that only counts.
-struct Counted final : qga::helpers::LastResort {
+struct Counted final : qga::detail::Guard {
   explicit Counted(int& closed_) : closed(&closed_) {}
   ~Counted() override {
     if (closed != nullptr) ++*closed;
   }
   void disarm() noexcept override { closed = nullptr; }
+  bool act() noexcept override { return false; }
+  void expect_answer(bool) noexcept override {}
   int* closed;
 };
 File opened(int& closed) { return File(3, std::make_unique<Counted>(closed)); }
 
-using Close = Scripted<void, qga::helpers::CloseFile>;
-using Read = Scripted<std::string, qga::helpers::ReadFrom>;
-using Write = Scripted<void, qga::helpers::WriteTo>;
+using Close = Scripted<void, qga::detail::CloseFile>;
+using Read = Scripted<std::string, qga::detail::ReadFrom>;
+using Write = Scripted<void, qga::detail::WriteTo>;
 
 }  // namespace
 
 TEST_CASE("a file that was opened closes itself") {
-  Scripted<File, qga::helpers::OpenFile> open("/f", "w");
+  Scripted<File, qga::detail::OpenFile> open("/f", "w");
   open.run({{.json = 3}});
   REQUIRE(open.finished);
   CHECK(open.finished->is_open());
   CHECK(open.finished->handle() == 3);
   open.finished.reset();
   CHECK(open.log ==
-        Strings{R"(guest-file-open {"mode":"w","path":"/f"})", "guest-file-close (last resort)"});
+        Strings{R"(guest-file-open {"mode":"w","path":"/f"})", "guest-file-close (guard)"});
 }
 
 TEST_CASE("closing flushes, and closes once") {
@@ -55,7 +57,7 @@ TEST_CASE("closing flushes, and closes once") {
     Close close(&file);
     close.run({done, done});
     CHECK(close.log == Strings{R"(guest-file-flush {"handle":3})",
-                               R"(guest-file-close {"handle":3} (cleans up))"});
+                               R"(guest-file-close {"handle":3} (to its end))"});
     CHECK_FALSE(file.is_open());
     Close again(&file);
     again.run({});
@@ -159,10 +161,10 @@ TEST_CASE("a file that is not open is refused without asking the guest") {
   Write write(&file, "x");
   write.run({});
   error_of<qga::RequestError>(write);
-  Scripted<std::int64_t, qga::helpers::SeekIn> seek(&file, 0, qga::QGASeek::set);
+  Scripted<std::int64_t, qga::detail::SeekIn> seek(&file, 0, qga::QGASeek::set);
   seek.run({});
   error_of<qga::RequestError>(seek);
-  Scripted<void, qga::helpers::FlushFile> flush(&file);
+  Scripted<void, qga::detail::FlushFile> flush(&file);
   flush.run({});
   error_of<qga::RequestError>(flush);
 }

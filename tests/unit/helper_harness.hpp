@@ -13,6 +13,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -21,9 +22,10 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
-#include "qga/helpers/step.hpp"
-#include "qga/protocol/errors.hpp"
-#include "qga/protocol/json.hpp"
+#include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/json.hpp"
+#include "qga/helpers/freeze.hpp"
 
 namespace helper_test {
 
@@ -33,7 +35,7 @@ using qga::Outcome;
 
 template <class Error>
 std::exception_ptr error(Outcome outcome = Outcome::unknown) {
-  return qga::protocol::make_error<Error>("test", "scripted", outcome);
+  return qga::detail::make_error<Error>("test", "scripted", outcome);
 }
 
 /// The error that a helper has ended with.
@@ -66,6 +68,8 @@ class Scripted {
 
   /// Sent commands, and the end of each step; "pause" with its length in milliseconds.
   std::vector<std::string> log;
+  /// The end of the whole call.
+  Clock::time_point until_ = Clock::time_point::max();
   /// The latest end of the steps that are not for cleaning up.
   Clock::time_point latest = Clock::time_point();
   Clock::time_point now_ = Clock::time_point() + 1h;
@@ -92,12 +96,17 @@ class Scripted {
   }
 
   template <class Request, class Then>
-  void call(Request request, Then then, qga::helpers::Step step = {}) {
+  void call(Request request, Then then, qga::detail::Step step = {}) {
     nlohmann::json arguments;
     to_json(arguments, request);
     std::string line = std::string(request.command) + " " + arguments.dump();
-    if (step.cancel == qga::helpers::Cancel::always) latest = std::max(latest, step.until);
-    if (step.cancel == qga::helpers::Cancel::never) line += " (cleans up)";
+    if (step.cancel == qga::detail::Cancel::always) latest = std::max(latest, step.until);
+    if (step.at_once) line += " (at once)";
+    if (step.cleans_up) {
+      line += " (cleans up)";
+    } else if (step.cancel == qga::detail::Cancel::never) {
+      line += " (to its end)";
+    }
     log.push_back(std::move(line));
     next_.push_back([this, then = std::move(then)] {
       if (replies_.empty()) throw std::logic_error("no reply for " + log.back());
@@ -114,13 +123,19 @@ class Scripted {
   }
 
   template <class Then>
-  void pause(Clock::duration duration, Then then) {
+  void pause(Clock::duration duration, Then then, bool = false) {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
     log.push_back("pause " + std::to_string(milliseconds.count()));
     next_.push_back([this, duration, then = std::move(then)] {
       now_ += duration;
       then(std::exchange(cancelled, nullptr));
     });
+  }
+
+  /// Runs a user's function.
+  void work(qga::detail::Work start, qga::detail::Continuation<void> then) {
+    log.push_back("work");
+    next_.push_back([start = std::move(start), then = std::move(then)] { start(nullptr, then); });
   }
 
   /// Connects, with the error of the next reply.
@@ -142,24 +157,36 @@ class Scripted {
   bool is_connected = true;
   bool knows_where = true;
 
-  /// Writes into the log, as the last thing that it does.
-  template <class Request>
-  std::unique_ptr<qga::helpers::LastResort> last_resort(const Request& request, Clock::duration) {
-    struct Logged final : qga::helpers::LastResort {
-      Logged(std::vector<std::string>& log_, std::string line_) : log(&log_), line(line_) {}
-      ~Logged() override {
-        if (log != nullptr) log->push_back(line);
-      }
-      void disarm() noexcept override { log = nullptr; }
-      std::vector<std::string>* log;
-      std::string line;
-    };
-    return std::make_unique<Logged>(log, std::string(request.command) + " (last resort)");
+  /// A guard that writes into the log what it sends.
+  class Logged final : public qga::detail::Guard {
+   public:
+    Logged(std::vector<std::string>& log, std::string line) : log_(&log), line_(std::move(line)) {}
+    ~Logged() override { act(); }
+    void disarm() noexcept override { log_ = nullptr; }
+    bool act() noexcept override {
+      if (log_ != nullptr) log_->push_back(line_);
+      return std::exchange(log_, nullptr) != nullptr;
+    }
+    void expect_answer(bool) noexcept override {}
+
+   private:
+    std::vector<std::string>* log_;
+    std::string line_;
+  };
+  template <class Request, class... More>
+  std::unique_ptr<qga::detail::Guard> guard(const Request& request, const More&...) {
+    return std::make_unique<Logged>(log, std::string(request.command) + " (guard)");
+  }
+  /// What is wrong with the guards that are used.
+  std::exception_ptr wrong_guard = {};
+  std::exception_ptr check(const qga::detail::Guard*, std::string_view) const {
+    return wrong_guard;
   }
 
   void finish(Finished result = {}) { finished = std::move(result); }
   void fail(std::exception_ptr why) { failed = std::move(why); }
   Clock::time_point now() const { return now_; }
+  Clock::time_point until() const { return until_; }
 
   std::exception_ptr cancelled = {};  ///< ends the next pause
 
@@ -168,5 +195,7 @@ class Scripted {
   std::deque<std::function<void()>> next_;
   std::optional<Algorithm<Scripted>> algorithm_;
 };
+
+static_assert(qga::detail::ConnectingIo<Scripted<int, qga::detail::Freeze>>);
 
 }  // namespace helper_test

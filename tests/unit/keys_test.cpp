@@ -8,8 +8,8 @@
 #include "qga/helpers/keys.hpp"
 
 using namespace helper_test;
-using qga::helpers::key_of;
-using Add = Scripted<std::size_t, qga::helpers::AddKeys>;
+using qga::detail::key_of;
+using Add = Scripted<std::size_t, qga::detail::AddKeys>;
 using Keys = std::vector<std::string>;
 
 namespace {

@@ -25,9 +25,9 @@ namespace {
 struct Recorder : qga::Commands<Recorder> {
   std::string wire;  ///< of the requests since the last `take`
 
-  template <qga::protocol::Request R, class Project = std::identity>
+  template <qga::Request R, class Project = std::identity>
   auto execute(const R& request, Project project = {}) {
-    qga::protocol::encode_request(request, wire);
+    qga::detail::encode_into(wire, request);
     wire += '}';
     if constexpr (!std::is_void_v<typename R::Reply>) {
       return std::invoke(std::move(project), typename R::Reply());

@@ -137,13 +137,13 @@ TEST_CASE("enumerators are called as on the wire, and strangers become unknown")
       const std::string wire(wire_names(E()).at(i));
       const bool reserved = wire == "virtual" || wire == "linux";
       CHECK(names.at(i) == underscored(wire) + (reserved ? "_" : ""));
-      CHECK(qga::protocol::enum_from_wire<E>(wire) == static_cast<E>(i));
-      CHECK(qga::protocol::wire_name(static_cast<E>(i)) == wire);
+      CHECK(qga::enum_from_wire<E>(wire) == static_cast<E>(i));
+      CHECK(qga::wire_name(static_cast<E>(i)) == wire);
     }
-    CHECK(qga::protocol::enum_from_wire<E>("never-heard-of") == E::unknown);
-    CHECK(qga::protocol::enum_from_wire<E>("") == E::unknown);
+    CHECK(qga::enum_from_wire<E>("never-heard-of") == E::unknown);
+    CHECK(qga::enum_from_wire<E>("") == E::unknown);
     const bool own = std::count(names.begin(), names.end(), "unknown") == 1;
-    CHECK(qga::protocol::wire_name(E::unknown) == (own ? "unknown" : ""));
-    CHECK(qga::protocol::wire_name(static_cast<E>(1000)).empty());
+    CHECK(qga::wire_name(E::unknown) == (own ? "unknown" : ""));
+    CHECK(qga::wire_name(static_cast<E>(1000)).empty());
   });
 }

@@ -122,7 +122,7 @@ TEST_CASE("every command has its arguments, its reply and its kind of answer") {
     ours[std::string(R::command)] = {
         {"arguments", reflected<R>().members},
         {"returns", returns},
-        {"success_response", qga::protocol::handling_of(R()).success_response}};
+        {"success_response", qga::detail::handling_of(R()).success_response}};
   });
   const json expected = facts("commands", [](const json& command) {
     return json{{"arguments", members_of(command.at("arguments"))},
@@ -161,7 +161,7 @@ TEST_CASE("every union has its base and, by discriminator, its branches") {
     json branches = json::object();
     for (const auto name : wire_names(Discriminator())) {
       T value;
-      value.type = qga::protocol::enum_from_wire<Discriminator>(name);
+      value.type = qga::enum_from_wire<Discriminator>(name);
       json members = reflected(std::move(value)).members;
       members.erase("type");
       if (!members.empty()) branches[std::string(name)] = members;
@@ -201,7 +201,7 @@ TEST_CASE("exactly these members are base64 on the wire") {
   std::set<std::string> ours;
   const auto collect = [&]<class T>(std::type_identity<T>) {
     for (const auto& key : reflected<T>().base64) {
-      if constexpr (qga::protocol::Request<T>) {
+      if constexpr (qga::Request<T>) {
         ours.insert(std::string(T::command) + "." + key);
       } else {
         ours.insert(std::string(type_name<T>()) + "." + key);

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "catch.hpp"
-#include "qga/protocol/reader.hpp"
+#include "qga/detail/protocol/reader.hpp"
 
-using qga::protocol::Reader;
+using qga::detail::Reader;
 using namespace std::string_literals;
 using Items = std::vector<std::string>;
 
@@ -191,11 +191,11 @@ TEST_CASE("who rests keeps a little memory, and what has come in") {
   Reader reader(4096);
   for (const std::size_t size : {5000U, 50000U}) {
     CHECK(fed(reader, std::string(size, 'x') + "\n", 1 << 20) == Items{std::string(size, 'x')});
-    reader.rest();
+    reader.release_memory();
     CHECK(reader.space().size() == (size == 5000 ? 8192 : 4096));
   }
   CHECK(fed(reader, std::string(50000, 'x'), 1 << 20).empty());
-  reader.rest();
+  reader.release_memory();
   CHECK(fed(reader, "y\n", 1 << 20) == Items{std::string(50000, 'x') + "y"});
 }
 
@@ -208,17 +208,4 @@ TEST_CASE("many lines in one read cost no growth") {
   CHECK(found.front() == "{\"return\": 0}");
   CHECK(found.back() == "{\"return\": 99999}");
   CHECK(reader.space().size() <= 8192);
-}
-
-TEST_CASE("a reset forgets the line, the hunt and the skipping") {
-  Reader reader(4096);
-  CHECK(fed(reader, "half") == Items{});
-  reader.reset();
-  CHECK(fed(reader, "{}\n") == Items{"{}"});
-  reader.hunt(true);
-  reader.reset();
-  CHECK(fed(reader, "{}\n") == Items{"{}"});
-  CHECK(fed(reader, "too long", 3) == Items{"<overflow>"});
-  reader.reset();
-  CHECK(fed(reader, "{}\n", 3) == Items{"{}"});
 }

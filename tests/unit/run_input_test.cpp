@@ -9,7 +9,7 @@
 
 using namespace helper_test;
 using qga::RunParams;
-using Run = Scripted<qga::RunResult, qga::helpers::Run>;
+using Run = Scripted<qga::RunResult, qga::detail::Run>;
 using Strings = std::vector<std::string>;
 
 namespace {

@@ -10,7 +10,7 @@
 using namespace helper_test;
 using qga::RunParams;
 using qga::Truncated;
-using Run = Scripted<qga::RunResult, qga::helpers::RunProgram>;
+using Run = Scripted<qga::RunResult, qga::detail::RunProgram>;
 
 namespace {
 
@@ -146,7 +146,7 @@ TEST_CASE("run: kills where the caller cancels, and still says that it was cance
 }
 
 TEST_CASE("run: tells what was dropped by the rule of either kind of agent") {
-  using qga::helpers::truncation;
+  using qga::detail::truncation;
   const std::string full(16 << 20, 'x');
   CHECK(truncation(full, {}) == Truncated::no);
   CHECK(truncation("x", {}) == Truncated::no);

@@ -14,27 +14,27 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
-#include "qga/protocol/decode.hpp"
-#include "qga/protocol/errors.hpp"
-#include "qga/protocol/request.hpp"
-#include "qga/protocol/scan.hpp"
+#include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/encode.hpp"
+#include "qga/detail/protocol/scan.hpp"
 
 using nlohmann::json;
-using qga::protocol::Envelope;
-using qga::protocol::Limits;
-using qga::protocol::Malformed;
+using qga::detail::Envelope;
+using qga::ReplyLimits;
+using qga::detail::Malformed;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 namespace {
 
-constexpr Limits roomy{1 << 20, 64, 1 << 16};
+constexpr ReplyLimits roomy{1 << 20, 64, 1 << 16};
 
-Envelope parsed(std::string_view line, Limits limits = roomy) {
-  return qga::protocol::parse_envelope(line, limits);
+Envelope parsed(std::string_view line, ReplyLimits limits = roomy) {
+  return qga::detail::parse_envelope(line, limits);
 }
 
-bool refused(std::string_view line, Limits limits = roomy) {
+bool refused(std::string_view line, ReplyLimits limits = roomy) {
   try {
     parsed(line, limits);
   } catch (const Malformed&) {
@@ -48,9 +48,9 @@ bool decodes(std::string_view line) {
   try {
     const Envelope envelope = parsed(line);
     if (envelope.error.empty()) {
-      qga::protocol::decode_reply<json>(envelope.result);
+      qga::detail::decode_reply<json>(envelope.result);
     } else {
-      static_cast<void>(qga::protocol::agent_error("guest-x", envelope.error));
+      static_cast<void>(qga::detail::agent_error("guest-x", envelope.error));
     }
   } catch (const Malformed&) {
     return false;
@@ -186,8 +186,8 @@ TEST_CASE("depth is bounded exactly, the envelope being the first level") {
     CHECK_FALSE(refused(nested(depth), {1 << 20, depth + 1, 1 << 16}));
     CHECK(refused(nested(depth), {1 << 20, depth, 1 << 16}));
   }
-  CHECK(refused(nested(1000000), qga::protocol::structured_limits));
-  CHECK(refused("{\"return\": " + std::string(1000000, '['), qga::protocol::structured_limits));
+  CHECK(refused(nested(1000000), qga::structured_reply_limits));
+  CHECK(refused("{\"return\": " + std::string(1000000, '['), qga::structured_reply_limits));
   // Siblings are no depth, and brackets in strings none either.
   CHECK_FALSE(refused("{\"return\": [" + repeated("[[]]", 100) + "]}", {1 << 20, 4, 1 << 16}));
   CHECK_FALSE(refused(R"({"return": ["[[[[[", "{\"{{{{"]})", {1 << 20, 2, 1 << 16}));
@@ -261,17 +261,17 @@ TEST_CASE("what decodes is JSON, whatever is done to a line", "[long]") {
 }
 
 TEST_CASE("strings and numbers are bounded wherever they stand") {
-  const qga::protocol::Limits limits{1 << 20, 16, 100, 10};
+  const qga::ReplyLimits limits{1 << 20, 16, 100, 10};
   const auto taken = [&](const std::string& value) {
     try {
-      qga::protocol::parse_envelope("{\"return\":" + value + "}", limits);
+      qga::detail::parse_envelope("{\"return\":" + value + "}", limits);
       return true;
-    } catch (const qga::protocol::Malformed&) {
+    } catch (const qga::detail::Malformed&) {
       return false;
     }
   };
   const std::string longest(10, 'x');
-  const std::string digits(qga::protocol::longest_number, '1');
+  const std::string digits(qga::detail::longest_number, '1');
   for (const char* const around : {"", "[", "[ 0 , ", "{\"a\": ", "{\"a\":", "[[0],"}) {
     INFO(around);
     const std::string_view front = around;

@@ -46,7 +46,7 @@ TEST_CASE("barrier: a command without an answer is accepted once its sync is ans
       CHECK(agent.session.wants_input());
       agent.read(sent.answer(), piece);
       CHECK(succeeded(shutdown));
-      CHECK_FALSE(agent.session.owed());
+      CHECK_FALSE(agent.session.replies_due());
 
       Ping next;
       agent.submit(next);

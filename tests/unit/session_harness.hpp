@@ -19,7 +19,8 @@
 
 #include "catch.hpp"
 #include "qga/commands.hpp"
-#include "qga/protocol/session.hpp"
+#include "qga/detail/protocol/operation.hpp"
+#include "qga/detail/protocol/session.hpp"
 
 namespace session_test {
 
@@ -31,25 +32,32 @@ using qga::Outcome;
 enum class Ids { echoed, ignored, rejected };
 
 template <class R>
-struct Call : qga::protocol::TypedCall<typename R::Reply, std::identity> {
-  using Base = qga::protocol::TypedCall<typename R::Reply, std::identity>;
+struct Call : qga::detail::TypedCall<typename R::Reply, std::identity> {
+  using Base = qga::detail::TypedCall<typename R::Reply, std::identity>;
 
   explicit Call(const R& request = R(), Clock::time_point until = Clock::time_point::max())
-      : Base(request.command, qga::protocol::handling_of(request), {}) {
-    qga::protocol::encode_into(this->wire, request);
+      : Base(request.command, qga::detail::handling_of(request), {}) {
+    qga::detail::encode_into(this->text, request);
     this->deadline = until;
   }
+};
+/// An operation that is no more than the owner of a call.
+struct Owner final : qga::detail::Operation {
+  Owner() : Operation({}, {}, Clock::time_point()) {}
+  void start() override {}
+  void deliver(qga::detail::Call&) override {}
+  Clock::time_point next_deadline() const override { return Clock::time_point::max(); }
 };
 using Ping = Call<qga::GuestPingRequest>;
 using Open = Call<qga::GuestFileOpenRequest>;
 using Shutdown = Call<qga::GuestShutdownRequest>;
 
 /// A call that ended well.
-inline bool succeeded(const qga::protocol::Call& call) { return call.finished() && !call.error(); }
+inline bool succeeded(const qga::detail::Call& call) { return call.finished() && !call.error(); }
 
 /// The error of a call, which has to be of exactly this type.
 template <class Error>
-Error error_of(const qga::protocol::Call& call) {
+Error error_of(const qga::detail::Call& call) {
   REQUIRE(call.finished());
   REQUIRE(call.error());
   try {
@@ -65,7 +73,7 @@ Error error_of(const qga::protocol::Call& call) {
 }
 
 template <class Error>
-bool failed(const qga::protocol::Call& call, Outcome outcome) {
+bool failed(const qga::detail::Call& call, Outcome outcome) {
   return error_of<Error>(call).outcome() == outcome;
 }
 
@@ -133,9 +141,9 @@ class Driven {
  public:
   explicit Driven(const qga::ClientParams& params = {}) : session(params) {}
 
-  qga::protocol::Session session;
+  qga::detail::Session session;
   Clock::time_point now = Clock::time_point() + 24h;
-  std::vector<qga::protocol::Call*> finished;  ///< in the order in which the session gave them back
+  std::vector<qga::detail::Call*> finished;  ///< in the order in which the session gave them back
 
   template <class... Calls>
   void submit(Calls&... calls) {
@@ -203,20 +211,31 @@ class Driven {
     take_finished();
   }
 
-  void cancel(qga::protocol::Call& call) {
-    session.cancel(call);
+  /// Whether nothing of a call has reached the channel.
+  bool unsent(qga::detail::Call& call) {
+    Owner owner;
+    call.operation = &owner;
+    const bool result = session.unsent(owner);
+    call.operation = nullptr;
+    return result;
+  }
+
+  void cancel(qga::detail::Call& call) {
+    Owner owner;
+    call.operation = &owner;
+    session.request_stop(owner);
     take_finished();
   }
 
   template <class Error>
   void lose(std::error_code err = {}) {
-    session.lost(qga::protocol::make_error<Error>, "the channel broke", err);
+    session.lost(qga::detail::make_error<Error>, "the channel broke", err);
     take_finished();
   }
 
  private:
   void take_finished() {
-    while (qga::protocol::Call* const call = session.finished()) finished.push_back(call);
+    while (qga::detail::Call* const call = session.finished()) finished.push_back(call);
   }
 };
 

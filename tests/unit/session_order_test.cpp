@@ -28,9 +28,9 @@ TEST_CASE("session: requests to an agent that echoes ids go out together with id
   CHECK(succeeded(ping));
   REQUIRE(succeeded(open));
   CHECK(open.result.value == 1000);
-  CHECK(agent.finished == std::vector<qga::protocol::Call*>{&ping, &open});
+  CHECK(agent.finished == std::vector<qga::detail::Call*>{&ping, &open});
   CHECK_FALSE(agent.session.wants_input());
-  CHECK_FALSE(agent.session.owed());
+  CHECK_FALSE(agent.session.replies_due());
 }
 
 TEST_CASE("session: what is in flight has no more bytes than an agent reads at a time") {

@@ -52,7 +52,7 @@ struct Exchange {
     REQUIRE(succeeded(file_open));
     REQUIRE(file_open.result.value == 1001);
     REQUIRE(error_of<qga::AgentError>(suspend).desc() == "unsupported");
-    REQUIRE_FALSE(agent.session.owed());
+    REQUIRE_FALSE(agent.session.replies_due());
   }
 };
 

@@ -14,7 +14,7 @@ TEST_CASE("session: nothing is written for nobody") {
   CHECK(agent.write().empty());
   CHECK_FALSE(agent.session.wants_input());
   CHECK_FALSE(agent.session.busy());
-  CHECK_FALSE(agent.session.owed());
+  CHECK_FALSE(agent.session.replies_due());
   CHECK(agent.session.next_deadline() == Clock::time_point::max());
   CHECK(agent.session.finished() == nullptr);
 }
@@ -180,7 +180,7 @@ TEST_CASE("session: a ping in the handshake that is answered wrongly costs one c
 }
 
 TEST_CASE("session: no more requests are in flight than the window allows") {
-  constexpr std::size_t window = qga::protocol::Session::window;
+  constexpr std::size_t window = qga::detail::Session::window;
   Driven agent;
   std::vector<Ping> calls(window + 10);
   for (Ping& call : calls) agent.submit(call);

@@ -11,7 +11,7 @@
 namespace {
 
 std::string sha256(std::string_view bytes, std::size_t piece = std::string_view::npos) {
-  qga::helpers::Sha256 hash;
+  qga::detail::Sha256 hash;
   while (!bytes.empty()) {
     hash.add(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));

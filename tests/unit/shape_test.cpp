@@ -13,7 +13,7 @@
 
 #include "catch.hpp"
 #include "protocol_types.hpp"
-#include "qga/protocol/json.hpp"
+#include "qga/detail/protocol/json.hpp"
 
 using nlohmann::json;
 using namespace qga::test;
@@ -22,14 +22,14 @@ namespace {
 
 template <class T>
 T decoded(const json& value) {
-  return qga::protocol::decode_reply<T>(value.dump());
+  return qga::detail::decode_reply<T>(value.dump());
 }
 
 template <class T>
 std::string refusal(const json& value) {
   try {
     decoded<T>(value);
-  } catch (const qga::protocol::WrongShape& error) {
+  } catch (const qga::detail::WrongShape& error) {
     return error.what();
   }
   return "none";
@@ -122,7 +122,7 @@ void check_type(const json& members, const json& smallest, const json& full) {
       CHECK(text.find("': expected ") != std::string::npos);
     }
   }
-  CHECK_THROWS_AS(from_json(json::array(), *std::make_unique<T>()), qga::protocol::WrongShape);
+  CHECK_THROWS_AS(from_json(json::array(), *std::make_unique<T>()), qga::detail::WrongShape);
 }
 
 }  // namespace
@@ -165,7 +165,7 @@ TEST_CASE("every reply decodes from what the protocol says") {
     if constexpr (std::is_void_v<typename R::Reply>) {
       CHECK(returns.is_null());
       CHECK_NOTHROW(decoded<void>(json::object()));
-      CHECK_THROWS_AS(decoded<void>(json(5)), qga::protocol::WrongShape);
+      CHECK_THROWS_AS(decoded<void>(json(5)), qga::detail::WrongShape);
     } else {
       const json full = value_of(returns.get<std::string>(), true);
       CHECK(json(decoded<typename R::Reply>(full)) == full);
@@ -176,13 +176,13 @@ TEST_CASE("every reply decodes from what the protocol says") {
 TEST_CASE("both alternatives of an alternate decode, and nothing else") {
   const auto whence = [](const json& value) {
     qga::GuestFileWhence to;
-    qga::protocol::decode_text(value.dump(), to);
+    qga::detail::decode_text(value.dump(), to);
     return to;
   };
   CHECK(whence(2) == qga::GuestFileWhence(std::int64_t{2}));
   CHECK(whence("cur") == qga::GuestFileWhence(qga::QGASeek::cur));
   CHECK(whence("never-heard-of") == qga::GuestFileWhence(qga::QGASeek::unknown));
   for (const json& wrong : {json(nullptr), json(true), json(1.5), json::array(), json::object()}) {
-    CHECK_THROWS_AS(whence(wrong), qga::protocol::WrongShape);
+    CHECK_THROWS_AS(whence(wrong), qga::detail::WrongShape);
   }
 }

@@ -7,11 +7,11 @@
 #include <string_view>
 
 #include "catch.hpp"
-#include "qga/protocol/text.hpp"
+#include "qga/detail/protocol/redact.hpp"
 
-using qga::protocol::max_shown_text;
-using qga::protocol::printable;
-using qga::protocol::redacted;
+using qga::detail::max_shown_text;
+using qga::detail::printable;
+using qga::detail::redacted;
 using namespace std::string_literals;
 
 namespace {

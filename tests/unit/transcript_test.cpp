@@ -16,12 +16,12 @@
 
 #include "catch.hpp"
 #include "protocol_types.hpp"
-#include "qga/protocol/errors.hpp"
-#include "qga/protocol/json.hpp"
-#include "qga/protocol/reader.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/json.hpp"
+#include "qga/detail/protocol/reader.hpp"
 
 using nlohmann::json;
-using qga::protocol::Reader;
+using qga::detail::Reader;
 
 namespace {
 
@@ -61,10 +61,10 @@ std::optional<json> through_types(const std::string& command, std::string_view r
     if (R::command != command) return;
     using Reply = typename R::Reply;
     if constexpr (std::is_void_v<Reply>) {
-      qga::protocol::decode_reply<Reply>(result);
+      qga::detail::decode_reply<Reply>(result);
       again = json::object();
     } else {
-      again = qga::protocol::decode_reply<Reply>(result);
+      again = qga::detail::decode_reply<Reply>(result);
     }
   });
   return again;
@@ -73,7 +73,7 @@ std::optional<json> through_types(const std::string& command, std::string_view r
 void check_error(std::string_view error, const json& expected) {
   const std::string error_class = expected.at("class");
   try {
-    std::rethrow_exception(qga::protocol::agent_error("guest-x", error));
+    std::rethrow_exception(qga::detail::agent_error("guest-x", error));
   } catch (const qga::AgentError& caught) {
     CHECK(caught.error_class() == error_class);
     CHECK(caught.desc() == expected.at("desc").get<std::string>());
@@ -93,8 +93,8 @@ struct Tally {
 void check_line(std::string_view line, const std::string& command, Tally& tally) {
   INFO(line.substr(0, 200));
   const json expected = json::parse(line);
-  const auto limits = qga::protocol::structured_limits;
-  const auto envelope = qga::protocol::parse_envelope(line, limits);
+  const auto limits = qga::structured_reply_limits;
+  const auto envelope = qga::detail::parse_envelope(line, limits);
   CHECK(envelope.has_id == expected.contains("id"));
   const bool has_number = expected.contains("id") && expected["id"].is_number_unsigned();
   REQUIRE(envelope.id.has_value() == has_number);

@@ -48,7 +48,7 @@ const std::string clean_up = " (cleans up)";
 
 struct Download {
   explicit Download(TransferParams params = {})
-      : run("/f", std::make_shared<qga::helpers::StreamSink>(stream), small(std::move(params))) {}
+      : run("/f", std::make_shared<qga::detail::StreamSink>(stream), small(std::move(params))) {}
 
   static TransferParams small(TransferParams params) {
     params.chunk = 3;
@@ -56,15 +56,15 @@ struct Download {
   }
 
   std::ostringstream stream;
-  Scripted<qga::TransferResult, qga::helpers::Download> run;
+  Scripted<qga::TransferResult, qga::detail::Download> run;
 };
 
 struct Upload {
   explicit Upload(const std::string& text, TransferParams params = {})
-      : run(std::make_shared<qga::helpers::TextSource>(text), "/f",
+      : run(std::make_shared<qga::detail::TextSource>(text), "/f",
             Download::small(std::move(params))) {}
 
-  Scripted<qga::TransferResult, qga::helpers::Upload> run;
+  Scripted<qga::TransferResult, qga::detail::Upload> run;
 };
 
 }  // namespace
@@ -201,13 +201,13 @@ TEST_CASE("nothing is sent where nothing was opened, or nothing can be read on t
   Download unopened;
   unopened.run.run({refused});
   CHECK(unopened.run.log == Strings{open_r});
-  Scripted<qga::TransferResult, qga::helpers::Upload> missing(
-      std::make_shared<qga::helpers::FileSource>("/no/such/file"), "/f", TransferParams());
+  Scripted<qga::TransferResult, qga::detail::Upload> missing(
+      std::make_shared<qga::detail::FileSource>("/no/such/file"), "/f", TransferParams());
   missing.run({});
   CHECK(error_of<std::system_error>(missing).code() == std::errc::no_such_file_or_directory);
   CHECK(missing.log.empty());
-  Scripted<qga::TransferResult, qga::helpers::Upload> senseless(
-      std::make_shared<qga::helpers::TextSource>(""), "/f", TransferParams{.chunk = 0});
+  Scripted<qga::TransferResult, qga::detail::Upload> senseless(
+      std::make_shared<qga::detail::TextSource>(""), "/f", TransferParams{.chunk = 0});
   senseless.run({});
   error_of<qga::RequestError>(senseless);
 }
@@ -234,8 +234,8 @@ TEST_CASE("upload: nothing is a file too, and a multiple of the chunk has no end
 
 TEST_CASE("upload: has no more ready than the session lets out, and the next") {
   const auto ready = [](std::size_t chunk) {
-    Scripted<qga::TransferResult, qga::helpers::Upload> upload(
-        std::make_shared<qga::helpers::TextSource>(std::string(8 * chunk, 'x')), "/f",
+    Scripted<qga::TransferResult, qga::detail::Upload> upload(
+        std::make_shared<qga::detail::TextSource>(std::string(8 * chunk, 'x')), "/f",
         TransferParams{.chunk = chunk, .in_flight = 4});
     const Reply all = wrote(static_cast<std::int64_t>(chunk));
     std::deque<Reply> replies{opened, at(0), at(0), refused, all};

@@ -16,8 +16,8 @@ using qga::GuestLinuxCpuStats;
 using qga::Sample;
 using qga::Usage;
 using qga::usage_between;
-using Take = Scripted<Sample, qga::helpers::TakeSample>;
-using Measure = Scripted<Usage, qga::helpers::MeasureUsage>;
+using Take = Scripted<Sample, qga::detail::TakeSample>;
+using Measure = Scripted<Usage, qga::detail::MeasureUsage>;
 using Log = std::vector<std::string>;
 
 namespace {

@@ -11,7 +11,7 @@
 
 using namespace helper_test;
 using qga::ReadyState;
-using Wait = Scripted<qga::Readiness, qga::helpers::WaitReady>;
+using Wait = Scripted<qga::Readiness, qga::detail::WaitReady>;
 using Strings = std::vector<std::string>;
 
 namespace {
@@ -28,7 +28,7 @@ const Reply thawed{.json = "thawed"};
 const Reply frozen{.json = "frozen"};
 const Reply done{};
 Reply no_socket() {
-  return {.error = qga::protocol::make_error<qga::ConnectError>(
+  return {.error = qga::detail::make_error<qga::ConnectError>(
               "", "scripted", Outcome::not_sent,
               std::make_error_code(std::errc::no_such_file_or_directory))};
 }

@@ -41,7 +41,7 @@ fs::path large_file(const TemporaryDirectory& directory, int mebibytes) {
 
 std::string sha256_on_host(const fs::path& path) {
   std::ifstream stream(path, std::ios::binary);
-  qga::helpers::Sha256 hash;
+  qga::detail::Sha256 hash;
   hash.add(std::string(std::istreambuf_iterator<char>(stream), {}));
   return hash.digest();
 }

@@ -130,12 +130,12 @@ TEMPLATE_TEST_CASE("set_clock sets a guest's clock that was wrong either way", "
   for (const std::int64_t wrong : {std::int64_t{1'000'000'000}, std::int64_t{2'500'000'000}}) {
     TestType ga(vm.agent());
     vm.run("date -s @" + std::to_string(wrong));
-    const qga::GuestTime set_wrong = qga::helpers::host_time();
+    const qga::GuestTime set_wrong = qga::detail::host_time();
     const qga::ClockChange change = ga.set_clock();
     const auto expected = qga::GuestTime(std::chrono::seconds(wrong)) - set_wrong;
     CHECK(std::chrono::abs(change.before - expected) < 10s);
     CHECK(std::chrono::abs(change.after) < 5s);
-    const auto host = qga::helpers::host_time().time_since_epoch();
+    const auto host = qga::detail::host_time().time_since_epoch();
     const std::chrono::seconds guest(vm.number("date +%s"));
     CHECK(guest >= std::chrono::floor<std::chrono::seconds>(host) - 5s);
     CHECK(guest < host + 30s);

@@ -220,7 +220,9 @@ inline void decode_empty(std::string_view text) {
 /// Decodes the text of a `return`. @throws Malformed, WrongShape
 template <class Reply>
 Reply decode_reply(std::string_view text) {
-  if constexpr (std::is_same_v<Reply, nlohmann::json>) {
+  if constexpr (std::is_void_v<Reply>) {
+    decode_empty(text);
+  } else if constexpr (std::is_same_v<Reply, nlohmann::json>) {
     return parse_json<Reply>(text);
   } else {
     Reply reply{};

@@ -15,45 +15,45 @@
 #include "catch.hpp"
 #include "dom.hpp"
 #include "qga/commands.hpp"
-#include "qga/protocol/outline.hpp"
+#include "qga/detail/protocol/json_index.hpp"
 
 using nlohmann::json;
-using qga::protocol::Malformed;
-using qga::protocol::Outline;
+using qga::detail::Malformed;
+using qga::detail::JsonIndex;
 using namespace qga::test;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 namespace {
 
-/// Everything that an outline says of a text, as a value again.
-json read(const Outline& outline, Outline::Place place) {
+/// Everything that an index says of a text, as a value again.
+json read(const JsonIndex& index, JsonIndex::NodeId node) {
   json value;
-  Outline::Place at = place + 1;
-  switch (outline.kind(place)) {
+  JsonIndex::NodeId at = node + 1;
+  switch (index.kind(node)) {
     case '{':
       value = json::object();
-      for (; at != outline.behind(place); at = outline.behind(at)) {
-        const std::string name = qga::protocol::json_unescaped(outline.name(at));
-        value[name] = read(outline, at);
-        CHECK(read(outline, outline.find(place, name)) ==
-              json::parse(outline.text(outline.find(place, name))));
+      for (; at != index.next_sibling(node); at = index.next_sibling(at)) {
+        const std::string name = qga::detail::json_unescaped(index.name(at));
+        value[name] = read(index, at);
+        CHECK(read(index, index.find(node, name)) ==
+              json::parse(index.text(index.find(node, name))));
       }
       return value;
     case '[':
       value = json::array();
-      for (; at != outline.behind(place); at = outline.behind(at)) value += read(outline, at);
-      CHECK(value.size() == outline.count(place));
+      for (; at != index.next_sibling(node); at = index.next_sibling(at)) value += read(index, at);
+      CHECK(value.size() == index.count(node));
       return value;
     case '"':
-      return qga::protocol::json_unescaped(outline.characters(place));
+      return qga::detail::json_unescaped(index.characters(node));
     case 't':
     case 'f':
-      return outline.kind(place) == 't';
+      return index.kind(node) == 't';
     case 'n':
       return nullptr;
     default:
-      return qga::protocol::json_number(outline.text(place));
+      return qga::detail::json_number(index.text(node));
   }
 }
 
@@ -66,7 +66,7 @@ void round_numbers(json& value) {
 
 bool taken(std::string_view text) {
   try {
-    const Outline outline(text);
+    const JsonIndex index(text);
   } catch (const Malformed&) {
     return false;
   }
@@ -78,8 +78,8 @@ void compare(std::string_view text) {
   if (taken(text) != expected.has_value()) FAIL_CHECK((expected ? "refused: " : "taken: ") << text);
   if (!expected || !taken(text)) return;
   round_numbers(*expected);
-  const Outline outline(text);
-  const json found = read(outline, Outline::root);
+  const JsonIndex index(text);
+  const json found = read(index, JsonIndex::root);
   if (found != *expected) FAIL_CHECK("another value: " << text);
 }
 
@@ -186,10 +186,10 @@ TEST_CASE("a decimal point is one wherever the program lives") {
   const std::string before = std::setlocale(LC_NUMERIC, nullptr);
   for (const char* const name : {"de_DE.UTF-8", "fr_FR.UTF-8"}) {
     if (std::setlocale(LC_NUMERIC, name) == nullptr) continue;
-    CHECK(qga::protocol::json_number("-12.5e1") == -125.0);
+    CHECK(qga::detail::json_number("-12.5e1") == -125.0);
   }
   std::setlocale(LC_NUMERIC, before.c_str());
-  CHECK(qga::protocol::json_number("-12.5e1") == -125.0);
+  CHECK(qga::detail::json_number("-12.5e1") == -125.0);
 }
 
 TEST_CASE("strings are taken and refused as by the full parser", "[long]") {
