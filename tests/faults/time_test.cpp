@@ -18,6 +18,7 @@
 
 #include "agent.hpp"
 #include "deferred.hpp"
+#include "full_house.hpp"
 #include "good_agent.hpp"
 
 using namespace faults;
@@ -77,6 +78,15 @@ void slow_down(ScriptedAgent& agent, qga::Clock::duration time) {
   slowly("guest-network-get-interfaces", script::returns("[]"));
 }
 
+/// A program that ends after all, so that a call without a deadline does too.
+script::Action exits_late() {
+  return [begun = qga::Clock::now()](ScriptedAgent& agent, const Heard& heard) {
+    const bool exited = qga::Clock::now() > begun + brief + 2 * tolerance;
+    agent.answer(heard, exited ? R"("return": {"exited": true, "exitcode": 0})"
+                               : R"("return": {"exited": false})");
+  };
+}
+
 /// The two ways to set the time of a call, from now on.
 qga::CallOptions options_of(bool point, qga::Clock::duration time) {
   qga::CallOptions options;
@@ -95,6 +105,7 @@ TEMPLATE_TEST_CASE("a program that never exits ends with the timeout of its call
   const bool point = GENERATE(false, true);
   ScriptedAgent agent;
   behave(agent);
+  agent.on("guest-exec-status", exits_late());
   TestType ga(agent.path());
   const auto error = error_at_deadline<qga::ProgramTimeoutError>(
       [&] { ga.with(options_of(point, brief)).run("/bin/sleep"); });
@@ -120,6 +131,7 @@ TEMPLATE_TEST_CASE("the earlier of two timeouts ends a program", "[faults]", Blo
   const bool own = GENERATE(false, true);
   ScriptedAgent agent;
   behave(agent);
+  agent.on("guest-exec-status", exits_late());
   TestType ga(agent.path());
   error_at_deadline<qga::ProgramTimeoutError>([&] {
     ga.with({.timeout = own ? 1h : qga::Clock::duration(brief)})
@@ -191,8 +203,7 @@ TEST_CASE("a client has no timeout of its own unless it is given one", "[faults]
   CHECK_FALSE(qga::CallOptions().stop.stop_possible());
 }
 
-TEMPLATE_TEST_CASE("a client's timeout is the caller's own, 5 s included", "[faults]", Blocking,
-                   Async) {
+TEMPLATE_TEST_CASE("a client's timeout of 5 s is the caller's own", "[faults]", Blocking, Async) {
   ScriptedAgent agent;
   behave(agent);
   agent.on("guest-fstrim", script::all(script::waits(6s), script::returns(R"({"paths": []})")));
@@ -232,16 +243,19 @@ TEMPLATE_TEST_CASE("where no timeout is given a command has 5 s", "[faults]", Bl
 }
 
 TEST_CASE("a connecting that is started later has its whole time then", "[faults]") {
-  ScriptedAgent agent;
-  behave(agent);
+  constexpr auto timeout = 3s;
+  FullHouse house;
   asio::io_context context;
-  qga::Client<> client(context, {.timeout = 500ms});
-  auto operation = client.async_connect(asio::local::stream_protocol::endpoint(agent.path()),
-                                        qga_test::deferred);
-  std::this_thread::sleep_for(700ms);
+  qga::Client<> client(context, {.timeout = timeout});
+  const asio::local::stream_protocol::endpoint endpoint(house.path());
+  auto operation = client.async_connect(endpoint, qga_test::deferred);
+  std::this_thread::sleep_for(timeout + 100ms);
   Answer<void> connected;
   std::move(operation)(asio::bind_executor(context, to(connected)));
-  run_dry(context);
+  context.run_for(100ms);
+  REQUIRE_FALSE(connected.done());
+  const Descriptor first = house.accept();  // which makes room for one more
+  run_until(context, [&] { return connected.done(); });
   CHECK_NOTHROW(connected.get());
   CHECK(client.is_open());
 }
