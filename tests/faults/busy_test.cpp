@@ -76,7 +76,7 @@ std::vector<Use> uses() {
       {"a command with options", [](Client& ga) { ga.with({.timeout = 60s}).get_host_name(); }},
       {"run", [](Client& ga) { ga.run("/bin/true"); }},
       {"read_file", [](Client& ga) { ga.read_file("/x"); }},
-      {"wait_ready", [](Client& ga) { ga.wait_ready(60s); }},
+      {"wait_ready", [](Client& ga) { ga.wait_ready(5s); }},
       {"close", [](Client& ga) { ga.close(); }},
       {"connect", [](Client& ga) { ga.connect("/no/such/socket"); }},
   };
