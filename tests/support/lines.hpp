@@ -29,6 +29,7 @@ class Lines {
 
   bool sent(std::string_view part) const { return seen(qga::TraceDirection::sent, part); }
   bool received(std::string_view part) const { return seen(qga::TraceDirection::received, part); }
+  bool noted(std::string_view part) const { return seen(qga::TraceDirection::note, part); }
   bool any(std::string_view part) const { return sent(part) || received(part); }
 
  private:

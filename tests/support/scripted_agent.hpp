@@ -89,6 +89,11 @@ class ScriptedAgent {
     const std::lock_guard lock(mutex_);
     next_.emplace_back(command, std::move(action));
   }
+  /// Is asked about every request, ahead of `once` and `on`; an empty action leaves it to them.
+  void before_all(std::function<Action(const Heard&)> choose) {
+    const std::lock_guard lock(mutex_);
+    before_all_ = std::move(choose);
+  }
   /// What to do with the next client before it is heard.
   void on_connect(Action action) {
     const std::lock_guard lock(mutex_);
@@ -121,6 +126,9 @@ class ScriptedAgent {
         std::count_if(executed_.begin(), executed_.end(),
                       [&](const Heard& heard) { return heard.command == command; }));
   }
+
+  /// How many clients were accepted.
+  std::size_t connections() const { return connections_; }
 
   // ---- for actions -------------------------------------------------------------------------
 
@@ -240,6 +248,7 @@ class ScriptedAgent {
 
   void accept() {
     peer_.emplace(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    ++connections_;
     Action action;
     {
       const std::lock_guard lock(mutex_);
@@ -295,6 +304,9 @@ class ScriptedAgent {
   Action find(const Heard& heard) {
     const std::lock_guard lock(mutex_);
     executed_.push_back(heard);
+    if (before_all_) {
+      if (Action action = before_all_(heard)) return action;
+    }
     const auto once = std::find_if(next_.begin(), next_.end(), [&](const auto& planned) {
       return planned.first == heard.command;
     });
@@ -320,11 +332,13 @@ class ScriptedAgent {
   std::atomic<bool> calm_ = false;
   std::atomic<bool> resetting_ = false;
   std::atomic<std::size_t> left_ = unlimited;
+  std::atomic<std::size_t> connections_ = 0;
 
   mutable std::mutex mutex_;
   std::map<std::string, Action> always_;
   std::vector<std::pair<std::string, Action>> next_;
   Action connected_;
+  std::function<Action(const Heard&)> before_all_;
   std::string received_;
   std::vector<Heard> executed_;
 

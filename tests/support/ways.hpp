@@ -96,6 +96,11 @@ class Blocking : public qga::Client<> {
  public:
   explicit Blocking(const std::string& path, qga::ClientParams params = patient())
       : qga::Client<>(path, std::move(params)) {}
+
+  /// Nothing is left to run in the background.
+  void settle() {}
+  /// Destroys the client.
+  void end() { const qga::Client<> gone(std::move(static_cast<qga::Client<>&>(*this))); }
 };
 
 /// Asynchronous calls, each run to its end.
@@ -117,6 +122,14 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
   using qga::FileHelpers<Async>::close;  // of a file
   void close() {
     client_.close();
+    run_all();
+  }
+
+  /// Runs what goes on in the background to its end.
+  void settle() { run_all(); }
+  /// Destroys the client, and runs what goes on after it to its end.
+  void end() {
+    { const qga::Client<> gone(std::move(client_)); }
     run_all();
   }
 

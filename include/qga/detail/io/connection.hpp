@@ -426,7 +426,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void begin_closing(End end, std::unique_lock<std::mutex>& lock) {
     session_.cancel_operations();
-    for (ArmedGuard* const guard : std::exchange(guards_, {})) {
+    // The thaw goes first: a frozen agent closes no files.
+    auto guards = std::exchange(guards_, {});
+    std::stable_partition(guards.begin(), guards.end(),
+                          [](const ArmedGuard* guard) { return guard->outlives_connection(); });
+    for (ArmedGuard* const guard : guards) {
       if (end == End::closed || !guard->outlives_connection()) start(guard->release_cleanup());
     }
     Clock::duration timeout = {};  // one for all of them
