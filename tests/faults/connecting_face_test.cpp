@@ -4,7 +4,7 @@
 // blocking, under a callback and in a coroutine, and again to where they were.
 #include <version>  // Asio's configuration asks what libstdc++ has, so this goes first
 
-#include <optional>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -105,7 +105,6 @@ TEST_CASE("connecting: to an address, a client for any stream", "[faults]") {
   qga::AnyClient ga;
   TcpDoor door;
   const std::string tcp = "tcp:127.0.0.1:" + std::to_string(door.port());
-  std::optional<Relay> relay;
   SECTION("asynchronously") {
     get(context, [&](auto token) { ga.async_connect(tcp, token); });
   }

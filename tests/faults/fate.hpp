@@ -53,7 +53,8 @@ inline std::ostream& operator<<(std::ostream& out, const Fate& fate) {
 }
 
 inline Fate fate_of(std::exception_ptr error) {
-  Fate fate{.error = std::move(error)};
+  Fate fate;
+  fate.error = std::move(error);
   fate.look<std::exception>([&](const auto& caught) { fate.what = caught.what(); });
   fate.look<qga::GuestAgentError>([&](const auto& caught) {
     fate.code = caught.code();

@@ -105,7 +105,7 @@ TEMPLATE_TEST_CASE("freeze: its error tells whether the guest is thawed", "[faul
   } else {
     CHECK(fate.outcome == Outcome::unknown);
   }
-  // A guest that cannot be heard is thawed on another connection, at the latest with its client.
+  // A guest that cannot be heard is thawed on another connection.
   ga.settle();
   if (row.thawed) wait_until([&] { return !guest.frozen(); });
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -105,27 +106,20 @@ TEST_CASE("deaf: the guards of a blocking client share one deadline", "[faults]"
 }
 
 TEMPLATE_TEST_CASE("deaf: open files do not hold up wait_ready", "[faults]", Blocking, Async) {
-  ScriptedGuest guest;
-  guest.put("/there", "text");
-  TestType ga(guest.path());
-  std::vector<qga::File> files = open_files(ga, 3);
-  guest.deafen();
-  const qga::Readiness ready = ga.wait_ready(1s);
-  CHECK(ready.state == qga::ReadyState::silent);
-  CHECK(ready.waited >= 1s);
-  CHECK(ready.waited < 3s);
-  guest.deafen(false);
-}
-
-TEMPLATE_TEST_CASE("deaf: what wait_ready takes is seen from outside too", "[faults]", Blocking) {
+  const auto limit = GENERATE(1s, 2s);  // in which it connects once more
+  CAPTURE(limit.count());
   ScriptedGuest guest;
   guest.put("/there", "text");
   TestType ga(guest.path());
   std::vector<qga::File> files = open_files(ga, 3);
   guest.deafen();
   const Time start = qga::Clock::now();
-  static_cast<void>(ga.wait_ready(1s));
-  CHECK(since(start) < 3s);
+  const qga::Readiness ready = ga.wait_ready(limit);
+  // What is left to be done in the background may take longer than the call.
+  const auto took = std::is_same_v<TestType, Async> ? ready.waited : since(start);
+  CHECK(ready.state == qga::ReadyState::silent);
+  CHECK(took >= limit);
+  CHECK(took < limit + 2s);
   guest.deafen(false);
 }
 

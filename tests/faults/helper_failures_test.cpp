@@ -4,7 +4,9 @@
 // not that of the last command, and what is known beside.
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -34,6 +36,11 @@ struct Place {
     std::filesystem::remove(to);
   }
 
+  /// Bytes on the host.
+  std::uint64_t arrived() const {
+    return std::filesystem::exists(to) ? std::filesystem::file_size(to) : 0;
+  }
+
   TemporaryDirectory host;
   const std::string from = host.file("from");
   const std::string to = host.file("to");
@@ -55,8 +62,9 @@ std::vector<Helper<On>> helpers(const Place& place) {
        [](On& ga, Frozen&) {
          ga.run(BrokenStep::program, {.input = std::string(100 << 10, 'x')});
        }},
-      {"upload", [=](On& ga, Frozen&) { ga.upload(place.from, "/up", in_pieces); }},
-      {"download", [=](On& ga, Frozen&) { ga.download("/there", place.to, in_pieces); }},
+      {"upload", [&place, in_pieces](On& ga, Frozen&) { ga.upload(place.from, "/up", in_pieces); }},
+      {"download",
+       [&place, in_pieces](On& ga, Frozen&) { ga.download("/there", place.to, in_pieces); }},
       {"write_file", [](On& ga, Frozen&) { ga.write_file("/up", std::string(100, 'w')); }},
       {"read_file", [](On& ga, Frozen&) { ga.read_file("/there"); }},
       {"add_keys", [](On& ga, Frozen&) { ga.add_keys("user", {"ssh-rsa AAAA comment"}); }},
@@ -141,7 +149,7 @@ bool try_step(const std::string& name, Place& place, std::size_t step, Fault fau
   CHECK(fate.pid == broken.pid());
   if (name == "upload" && broken.opened()) CHECK(fate.bytes == guest.get("/up").size());
   if (name == "download" && broken.opened()) {
-    CHECK(fate.bytes == std::filesystem::file_size(place.to));
+    CHECK(fate.bytes == place.arrived());
   }
   return true;
 }

@@ -220,7 +220,7 @@ class ScriptedAgent {
       ::poll(polled.data(), polled.size(), -1);
       woken();
       if (polled[1].revents != 0) accept();
-      if (polled[2].revents != 0) read();
+      if (polled[2].revents != 0 && !deaf_) read();
       process();
     }
   }
