@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
@@ -44,13 +45,13 @@ struct Unconnected {
   }
   /// @return what came of it
   std::function<Fate()> start(const std::string& kind, const qga::CallOptions& options) {
-    const auto handler = asio::bind_executor(context, to(connected));
+    auto handler = asio::bind_executor(context, to(connected));
     if (kind == "connect to an endpoint") {
-      ga.async_connect(Endpoint(listener.path()), handler, options);
+      ga.async_connect(Endpoint(listener.path()), std::move(handler), options);
     } else if (kind == "connect to a path") {
-      ga.async_connect(listener.path(), handler, options);
+      ga.async_connect(listener.path(), std::move(handler), options);
     } else if (kind == "reconnect") {
-      ga.async_reconnect(handler, options);
+      ga.async_reconnect(std::move(handler), options);
     } else {
       ga.async(asio::bind_executor(context, to(ready)), options).wait_ready(long_enough);
       return [this] { return fate_of([&] { ready.get(); }); };

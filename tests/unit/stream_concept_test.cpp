@@ -2,8 +2,6 @@
 //
 // Which streams a client accepts: those that carry bytes over a descriptor of their own. What would
 // be bypassed by using the descriptor, such as TLS, is refused, and so is what is no stream.
-#include <utility>
-
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/icmp.hpp>
@@ -21,43 +19,15 @@
 
 namespace {
 
-/// Such as `asio::ssl::stream`: it changes the bytes on their way.
+/// Has all that a stream has, and says that it stands in front of another one, as
+/// `asio::ssl::stream` does.
 template <class Next>
-class Wrapper {
+class Wrapper : public Next {
  public:
   using next_layer_type = Next;
-  using executor_type = typename Next::executor_type;
-  using native_handle_type = typename Next::native_handle_type;
-
-  explicit Wrapper(Next next) : next_(std::move(next)) {}
-  Next& next_layer() { return next_; }
-  const Next& next_layer() const { return next_; }
-  executor_type get_executor() { return next_.get_executor(); }
-  native_handle_type native_handle() { return next_.native_handle(); }
-  bool is_open() const { return next_.is_open(); }
-  void close() { next_.close(); }
-  void cancel() { next_.cancel(); }
-  template <class... Args>
-  auto assign(Args&&... args) {
-    return next_.assign(std::forward<Args>(args)...);
-  }
-  template <class Token>
-  auto async_wait(typename Next::wait_type type, Token&& token) {
-    return next_.async_wait(type, std::forward<Token>(token));
-  }
-  static constexpr auto wait_read = Next::wait_read;
-  static constexpr auto wait_write = Next::wait_write;
-  template <class Buffers>
-  std::size_t read_some(const Buffers& buffers) {
-    return next_.read_some(buffers);
-  }
-  template <class Buffers>
-  std::size_t write_some(const Buffers& buffers) {
-    return next_.write_some(buffers);
-  }
-
- private:
-  Next next_;
+  using Next::Next;
+  Next& next_layer() { return *this; }
+  const Next& next_layer() const { return *this; }
 };
 
 /// A socket by another name, as users derive them.
