@@ -169,6 +169,7 @@ TEST_CASE("connecting: what is in flight ends, and the next connection makes a h
   run_dry(context);
   one.get();
   ga.async(handler(opened)).file_open("/there");
+  context.restart();
   while (first.executed("guest-file-open") == 0) context.run_one_for(1ms);
   const std::size_t before = first.received().size();
   ScriptedAgent& next = to_itself ? first : second;

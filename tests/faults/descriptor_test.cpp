@@ -69,6 +69,7 @@ void use(Client& ga, ScriptedAgent& agent, const Inherited& inherited) {
   const std::size_t asked = agent.executed("guest-get-host-name");
   Answer<std::string> unanswered;
   ga.async(asio::bind_executor(context, to(unanswered))).get_host_name();
+  context.restart();
   while (agent.executed("guest-get-host-name") == asked) context.run_one_for(1ms);
   CHECK(inherited.now().empty());
   ga.close();

@@ -40,11 +40,3 @@ TEMPLATE_TEST_CASE("to_json: an enumerator that is newer than the library", "[fa
   CHECK(address.value("ip-address-type", nlohmann::json()) != "ipv6");
   CHECK_NOTHROW(json.dump());
 }
-
-TEMPLATE_TEST_CASE("to_json: a state that is newer than the library", "[faults]", Blocking, Async) {
-  ScriptedAgent agent;
-  agent.on("guest-fsfreeze-status", script::returns("\"thawing\""));
-  TestType ga(agent.path());
-  const qga::GuestFsfreezeStatus status = ga.fsfreeze_status();
-  CHECK(status == qga::GuestFsfreezeStatus::unknown);
-}
