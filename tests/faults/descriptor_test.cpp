@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -30,9 +29,10 @@ namespace {
 std::map<int, std::string> open_descriptors() {
   std::map<int, std::string> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
-    std::error_code gone;  // that of the iterator itself
-    const auto target = std::filesystem::read_symlink(entry.path(), gone);
-    if (!gone) found.emplace(std::stoi(entry.path().filename()), target.string());
+    std::error_code gone;
+    const std::string target = std::filesystem::read_symlink(entry.path(), gone).string();
+    const bool own = target.ends_with("/fd");  // of this iterator
+    if (!gone && !own) found.emplace(std::stoi(entry.path().filename()), target);
   }
   return found;
 }
@@ -40,13 +40,15 @@ std::map<int, std::string> open_descriptors() {
 /// Descriptors that were opened since this was made, and that a child would inherit.
 class Inherited {
  public:
-  std::map<int, std::string> now() const {
-    std::map<int, std::string> found = open_descriptors();
-    std::erase_if(found, [&](const auto& one) {
-      const int flags = ::fcntl(one.first, F_GETFD);
-      return before_.contains(one.first) || flags < 0 || (flags & FD_CLOEXEC) != 0;
-    });
-    return found;
+  /// Their numbers and what they are.
+  std::string now() const {
+    std::string shown;
+    for (const auto& [fd, target] : open_descriptors()) {
+      const int flags = ::fcntl(fd, F_GETFD);
+      if (before_.contains(fd) || flags < 0 || (flags & FD_CLOEXEC) != 0) continue;
+      shown += std::to_string(fd) + " " + target + "; ";
+    }
+    return shown;
   }
 
  private:
@@ -60,10 +62,10 @@ void use(Client& ga, ScriptedAgent& agent, const Inherited& inherited) {
   asio::io_context context;
   Answer<void> pinged;
   ga.async(asio::bind_executor(context, to(pinged))).ping();
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   run_until(context, [&] { return pinged.times > 0; });
   pinged.get();
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
 
   agent.on("guest-get-host-name", script::nothing());
   const std::size_t asked = agent.executed("guest-get-host-name");
@@ -71,13 +73,13 @@ void use(Client& ga, ScriptedAgent& agent, const Inherited& inherited) {
   ga.async(asio::bind_executor(context, to(unanswered))).get_host_name();
   context.restart();
   while (agent.executed("guest-get-host-name") == asked) context.run_one_for(1ms);
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   ga.close();
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   context.poll();
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   run_dry(context);
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   CHECK_THROWS_AS(unanswered.get(), qga::CancelledError);
 }
 
@@ -100,15 +102,15 @@ TEST_CASE("descriptors: of a client that connects", "[faults]") {
     Answer<void> connected;
     ga->async_connect(asio::local::stream_protocol::endpoint(agent.path()),
                       asio::bind_executor(context, to(connected)));
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     run_dry(context);
     connected.get();
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     ga->close();
     run_dry(context);
     ga.emplace(agent.path(), patient());
   }
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   use(*ga, agent, inherited);
 }
 
@@ -118,9 +120,9 @@ TEST_CASE("descriptors: of a blocking client that closes with an answer due", "[
   const Inherited inherited;
   Blocking ga(agent.path());
   CHECK_THROWS_AS(ga.with({.timeout = brief}).get_host_name(), qga::TimeoutError);
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   ga.close();
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
 }
 
 TEST_CASE("descriptors: of a client that takes a socket over", "[faults]") {
@@ -128,13 +130,13 @@ TEST_CASE("descriptors: of a client that takes a socket over", "[faults]") {
   const Inherited inherited;
   SECTION("as a handle") {
     auto ga = qga::Client<>::from_handle(inheritable(connected_to(agent.path())), patient());
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     use(ga, agent, inherited);
   }
   SECTION("as an address") {
     const int fd = inheritable(connected_to(agent.path()));
     auto ga = qga::connect("fd:" + std::to_string(fd), patient());
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     use(ga, agent, inherited);
   }
 }
@@ -147,12 +149,12 @@ TEST_CASE("descriptors: of a client on a terminal", "[faults]") {
   const int fd = ::open(terminal.name().c_str(), O_RDWR | O_NOCTTY);
   SECTION("as a serial port") {
     auto ga = qga::Client<asio::serial_port>::from_handle(fd, patient());
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     use(ga, agent, inherited);
   }
   SECTION("as a descriptor") {
     auto ga = qga::Client<asio::posix::stream_descriptor>::from_handle(fd, patient());
-    CHECK(inherited.now().empty());
+    CHECK(inherited.now() == "");
     use(ga, agent, inherited);
   }
 }
@@ -163,6 +165,6 @@ TEST_CASE("descriptors: of a client on TCP", "[faults]") {
   const Inherited inherited;
   auto ga = qga::connect("tcp:127.0.0.1:" + std::to_string(door.port()), patient());
   auto line = door.relay_to(agent.path());
-  CHECK(inherited.now().empty());
+  CHECK(inherited.now() == "");
   use(ga, agent, inherited);
 }
