@@ -49,7 +49,13 @@ struct Fate {
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Fate& fate) {
-  return out << (fate.error ? fate.what : "success");
+  if (!fate.error) return out << "success";
+  out << fate.what;
+  if (fate.outcome) out << "; outcome " << static_cast<int>(*fate.outcome);
+  if (fate.pid) out << "; process " << *fate.pid << (*fate.ended ? ", ended" : "");
+  if (fate.thawed) out << (*fate.thawed ? "; thawed" : "; not thawed");
+  if (fate.bytes) out << "; " << *fate.bytes << " bytes";
+  return out;
 }
 
 inline Fate fate_of(std::exception_ptr error) {
