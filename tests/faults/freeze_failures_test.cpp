@@ -90,7 +90,7 @@ TEMPLATE_TEST_CASE("freeze: its error tells whether the guest is thawed", "[faul
   const Fate fate = fate_of([&] { ga.with({.timeout = brief}).freeze(); });
   INFO(fate);
   REQUIRE(fate.is<qga::GuestAgentError>());
-  REQUIRE(fate.is<qga::FreezeError>());
+  CHECK(fate.is<qga::FreezeError>());
   CHECK(fate.says("thawed"));
   if (fate.thawed == true) {
     CHECK_FALSE(guest.frozen());
