@@ -42,7 +42,7 @@ class BrokenStep {
   bool effect() const { return get(&Seen::effect); }
   /// Whether a file had been opened before.
   bool opened() const { return get(&Seen::opened); }
-  /// Of the program `name`, where the guest had told it before.
+  /// The process id of `program`, where the guest had told it before.
   std::optional<std::int64_t> pid() const { return get(&Seen::pid); }
 
   static constexpr const char* program = "/bin/program";

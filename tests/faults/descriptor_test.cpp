@@ -40,7 +40,7 @@ std::map<int, std::string> open_descriptors() {
 /// Descriptors that were opened since this was made, and that a child would inherit.
 class Inherited {
  public:
-  /// Their numbers and what they are.
+  /// Gives their numbers and what they are.
   std::string now() const {
     std::string shown;
     for (const auto& [fd, target] : open_descriptors()) {
@@ -83,7 +83,7 @@ void use(Client& ga, ScriptedAgent& agent, const Inherited& inherited) {
   CHECK_THROWS_AS(unanswered.get(), qga::CancelledError);
 }
 
-/// Of a test that does not care about FD_CLOEXEC.
+/// Gives a copy without FD_CLOEXEC, as a program has it that does not know better.
 int inheritable(const Descriptor& from) { return ::dup(from.get()); }
 
 }  // namespace

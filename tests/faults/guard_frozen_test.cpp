@@ -23,7 +23,8 @@ void destroy(qga::Frozen& frozen, Way& ga) {
   ga.settle();
 }
 
-/// Breaks the connection. @param noticed the client has seen it
+/// Breaks the connection.
+/// @param noticed the client has seen it
 template <class Way>
 void break_connection(Way& ga, ScriptedGuest& guest, bool noticed = true) {
   if (noticed) {

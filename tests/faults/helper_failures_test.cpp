@@ -117,7 +117,8 @@ void check_outcome(const Fate& fate, const BrokenStep& broken, Fault fault) {
   }
 }
 
-/// Uses a helper of which one step is broken. @return false where it has no such step
+/// Uses a helper of which one step is broken.
+/// @return false where it has no such step
 template <class Way>
 bool try_step(const std::string& name, Place& place, std::size_t step, Fault fault) {
   ScriptedGuest guest;

@@ -39,7 +39,7 @@ struct stat status_of(const fs::path& path) {
 }
 mode_t mode_of(const fs::path& path) { return status_of(path).st_mode & 07777; }
 
-/// Bytes on disk of all files of a directory.
+/// Counts the bytes on disk of all files of a directory.
 std::uint64_t allocated(const std::string& directory) {
   std::uint64_t bytes = 0;
   for (const auto& entry : fs::directory_iterator(directory)) {

@@ -142,7 +142,7 @@ class ScriptedGuest : public ScriptedAgent {
       return value(nlohmann::json::object());
     }
 
-    /// Files that a shell or rm is to make or to remove, it does; all else only takes its time.
+    /// Makes and removes the files that a shell or rm is told to. All else only takes its time.
     std::string start(const nlohmann::json& given) {
       const auto args = given.value("arg", std::vector<std::string>());
       const std::string script = args.size() > 1 && args[0] == "-c" ? args[1] : "";
@@ -222,7 +222,7 @@ class ScriptedGuest : public ScriptedAgent {
   bool frozen() const {
     return locked([](State& in) { return in.frozen; });
   }
-  /// As an administrator does it within the guest.
+  /// Thaws it as an administrator within the guest does.
   void thaw_inside() {
     locked([](State& in) { return in.frozen = false; });
   }
