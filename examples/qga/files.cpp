@@ -78,7 +78,7 @@ int copy(Tool& tool, const CopyOptions& options) {
     throw UsageError("cp takes one path of this machine and one of the guest, as :PATH");
   }
   if ((to_host ? options.from : options.to).size() == 1)
-    throw UsageError("behind : a path is missing");
+    throw UsageError("a path is expected after ':'");
   if (options.offset > 0 && options.from == "-") {
     throw UsageError("--offset does not go with stdin");
   }

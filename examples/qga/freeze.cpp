@@ -40,7 +40,7 @@ bool has_live_stdin() {
   return ::isatty(STDIN_FILENO) != 0 || S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
 }
 
-/// Until Enter, the end of input, Ctrl-C, or the time that is given.
+/// Waits for Enter, the end of input, Ctrl-C, or the time that is given.
 void hold(const Tool& tool, qga::Clock::time_point until) {
   int fd = has_live_stdin() ? STDIN_FILENO : -1;
   tool.note(fd < 0 ? "Ctrl-C thaws" : "Enter or Ctrl-C thaws");
@@ -57,8 +57,9 @@ int freeze(Tool& tool, const FreezeOptions& options) {
     throw UsageError("--leave goes with neither a program nor --for");
   }
   const Stop::TidyUp tidy(tool.stop);
-  qga::Frozen frozen = tool.ga().freeze(options.mountpoints);
-  if (frozen.count() == 0) throw std::runtime_error("there was nothing to freeze");
+  qga::Frozen frozen = options.mountpoints.empty() ? tool.ga().freeze()
+                                                   : tool.ga().freeze(options.mountpoints);
+  if (frozen.count() == 0) throw std::runtime_error("the guest froze no file system");
   const std::string note = "froze " + count_text(frozen.count());
   nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
   if (options.leave) {
@@ -81,7 +82,7 @@ int freeze(Tool& tool, const FreezeOptions& options) {
     failure = result.failure;
   }
 
-  const qga::ThawResult thawed = tool.last_words().thaw(frozen);
+  const qga::ThawResult thawed = tool.unstoppable().thaw(frozen);
   tool.note("thawed " + count_text(thawed.count) + " after " + seconds_text(thawed.frozen_for));
   if (tool.json) {
     told["thawed"] = thawed.count;

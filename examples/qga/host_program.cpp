@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// For a program that was asked to end.
-constexpr qga::Clock::duration patience = 5s;
+constexpr qga::Clock::duration grace = 5s;
 
 /// @return 0, or the error; `pid` is set
 int spawn(const Stop& stop, const std::vector<std::string>& program, bool stdout_is_ours,
@@ -76,7 +76,7 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
     ::kill(pid, SIGTERM);
     result.failure = program[0] + " took too long, and was ended";
   }
-  if (woken != Stop::Woken::readable && !ends_within(process, patience)) {
+  if (woken != Stop::Woken::readable && !ends_within(process, grace)) {
     ::kill(pid, SIGKILL);
     result.failure = program[0] + " did not end, and was killed";
   }

@@ -108,7 +108,7 @@ int raw(Tool& tool, const std::string& text) {
     throw UsageError("raw takes {\"execute\": \"guest-...\", \"arguments\": {...}}");
   }
   for (const auto& [key, value] : request.items()) {
-    if (key != "execute" && key != "arguments") throw UsageError("raw: what is '" + key + "'?");
+    if (key != "execute" && key != "arguments") throw UsageError("raw: unexpected member '" + key + "'");
   }
   const nlohmann::json arguments = request.value("arguments", nlohmann::json());
   print_json(tool.ga().execute(request["execute"].get<std::string>(), arguments));

@@ -113,7 +113,7 @@ std::string read_password(Stop& stop, const std::string& name) {
   }
   const NoEcho quiet(stop);  // before the prompt: it throws away what was typed too early
   const std::string password = ask(stop, "New password: ");
-  if (ask(stop, "Once more: ") != password) throw std::runtime_error("these are not the same");
+  if (ask(stop, "Once more: ") != password) throw std::runtime_error("the passwords do not match");
   return password;
 }
 

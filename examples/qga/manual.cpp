@@ -17,7 +17,7 @@ namespace {
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_codes{{
     {"0", "Done. run, and freeze with a program, exit as the program did"},
     {"1", "The guest or its agent refused, or failed"},
-    {"2", "Wrong use"},
+    {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
     {"124", "run, freeze: the program ran for longer than --timeout or --for allow"},
     {"128+N", "run, freeze: signal N ended the program"},

@@ -38,7 +38,7 @@ int show_time(Tool& tool) {
 
 /// For the answer of a guest that goes down. One that cannot says so within 5 s; one that does it
 /// at once says nothing, and nothing on the channel tells it from one that is slow.
-constexpr auto patience = 15s;
+constexpr auto answer_limit = 15s;
 
 /// Runs what goes unanswered where the guest does it at once.
 template <class Act>
@@ -54,11 +54,11 @@ int go_down(Tool& tool, const std::string& what, Act act) {
 }
 
 int shut_down(Tool& tool, qga::GuestShutdownMode mode, const std::string& what) {
-  return go_down(tool, what, [&] { tool.ga(patience).shutdown(mode); });
+  return go_down(tool, what, [&] { tool.ga(answer_limit).shutdown(mode); });
 }
 
 int suspend(Tool& tool, const std::string& kind) {
-  auto ga = tool.ga(patience);
+  auto ga = tool.ga(answer_limit);
   return go_down(tool, "suspend", [&] {
     if (kind == "disk") return ga.suspend_disk();
     if (kind == "hybrid") return ga.suspend_hybrid();

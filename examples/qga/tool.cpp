@@ -18,7 +18,10 @@ qga::ClientParams Tool::client_params() const {
   if (timeout) params.timeout = duration_of(*timeout);
   if (trace) {
     params.trace = [](qga::TraceDirection direction, std::string_view line) {
-      std::cerr << (direction == qga::TraceDirection::sent ? "> " : "< ") << shown(line) << '\n';
+      const char* const mark = direction == qga::TraceDirection::sent       ? "> "
+                               : direction == qga::TraceDirection::received ? "< "
+                                                                            : "! ";
+      std::cerr << mark << shown(line) << '\n';
     };
   }
   return params;
@@ -28,15 +31,15 @@ qga::AnyClient& Tool::client(bool later) {
   if (client_) return *client_;
   qga::ClientParams params = client_params();
   params.defer_connect = later;
-  return client_.emplace(qga::connect(address, std::move(params)));
+  return client_.emplace(qga::connect(address, std::move(params), {.stop = stop.token()}));
 }
 
-qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> patience) {
-  if (timeout) patience = duration_of(*timeout);
-  return client().with({.timeout = patience, .stop = stop.token()});
+qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> limit) {
+  if (timeout) limit.reset();  // the user's is that of the client, for each command
+  return client().with({.timeout = limit, .stop = stop.token()});
 }
 
-qga::AnyClient::WithOptions Tool::last_words() { return client().with({}); }
+qga::AnyClient::WithOptions Tool::unstoppable() { return client().with({}); }
 
 void Tool::note(const std::string& line) const {
   if (!quiet) complain(line);
@@ -73,7 +76,7 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
   const auto check = [](const std::string& text) {
     double seconds = 0;
     const bool valid = CLI::detail::lexical_cast(text, seconds) && seconds > 0 && seconds <= 1e9;
-    return valid ? std::string() : "'" + text + "' is no number of seconds";
+    return valid ? std::string() : "'" + text + "' must be a number of seconds, more than 0";
   };
   return app->add_option_function<double>(name, set, description)
       ->type_name("SECONDS")

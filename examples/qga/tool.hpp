@@ -25,7 +25,7 @@ inline constexpr int exit_unreachable = 3;
 inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
 inline constexpr int exit_no_code = 255;
 
-/// Wrong use, which the parser cannot see.
+/// The command line is wrong in a way that the parser cannot see.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -43,7 +43,7 @@ struct Tool {
   Stop stop;
 
   std::string address;
-  std::optional<double> timeout;  ///< seconds, for each call
+  std::optional<double> timeout;  ///< seconds, for each command
   bool json = false;
   bool quiet = false;
   bool trace = false;
@@ -51,12 +51,13 @@ struct Tool {
 
   std::map<const CLI::App*, Command> commands;
 
-  /// Connects where that has not been done. @param later leaves that to `wait_ready`
+  /// The client; it is connected, unless `later` leaves that to `wait_ready`.
   qga::AnyClient& client(bool later = false);
-  /// The client with what the user asked for. @param patience where the user has not said
-  qga::AnyClient::WithOptions ga(std::optional<qga::Clock::duration> patience = {});
-  /// For what has to be done even after Ctrl-C.
-  qga::AnyClient::WithOptions last_words();
+  /// The client with what the user asked for; Ctrl-C ends its calls.
+  /// @param limit of each call, where the user has not said
+  qga::AnyClient::WithOptions ga(std::optional<qga::Clock::duration> limit = {});
+  /// The client for what has to be done even after Ctrl-C.
+  qga::AnyClient::WithOptions unstoppable();
 
   /// `qga: <line>` on stderr, unless --quiet.
   void note(const std::string& line) const;

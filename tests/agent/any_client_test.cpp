@@ -272,24 +272,26 @@ TEST_CASE("an endpoint that does not answer leaves time for the next", "[agent]"
   const Descriptor full = qga_test::listening_on(directory.file("full"), 0);
   const auto guests = fill_up(directory.file("full"));
   const Descriptor free = qga_test::listening_on(directory.file("free"));
-  const std::vector<GenericEndpoint> endpoints{Local::endpoint(directory.file("none")),
-                                               Local::endpoint(directory.file("full")),
-                                               Local::endpoint(directory.file("free"))};
+  const auto address = [&](const std::string& name) {
+    return qga::detail::SocketAddress(Local::endpoint(directory.file(name)));
+  };
+  const qga::detail::Target target{{address("none"), address("full"), address("free")}};
   const auto start = qga::Clock::now();
-  const auto opened = qga::detail::connect_first(endpoints, start + 600ms);
+  const auto opened = qga::detail::connect_to(target, start + 600ms, {}, -1);
   CHECK(qga::Clock::now() - start >= 300ms);
   CHECK(opened.get() >= 0);
 
-  const std::vector<GenericEndpoint> refusing(3, Local::endpoint(directory.file("none")));
+  const qga::detail::Target refusing{{address("none"), address("none"), address("none")}};
   const auto error = error_of<std::system_error>(
-      [&] { qga::detail::connect_first(refusing, qga::Clock::time_point::max()); });
+      [&] { qga::detail::connect_to(refusing, qga::Clock::time_point::max(), {}, -1); });
   CHECK(error.code() == std::errc::no_such_file_or_directory);
 }
 
 TEST_CASE("TCP sends at once", "[agent]") {
   const TcpDoor door;
-  const auto opened = qga::detail::connect_blocking(
-      Tcp::endpoint(asio::ip::address_v4::loopback(), door.port()), qga::Clock::now() + 60s);
+  const Tcp::endpoint endpoint(asio::ip::address_v4::loopback(), door.port());
+  const auto opened = qga::detail::connect_to(qga::detail::target_of(endpoint),
+                                              qga::Clock::now() + 60s, {}, -1);
   int on = 0;
   socklen_t size = sizeof on;
   CHECK(::getsockopt(opened.get(), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);

@@ -195,9 +195,10 @@ TEST_CASE("a NUL is in no address") {
 
 TEST_CASE("what is wrong with an address is told") {
   CHECK(words_about("tcp:host") ==
-        "cannot connect to 'tcp:host': the port is missing (Invalid argument)");
+        "cannot connect to 'tcp:host': the port is missing: add :PORT (Invalid argument)");
   CHECK(words_about("a\x1B[31m:\n") ==
-        "cannot connect to 'a\\x1b[31m:\\x0a': it begins with neither unix:, tcp:, vsock: nor fd: "
+        "cannot connect to 'a\\x1b[31m:\\x0a': it must begin with unix:, tcp:, vsock: or fd:, "
+        "or be a path "
         "(Invalid argument)");
   CHECK(words_about("tcp:" + "x"s * 1'000'000).size() < 2000);
 }

@@ -19,7 +19,6 @@
 
 using nlohmann::json;
 using qga::detail::RawRequest;
-using qga::detail::Unencodable;
 using namespace std::string_literals;
 
 namespace {
@@ -115,9 +114,9 @@ TEST_CASE("any text survives") {
 TEST_CASE("text that the agent would not get whole is refused") {
   for (const std::string& text : {"\0"s, "a\0b"s, "/tmp/f\0"s, "\x80"s, "\xFF"s, "a\xC3(b"s,
                                   "\xC0\x80"s, "\xED\xA0\x80"s, "\xF5\x80\x80\x80"s, "\xE2\x82"s}) {
-    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest(text)), Unencodable);
-    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest("x", text)), Unencodable);
-    CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.args = {"a", text}})), Unencodable);
+    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest(text)), qga::RequestError);
+    CHECK_THROWS_AS(wire(qga::GuestFileOpenRequest("x", text)), qga::RequestError);
+    CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.args = {"a", text}})), qga::RequestError);
     // Members that hold bytes take any.
     CHECK_NOTHROW(wire(qga::GuestExecRequest("x", {.input_data = text})));
     CHECK_NOTHROW(wire(qga::GuestSetUserPasswordRequest("u", text)));
@@ -125,9 +124,9 @@ TEST_CASE("text that the agent would not get whole is refused") {
 }
 
 TEST_CASE("an enumerator without a wire name is refused") {
-  CHECK_THROWS_AS(wire(qga::GuestFileSeekRequest(1, 0, qga::QGASeek::unknown)), Unencodable);
+  CHECK_THROWS_AS(wire(qga::GuestFileSeekRequest(1, 0, qga::QGASeek::unknown)), qga::RequestError);
   using Mode = qga::GuestExecCaptureOutputMode;
-  CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.capture_output = Mode::unknown})), Unencodable);
+  CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.capture_output = Mode::unknown})), qga::RequestError);
 }
 
 TEST_CASE("requests made by hand") {
@@ -138,16 +137,16 @@ TEST_CASE("requests made by hand") {
   CHECK(json::parse(wire(RawRequest("x", {{"a\"b\n", 1}, {"c", 2}}))).at("arguments") ==
         json{{"a\"b\n", 1}, {"c", 2}});
   for (const json& wrong : {json::array(), json(5), json("x"), json(true)}) {
-    CHECK_THROWS_AS(wire(RawRequest("x", wrong)), Unencodable);
+    CHECK_THROWS_AS(wire(RawRequest("x", wrong)), qga::RequestError);
   }
-  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", "\xFF"}})), Unencodable);
-  CHECK_THROWS_AS(wire(RawRequest("x", {{"\xFF", 1}})), Unencodable);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", "\xFF"}})), qga::RequestError);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"\xFF", 1}})), qga::RequestError);
 }
 
 TEST_CASE("a NUL in a request made by hand is refused too") {
-  CHECK_THROWS_AS(wire(RawRequest("x", {{"path", "/tmp/a\0b"s}})), Unencodable);
-  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", {{"b", {"c\0"s}}}}})), Unencodable);
-  CHECK_THROWS_AS(wire(RawRequest("x", {{"a\0"s, 1}})), Unencodable);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"path", "/tmp/a\0b"s}})), qga::RequestError);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a", {{"b", {"c\0"s}}}}})), qga::RequestError);
+  CHECK_THROWS_AS(wire(RawRequest("x", {{"a\0"s, 1}})), qga::RequestError);
   CHECK(arguments(RawRequest("x", {{"a", "\\u0000"}})) == json{{"a", "\\u0000"}});
 }
 
@@ -157,7 +156,7 @@ TEST_CASE("a command's name cannot break out of its string") {
     std::string line;
     try {
       line = wire(RawRequest(name, nullptr));
-    } catch (const Unencodable&) {
+    } catch (const qga::RequestError&) {
       continue;
     }
     REQUIRE(json::accept(line));

@@ -109,7 +109,7 @@ TEST_CASE("run: what would make the file late has ended before the file is remov
   const Reply killer{.json = {{"pid", 8}}};
   const Reply still_running{.json = {{"exited", false}}, .takes = 11s};
   run.run({started, still_running, killer, ended, ended, started, ended});
-  error_of<qga::ProgramTimeoutError>(run);
+  error_of<qga::TimeoutError>(run);  // its process concerns nobody
   CHECK(run.log[2] == R"(guest-exec {"arg":["-c","kill -KILL 7"],"path":"/bin/sh"} (cleans up))");
   CHECK(run.log[4] == R"(guest-exec-status {"pid":7} (cleans up))");
   CHECK(run.log[5] == removal_of(file_of(run)) + " (cleans up)");

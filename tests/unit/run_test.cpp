@@ -85,7 +85,9 @@ TEST_CASE("run: says where the answer that told the end was lost") {
   Run other("/bin/x", RunParams{});  // the agent was restarted
   const auto refused = error<qga::AgentError>(Outcome::refused);
   other.run({started, running, {.error = refused}});
-  CHECK(other.failed == refused);
+  CHECK(error_of<qga::AgentError>(other).outcome() == Outcome::unknown);
+  CHECK(error_of<qga::ProgramError>(other).pid() == 7);
+  CHECK_FALSE(error_of<qga::ProgramError>(other).ended());
 }
 
 TEST_CASE("run: leaves a program behind at its deadline, and says which") {
@@ -137,12 +139,14 @@ TEST_CASE("run: kills where the caller cancels, and still says that it was cance
   Run run("/bin/x", RunParams{.kill = true});
   const auto cancelled = error<qga::CancelledError>();
   run.run({started, {.error = cancelled}, {.json = {{"pid", 8}}}, ended, ended});
-  CHECK(run.failed == cancelled);
+  CHECK(error_of<qga::CancelledError>(run).outcome() == Outcome::unknown);
+  CHECK(error_of<qga::ProgramError>(run).ended());
 
   Run pausing("/bin/x", RunParams{});
   pausing.cancelled = cancelled;
   pausing.run({started, running});
-  CHECK(pausing.failed == cancelled);
+  CHECK(error_of<qga::CancelledError>(pausing).outcome() == Outcome::unknown);
+  CHECK_FALSE(error_of<qga::ProgramError>(pausing).ended());
 }
 
 TEST_CASE("run: tells what was dropped by the rule of either kind of agent") {

@@ -304,7 +304,8 @@ TEST_CASE("upload: what is there is left there where that is asked for, or came 
   }
 }
 
-TEST_CASE("verify: compares what the guest has") {
+TEST_CASE("verify: looks for tools, and then compares what the guest has") {
+  using Reason = qga::VerificationError::Reason;
   const std::string digest =  // of "ABC"
       "b5d4045c3f466fa91fe2cc6abe79232a1a57cdf104f7a26e716e0a1e2789df78";
   const auto ran = [](const std::string& base64, int exit_code) {
@@ -314,34 +315,51 @@ TEST_CASE("verify: compares what the guest has") {
   const std::string ok =  // digest and "  -\n"
       "YjVkNDA0NWMzZjQ2NmZhOTFmZTJjYzZhYmU3OTIzMmExYTU3Y2RmMTA0ZjdhMjZlNzE2ZTBhMWUyNzg5ZGY3OCAgLQo"
       "=";
+  const Reply tools = ran(ok, 0);
   SECTION("the same") {
     Upload it("ABC", {.verify = true});
-    it.run.run({opened, at(0), at(0), wrote(3), done, done, started, ran(ok, 0)});
+    it.run.run({started, tools, opened, at(0), at(0), wrote(3), done, done, started, ran(ok, 0)});
     REQUIRE(it.run.finished);
     CHECK(it.run.finished->sha256 == digest);
-    CHECK(it.run.log[6].find(R"("sh","/f","1","3")") != std::string::npos);
+    CHECK(it.run.log[8].find(R"("sh","/f","1","3")") != std::string::npos);
   }
   SECTION("another: the file is emptied") {
     Upload it("ABD", {.verify = true});
-    it.run.run({opened, at(0), at(0), wrote(3), done, done, started, ran(ok, 0), opened, done});
-    error_of<qga::BadReplyError>(it.run);
+    it.run.run({started, tools, opened, at(0), at(0), wrote(3), done, done, started, ran(ok, 0),
+                opened, done});
+    CHECK(error_of<qga::VerificationError>(it.run).reason() == Reason::mismatch);
+    CHECK(error_of<qga::VerificationError>(it.run).bytes() == 3);
   }
-  SECTION("not told") {
-    Download it({.verify = true});
-    it.run.run({opened, at(2), at(0), last, done, started, ran(ok, 1)});
-    error_of<qga::BadReplyError>(it.run);
+  SECTION("no tools: nothing is transferred") {
+    Upload it("ABC", {.verify = true});
+    it.run.run({started, ran("", 127)});
+    const auto missing = error_of<qga::VerificationError>(it.run);
+    CHECK(missing.reason() == Reason::unavailable);
+    CHECK(missing.outcome() == Outcome::not_sent);
+    CHECK(it.run.log.size() == 2);
   }
-  SECTION("forbidden") {
+  SECTION("no programs: nothing is transferred") {
     Download it({.verify = true});
-    it.run.run({opened, at(2), at(0), last, done, {.error = error<qga::CommandNotFoundError>()}});
+    it.run.run({{.error = error<qga::CommandNotFoundError>(Outcome::refused)}});
     error_of<qga::CommandNotFoundError>(it.run);
+    CHECK(it.run.log.size() == 1);
+  }
+  SECTION("not told: the file is left as it was transferred") {
+    for (const Reply& answer : {ran("", 1), Reply{.error = error<qga::ReadError>()}}) {
+      Upload it("ABC", {.verify = true});
+      it.run.run({started, tools, opened, at(0), at(0), wrote(3), done, done, started, answer});
+      CHECK(error_of<qga::TransferError>(it.run).bytes() == 3);
+    }
   }
 }
 
 TEST_CASE("a transfer has its time in every step, and ten seconds more to clean up") {
   Download down({.verify = true, .timeout = 20s});
-  down.run.run({opened, at(2), at(0), last, done, refused});
+  down.run.run({refused});
   CHECK(down.run.latest == down.run.now_ + 20s);
+  Download plain({.timeout = 20s});
+  plain.run.run({opened, at(2), at(0), last, done});
+  CHECK(plain.run.latest == plain.run.now_ + 20s);
   Upload up("ABC", {.timeout = 20s});
   up.run.run({opened, at(0), at(0), wrote(3), done, done});
   CHECK(up.run.latest == up.run.now_ + 20s);
@@ -351,5 +369,5 @@ TEST_CASE("a transfer that is dropped closes its file") {
   Download it;
   CHECK_THROWS_AS(it.run.run({opened}), std::logic_error);  // no more replies
   it.run.drop();
-  CHECK(it.run.log == Strings{open_r, to_end, "guest-file-close (last resort)"});
+  CHECK(it.run.log == Strings{open_r, to_end, "guest-file-close (guard)"});
 }

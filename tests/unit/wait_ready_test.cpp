@@ -17,7 +17,7 @@ using Strings = std::vector<std::string>;
 namespace {
 
 const std::string ask = "guest-info {}";
-const std::string ask_for_ice = "guest-fsfreeze-status {}";
+const std::string check_frozen = "guest-fsfreeze-status {}";
 
 Reply info(bool exec_enabled = true) {
   nlohmann::json exec{
@@ -42,7 +42,7 @@ Reply hung_up() { return {.error = error<qga::ReadError>()}; }
 TEST_CASE("ready: an agent that answers on a connection that there is") {
   Wait wait(10s, "");
   wait.run({info(), thawed});
-  CHECK(wait.log == Strings{ask, ask_for_ice});
+  CHECK(wait.log == Strings{ask, check_frozen});
   REQUIRE(wait.finished);
   CHECK(wait.finished->state == ReadyState::ready);
   CHECK(*wait.finished);
@@ -57,7 +57,7 @@ TEST_CASE("ready: connects until there is a socket, ever less often, up to once 
             no_socket(), done, info(), thawed});
   CHECK(wait.log == Strings{"connect", "pause 50", "connect", "pause 100", "connect", "pause 200",
                             "connect", "pause 400", "connect", "pause 800", "connect", "pause 1000",
-                            "connect", "pause 1000", "connect", ask, ask_for_ice});
+                            "connect", "pause 1000", "connect", ask, check_frozen});
   CHECK(wait.finished->state == ReadyState::ready);
   CHECK_FALSE(wait.finished->err);
   CHECK(wait.finished->waited == 3550ms);
@@ -67,7 +67,7 @@ TEST_CASE("ready: connects again where nobody answers, and waits for longer") {
   Wait wait(1min, "");
   wait.run({silence(1s), done, silence(2s), done, hung_up(), done, info(), thawed});
   CHECK(wait.log ==
-        Strings{ask, "connect", ask, "connect", ask, "pause 50", "connect", ask, ask_for_ice});
+        Strings{ask, "connect", ask, "connect", ask, "pause 50", "connect", ask, check_frozen});
   CHECK(wait.finished->attempts == 4);
 }
 
@@ -75,7 +75,7 @@ TEST_CASE("ready: a connection that cannot be made again is asked again") {
   Wait wait(1min, "");
   wait.knows_where = false;
   wait.run({silence(1s), silence(2s), info(), thawed});
-  CHECK(wait.log == Strings{ask, ask, ask, ask_for_ice});
+  CHECK(wait.log == Strings{ask, ask, ask, check_frozen});
 }
 
 TEST_CASE("not ready: the time is up, and how far it came") {

@@ -183,11 +183,11 @@ class Freeze {
     step.at_once = true;
     io_.call(GuestFsfreezeThawRequest(),
              [this](std::exception_ptr failed, std::int64_t) {
-               const bool unsent = failed && outcome_of(failed) != Outcome::refused &&
-                                   code_of(failed) != err_timed_out;
-               if (unsent) return end(guard_->act());  // on another connection
+               const bool refused = failed && outcome_of(failed) == Outcome::refused;
+               const bool awaited = failed && code_of(failed) == err_timed_out;
+               if (failed && !refused && !awaited) return end(guard_->act());  // on a new connection
                guard_->disarm();
-               failed ? look() : end(true);
+               refused ? look() : end(!failed);
              },
              step);
   }
@@ -294,13 +294,21 @@ class WhileFrozen {
     try {
       std::rethrow_exception(failed_);
     } catch (...) {
-      return error_with<WorkError>(error);
+      const std::nested_exception work;  // it is the exception that is handled here
+      try {
+        std::rethrow_exception(error);
+      } catch (const ThawError& thaw) {
+        return std::make_exception_ptr(
+            ErrorWith<ThawError, WorkError>(thaw, WorkError(thaw, work)));
+      } catch (...) {
+        return error_with<WorkError>(error, work);
+      }
     }
   }
 
-  /// Takes the exception that is being handled along.
   struct WorkError : virtual GuestAgentError, std::nested_exception {
-    explicit WorkError(const GuestAgentError& cause) : GuestAgentError(cause) {
+    WorkError(const GuestAgentError& cause, const std::nested_exception& work)
+        : GuestAgentError(cause), std::nested_exception(work) {
       ErrorAccess::set_text(*this, std::string(cause.what()) +
                                        "; the work while the guest was frozen failed, too");
     }

@@ -193,6 +193,7 @@ class RunProgram {
   }
 
   void gave_up(bool ended) {
+    if (is_own_ && !error_) error_ = timed_out(GuestExecRequest::command, Outcome::unknown);
     if (error_) return fail(std::move(error_), ended);
     const std::string what =
         "guest-exec: process " + std::to_string(pid_) +
