@@ -15,3 +15,6 @@
 
 #include "catch.hpp"
 #include "ways.hpp"
+
+#define QGA_TEST_INSTANCE extern template
+#include "instances.hpp"

@@ -199,8 +199,8 @@ class FileSink final : public Sink {
 
   /// For its owner alone, as long as the guest's bytes are written.
   void open_temporary() {
-    constexpr std::size_t longest_name = 255 - sizeof "..18446744073709551615" + 1;
-    const std::string name = path_.filename().string().substr(0, longest_name);
+    constexpr std::size_t longest_kept = 255 - sizeof "..18446744073709551615" + 1;
+    const std::string name = path_.filename().string().substr(0, longest_kept);
     for (;;) {
       std::filesystem::path beside = path_;
       beside.replace_filename("." + name + "." + std::to_string(random_bits()[0]));

@@ -155,11 +155,13 @@ class FileTransfer {
   void look_for_tools() {
     run_in_guest({"-c", "head -c 0 </dev/null | tail -c +1 | sha256sum"},
                  [this](std::exception_ptr error, const RunResult& run) {
-                   if (error) return io_.fail(std::move(error));
-                   if (run.exit_code == 0 && run.out.size() >= 64) return open();
+                   if (!error && run.exit_code == 0 && run.out.size() >= 64) return open();
+                   if (error && outcome_of(error) != Outcome::refused) {
+                     return io_.fail(std::move(error));
+                   }
+                   const std::string why = error ? error_of(error)->what() : printable(run.err);
                    io_.fail(verification_error(
-                       "cannot verify: the guest needs head, tail and sha256sum: " +
-                           printable(run.err),
+                       "cannot verify: the guest has to run sh, head, tail and sha256sum: " + why,
                        Outcome::not_sent, 0, VerificationError::Reason::unavailable));
                  });
   }

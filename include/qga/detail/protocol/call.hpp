@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga::detail {
@@ -43,6 +44,18 @@ class Call {
     finished_ = true;
   }
 
+  /// Ends the call with the text of its `return`. @return false: it is malformed
+  bool answer(std::string_view result) {
+    return end_with([&] {
+      decode(result);
+      finished_ = true;
+    });
+  }
+  /// Ends the call with the text of its `error`. @return false: it is malformed
+  bool refuse(std::string_view error) {
+    return end_with([&] { fail(agent_error(command_, error)); });
+  }
+
   std::string text;                                       ///< the request up to its id
   Clock::time_point deadline = Clock::time_point::max();  ///< max: none
   Operation* operation = nullptr;                         ///< the owner; null: a guard's request
@@ -62,6 +75,22 @@ class Call {
  private:
   friend class Session;
   friend class CallList;
+
+  template <class Function>
+  bool end_with(Function function) {
+    try {
+      function();
+      return true;
+    } catch (const Malformed& error) {
+      fail(bad_reply(command_, error.what(), Outcome::unknown));
+      return false;
+    } catch (const WrongShape& error) {
+      fail(bad_reply(command_, error.what(), Outcome::unknown));
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    return true;
+  }
 
   std::string_view command_;
   Handling handling_;
@@ -146,11 +175,11 @@ class TypedCall : public Base {
   ResultOf<Result> result;
 
  protected:
-  void decode(std::string_view text) override {
+  void decode(std::string_view reply) override {
     if constexpr (std::is_void_v<Reply>) {
-      decode_empty(text);
+      decode_empty(reply);
     } else {
-      result.value.emplace(std::invoke(project_, decode_reply<Reply>(text)));
+      result.value.emplace(std::invoke(project_, decode_reply<Reply>(reply)));
     }
   }
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The send side of a session: the calls that wait, the requests in the output, and those that are
+// written and not yet answered. It knows nothing of handshakes; the session decides when a request
+// may go.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/output.hpp"
+#include "qga/request.hpp"
+
+namespace qga::detail {
+
+class RequestQueue {
+ public:
+  /// Requests written and not yet answered, at most. Those behind them stay unsent, and are not
+  /// lost when the channel is.
+  static constexpr std::size_t window = 64;
+  /// Bytes of requests written and not yet answered, at most, but for a single longer request. An
+  /// agent reads 4096 bytes at a time. Over virtio-serial its answer is lost where it has read
+  /// beyond what it answers (GLib takes the port for a file, seeks in it, and fails; agent 7.2:
+  /// three writes of 1300 bytes in flight lose answers, three of 1200 do not).
+  static constexpr std::size_t window_bytes = 4096;
+
+  /// A request that is in the output, or written and not yet answered.
+  struct Slot {
+    std::uint64_t id;
+    Call* call;             ///< null: nobody waits any more; its late reply is dropped
+    std::uint64_t begin;    ///< of its bytes, in the stream of all output
+    std::uint64_t runs_at;  ///< the agent needs no newline, nor the sync behind it
+    std::uint64_t end;
+    std::size_t text;  ///< bytes of it that are the call's own
+    ReplyLimits limits;
+    bool barrier;  ///< its success is told by the sync behind it
+    bool refused = false;
+  };
+
+  Output output;
+  CallList waiting;
+  std::vector<Slot> flight;
+
+  /// True while calls are queued or under way.
+  bool busy() const { return live_ > 0 || !waiting.empty(); }
+  /// True while somebody waits for an answer.
+  bool awaited() const { return live_ > 0; }
+
+  /// Whether another request fits into the window.
+  bool fits(const Call& call, bool echoes_ids) const {
+    constexpr std::size_t id_and_sync = 160;
+    if (flight.size() >= (echoes_ids ? window : 1)) return false;
+    return flight.empty() ||
+           output.end() - flight.front().begin + call.text.size() + id_and_sync <= window_bytes;
+  }
+
+  /// Appends a request to the output. Returns where it begins.
+  std::uint64_t append(Call& call, std::uint64_t id, bool echoes_ids, const ReplyLimits& limits) {
+    const std::uint64_t begin = output.end();
+    const std::size_t text = call.text.size();
+    output.append(call.text);
+    end_request(id, echoes_ids);
+    const std::uint64_t runs_at = output.end() - 1;  // without its newline
+    const bool barrier = !call.handling().success_response;
+    if (barrier) {
+      append_sync(output.text(), id);
+      end_request(id, echoes_ids);
+    }
+    flight.push_back({id, &call, begin, runs_at, output.end(), text, limits, barrier});
+    ++live_;
+    return begin;
+  }
+
+  /// Whether the agent can run the request: its last brace is written.
+  bool executable(const Slot& slot) const { return output.written() >= slot.runs_at; }
+  bool is_begun(const Slot& slot) const { return slot.begin < output.written(); }
+
+  /// Whether nothing of a call, or of an operation, has reached the channel.
+  bool unsent(const Call& call) const {
+    return unsent_where([&](const Call& sent) { return &sent == &call; });
+  }
+  bool unsent(const Operation& operation) const {
+    return unsent_where([&](const Call& sent) { return sent.operation == &operation; });
+  }
+
+  /// Puts what the agent cannot run yet back in front of the calls that wait.
+  /// @return true: a request is half written
+  bool take_back() {
+    bool half_written = false;
+    while (!flight.empty() && !executable(flight.back())) {
+      Slot& slot = flight.back();
+      half_written = is_begun(slot);
+      if (Call* const call = release(slot)) {
+        call->text = output.from(slot.begin).substr(0, slot.text);
+        waiting.push_front(call);
+      }
+      flight.pop_back();
+    }
+    return half_written;
+  }
+
+  /// Takes the call out of a slot, whose reply is dropped then. Null where nobody waits.
+  Call* release(Slot& slot) {
+    if (slot.call != nullptr) --live_;
+    return std::exchange(slot.call, nullptr);
+  }
+  void release(const Call& call) {
+    for (Slot& slot : flight) {
+      if (slot.call == &call) release(slot);
+    }
+  }
+
+  /// Forgets the first slots.
+  void drop(std::size_t count) {
+    flight.erase(flight.begin(), flight.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+
+  /// Calls `visit` for each unfinished call; `visit` may finish calls.
+  template <class Visit>
+  void each_call(Visit visit) {
+    visited_.clear();
+    for (const Slot& slot : flight) {
+      if (slot.call != nullptr) visited_.push_back(slot.call);
+    }
+    for (Call* call = waiting.front(); call != nullptr; call = CallList::after(call)) {
+      visited_.push_back(call);
+    }
+    for (Call* const call : visited_) {
+      if (!call->finished()) visit(*call);
+    }
+  }
+
+ private:
+  void end_request(std::uint64_t id, bool echoes_ids) {
+    if (echoes_ids) append_id(output.text(), id);
+    output.text() += "}\n";
+  }
+
+  template <class Is>
+  bool unsent_where(Is is) const {
+    return std::none_of(flight.begin(), flight.end(), [&](const Slot& slot) {
+      return slot.call != nullptr && is(*slot.call) && is_begun(slot);
+    });
+  }
+
+  std::size_t live_ = 0;  ///< slots with a call
+  std::vector<Call*> visited_;
+};
+
+}  // namespace qga::detail
