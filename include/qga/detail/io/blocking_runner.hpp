@@ -43,7 +43,10 @@ class BlockingRunner {
  public:
   /// @throws std::system_error where no descriptor is left for a stop request; nothing is sent then
   BlockingRunner(ClientState& client, Operation& operation)
-      : client_(client), operation_(operation), stop_(operation.stop()) {}
+      : client_(client),
+        operation_(operation),
+        stop_(operation.stop()),
+        connection_(client.connection()) {}
 
   /// Carries the operation to its end, which it then tells itself.
   void run() {
@@ -107,7 +110,7 @@ class BlockingRunner {
   ClientState& client_;
   Operation& operation_;
   const StopSignal stop_;
-  std::shared_ptr<Connection> connection_;
+  std::shared_ptr<Connection> connection_;  ///< null: there is none
 };
 
 /// Runs an operation that has the client for itself. @throws GuestAgentError
@@ -126,12 +129,14 @@ auto run_command(ClientState* client, const R& request, Project project,
   if (client == nullptr) std::rethrow_exception(not_connected(request.command));
   const ClientLock lock(*client);
   if (!lock.owns()) std::rethrow_exception(busy(request.command));
-  const auto connection = client->connection();
-  PreparedCommand<Reply, Project> prepared(
-      request, std::move(project), connection ? connection->spare_memory() : std::string(), false);
-  CommandOperation<Reply, Project> operation(client, client->params(), options, Clock::now(),
-                                             std::move(prepared));
-  return run_blocking(*client, operation);
+  CommandOperation<Reply, Project> operation(
+      client, client->params(), options, Clock::now(),
+      PreparedCommand<Reply, Project>(request, std::move(project),
+                                      std::move(client->spare_memory()), false));
+  BlockingRunner(*client, operation).run();
+  client->spare_memory() = operation.move_memory();
+  if (operation.error()) std::rethrow_exception(operation.error());
+  return operation.move_result();
 }
 
 }  // namespace qga::detail

@@ -59,6 +59,9 @@ class ClientState : public HelperClient, public std::enable_shared_from_this<Cli
   }
   void unlock_shared() { users_.fetch_sub(1); }
 
+  /// Memory of an earlier request, for who has the client for itself: steady use allocates nothing.
+  std::string& spare_memory() { return spare_memory_; }
+
   // ---- its connection ----------------------------------------------------------------------
 
   /// Null before the first one, and once it was closed.
@@ -135,7 +138,8 @@ class ClientState : public HelperClient, public std::enable_shared_from_this<Cli
 
   const ClientParams params_;
   std::atomic<int> users_ = 0;  ///< -1: a blocking operation; otherwise the asynchronous ones
-  mutable std::mutex mutex_;    ///< is never held together with that of a connection
+  std::string spare_memory_;
+  mutable std::mutex mutex_;  ///< is never held together with that of a connection
   std::shared_ptr<Connection> connection_;
   Target target_;
   std::uint64_t attempts_ = 0;  ///< to connect or to close

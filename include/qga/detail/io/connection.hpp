@@ -92,12 +92,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// True until it is closed, or found to be broken.
   bool is_open() const { return open_; }
 
-  /// Memory of an earlier request, for the text of the next one.
-  std::string spare_memory() {
-    const std::lock_guard lock(mutex_);
-    return session_.spare_memory();
-  }
-
   // ---- blocking ----------------------------------------------------------------------------
 
   /// Sends the calls of an operation, and returns when at least one of its calls is delivered.

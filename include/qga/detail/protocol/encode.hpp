@@ -181,6 +181,12 @@ class Encoder {
   const For for_;
 };
 
+/// Whether the name of a request's command is that of its type; a request made by hand has its own.
+template <class R>
+inline constexpr bool has_constant_name = requires {
+  std::bool_constant<(R::command, true)>();
+};
+
 /// The agent's lexer gives up at 64 MiB; an id, and maybe a sync, still come behind the text.
 inline constexpr std::size_t max_request_size = (64 << 20) - 256;
 
@@ -191,7 +197,12 @@ void encode_into(std::string& out, const R& request) {
   out += "{\"execute\":";
   Encoder encoder(out);
   try {
-    encoder.value(std::string_view(request.command));
+    if constexpr (has_constant_name<R>) {
+      ((out += '"') += R::command) += '"';
+    } else {
+      encoder.value(std::string_view(request.command));
+    }
+    if constexpr (std::is_empty_v<R>) return;
     constexpr std::string_view arguments = ",\"arguments\":{";
     const std::size_t before = out.size();
     out += arguments;

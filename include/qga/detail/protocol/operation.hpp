@@ -141,8 +141,8 @@ struct PreparedCommand {
         usual_timeout(timeout_of(request)),
         project(std::move(project_)),
         text(std::move(memory)) {
-    if constexpr (!requires { std::bool_constant<(R::command, true)>(); }) {
-      if (copy_name) own_name = request.command;  // a request made by hand has a name of its own
+    if constexpr (!has_constant_name<R>) {
+      if (copy_name) own_name = request.command;
     }
     try {
       encode_into(text, request);
@@ -167,7 +167,7 @@ class CommandOperation final : public Operation {
   using Result = typename Projected<Reply, Project>::type;
 
   CommandOperation(HelperClient*, const ClientParams& params, const CallOptions& options,
-                   Clock::time_point now, PreparedCommand<Reply, Project> prepared)
+                   Clock::time_point now, PreparedCommand<Reply, Project>&& prepared)
       : Operation(params, options, now),
         name_(std::move(prepared.own_name)),
         call_(name_.empty() ? prepared.name : std::string_view(name_), prepared.handling,
@@ -190,6 +190,11 @@ class CommandOperation final : public Operation {
   bool is_single() const override { return true; }
 
   Result move_result() { return call_.result.move_out(); }
+  /// The memory of a request's text, for the next one.
+  std::string move_memory() {
+    constexpr std::size_t large = 4 << 20;
+    return call_.text.capacity() <= large ? std::move(call_.text) : std::string();
+  }
 
  private:
   const std::string name_;  ///< empty: it is that of a type of requests

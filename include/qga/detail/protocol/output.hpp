@@ -46,15 +46,14 @@ class Output {
   /// The buffer, to append to.
   std::string& text() { return text_; }
 
-  /// Appends a request's text and keeps its memory for `spare_memory()`.
+  /// Appends a request's text, which is empty then; its memory may be another.
   void append(std::string& request) {
     if (text_.empty()) {
       text_.swap(request);
     } else {
       text_ += request;
+      request.clear();
     }
-    if (request.capacity() > spare_.capacity()) spare_.swap(request);
-    spare_.clear();
   }
 
   /// Forgets what is behind `end`, and not written.
@@ -66,11 +65,7 @@ class Output {
     at_ = 0;
     text_.clear();
     if (text_.capacity() > large) text_.shrink_to_fit();
-    if (spare_.capacity() > large) spare_.shrink_to_fit();
   }
-
-  /// An empty string with memory of an earlier request, so that steady use allocates nothing.
-  std::string spare_memory() { return std::exchange(spare_, std::string()); }
 
  private:
   static constexpr std::size_t large = 4 << 20;
@@ -78,7 +73,6 @@ class Output {
   std::string text_;
   std::size_t at_ = 0;      ///< written of `text_`
   std::uint64_t base_ = 0;  ///< position of `text_`
-  std::string spare_;
 };
 
 }  // namespace qga::detail

@@ -166,10 +166,6 @@ class Session {
     return earliest;
   }
 
-  /// An empty string with memory of an earlier request, so that steady use
-  /// allocates nothing.
-  std::string spare_memory() { return queue_.output.spare_memory(); }
-
   Tracer& tracer() { return tracer_; }
 
  private:
