@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -93,7 +94,7 @@ TEST_CASE("a program with everything, and with nothing") {
   CHECK(arguments(qga::GuestExecRequest("x", {.capture_output = Mode::merged})) ==
         json{{"path", "x"}, {"capture-output", "merged"}});
   // An empty environment is one that replaces the agent's own.
-  CHECK(arguments(qga::GuestExecRequest("x", {.env = {{}}})) ==
+  CHECK(arguments(qga::GuestExecRequest("x", {.env = std::vector<std::string>{}})) ==
         json{{"path", "x"}, {"env", json::array()}});
 }
 
