@@ -105,10 +105,20 @@ multiarch=usr/lib/x86_64-linux-gnu
     "$tree/lib64/ld-linux-x86-64.so.2" --inhibit-cache --library-path "$tree/$multiarch" --list "$file"
   done | sed -n "s|.*=> \($tree/.*\) (.*|\1|p" | sort -u | xargs cp -t "$multiarch"
 
-  printf '%s\n' "${modules[@]}" >lib/modules/order
+  # A module is a file, packed or not, or it is built into the kernel.
   for module in "${modules[@]}"; do
-    cp "$(find "$tree/lib/modules" -name "$module.ko")" lib/modules/
-  done
+    file=$(find "$tree/lib/modules" -name "$module.ko" -o -name "$module.ko.xz")
+    case $file in
+      *.ko) cp "$file" lib/modules/ ;;
+      *.xz) "$busybox" unxz -c "$file" >"lib/modules/$module.ko" ;;
+      *)
+        grep -q "/$module\.ko$" "$tree"/lib/modules/*/modules.builtin && continue
+        echo "The guest's kernel has no module $module" >&2
+        exit 1
+        ;;
+    esac
+    echo "$module"
+  done >lib/modules/order
   tar -c -C "$here/guest" . | tar -x --keep-directory-symlink --no-same-owner
   # glib wants a link here, and takes the zone for UTC otherwise.
   mkdir -p usr/share/zoneinfo/Asia
