@@ -98,6 +98,7 @@ TEMPLATE_TEST_CASE("a frozen guest refuses all but a few commands", "[life]", Bl
   const std::set<std::string> allowed{"guest-ping",          "guest-info",
                                       "guest-sync",          "guest-sync-delimited",
                                       "guest-fsfreeze-thaw", "guest-fsfreeze-status"};
+  const std::size_t commands = commands_of_agent(vm).size();
   CHECK(ga.fsfreeze_freeze() == 2);
   const auto start = std::chrono::steady_clock::now();
   std::string refused;
@@ -113,7 +114,7 @@ TEMPLATE_TEST_CASE("a frozen guest refuses all but a few commands", "[life]", Bl
     refused = described(error) + " (\"" + std::string(error.desc()) + "\")";
     ++count;
   }
-  CHECK(count == 36);
+  CHECK(count == commands - allowed.size());
   CHECK(enabled == allowed);
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   CHECK(ga.fsfreeze_status() == GuestFsfreezeStatus::frozen);

@@ -164,6 +164,7 @@ TEST_CASE("thawed where an asynchronous freeze is cancelled", "[guard]") {
 
 TEST_CASE("thawed while other calls are under way", "[guard]") {
   Vm& vm = ready_vm();
+  const std::size_t commands = commands_of_agent(vm).size();
   Answer<qga::Frozen> answer;
   Answer<qga::GuestAgentInfo> before, after;
   asio::io_context context;
@@ -176,8 +177,8 @@ TEST_CASE("thawed while other calls are under way", "[guard]") {
   answer.value.reset();  // the guard
   check_thawed(vm);
   run_dry(context);
-  CHECK(before.get().supported_commands.size() == 42);
-  CHECK(after.get().supported_commands.size() == 42);
+  CHECK(before.get().supported_commands.size() == commands);
+  CHECK(after.get().supported_commands.size() == commands);
 }
 
 TEST_CASE("thawed where a context is destroyed, with the guard in a handler", "[guard]") {

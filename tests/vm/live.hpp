@@ -4,6 +4,8 @@
 #pragma once
 
 #include <chrono>
+#include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -45,6 +47,15 @@ std::string refusal_of(Way& ga, Call&& call) {
   CHECK(error.outcome() == Outcome::refused);
   ga.ping();
   return error.what();
+}
+
+/// The commands that the guest's agent has, by its own command line: they differ from version to
+/// version.
+inline std::set<std::string> commands_of_agent(Vm& vm) {
+  std::set<std::string> commands;
+  std::istringstream listing(vm.run("qemu-ga -b help"));
+  for (std::string name; listing >> name;) commands.insert(name);
+  return commands;
 }
 
 /// A freeze hook of the guest's that does what a test needs; the usual one in the end.
