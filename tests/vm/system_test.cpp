@@ -3,14 +3,31 @@
 // What the guest is and how it does, compared with what its own tools say.
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "live.hpp"
 
 using namespace vm_test;
+
+namespace {
+
+/// What a script of the guest's writes, and a call's reply: tried until the script writes the same
+/// before and after the call.
+template <class Call>
+auto side_by_side(Vm& vm, const std::string& script, Call call) {
+  for (int attempt = 1;; ++attempt) {
+    std::string before = vm.run(script);
+    auto reply = call();
+    if (vm.run(script) == before || attempt == 10) return std::pair(before, reply);
+  }
+}
+
+}  // namespace
 
 TEMPLATE_TEST_CASE("guest-sync guest-sync-delimited guest-ping", "[commands]", Blocking, Async) {
   TestType ga(ready_vm().agent());
@@ -137,4 +154,45 @@ TEMPLATE_TEST_CASE("guest-network-get-interfaces", "[commands]", Blocking, Async
   for (std::string name; listing >> name;) expected.insert(name);
   CHECK(names == expected);
   vm.run("ip address del 192.0.2.7/25 dev eth0");
+}
+
+TEMPLATE_TEST_CASE("guest-get-load", "[commands]", Blocking, Async) {
+  Vm& vm = ready_vm();
+  TestType ga(vm.agent());
+  if (!commands_of_agent(vm).contains("guest-get-load")) {
+    CHECK_THROWS_AS(ga.get_load(), qga::CommandNotFoundError);
+    return;
+  }
+  const auto [expected, load] =
+      side_by_side(vm, "cut -d' ' -f1-3 /proc/loadavg", [&] { return ga.get_load(); });
+  char text[64];
+  std::snprintf(text, sizeof text, "%.2f %.2f %.2f", load.load1m, load.load5m, load.load15m);
+  CHECK(text == expected);
+}
+
+TEMPLATE_TEST_CASE("guest-network-get-route", "[commands]", Blocking, Async) {
+  Vm& vm = ready_vm();
+  TestType ga(vm.agent());
+  if (!commands_of_agent(vm).contains("guest-network-get-route")) {
+    CHECK_THROWS_AS(ga.network_get_route(), qga::CommandNotFoundError);
+    return;
+  }
+  const std::string script =
+      "route -n | awk 'NR > 2 { print $8, $1, $2, $3, $5 }';"
+      "while read -r _ length _ _ _ _ _ _ _ name; do echo $name $((0x$length)); done "
+      "</proc/net/ipv6_route";
+  const auto [expected, routes] = side_by_side(vm, script, [&] { return ga.network_get_route(); });
+  std::string told;
+  for (const auto& route : routes) {
+    if (!told.empty()) told += '\n';
+    told += route.iface + ' ';
+    if (route.version == 4) {
+      told += route.destination + ' ' + route.gateway.value_or("") + ' ' + route.mask.value_or("") +
+              ' ' + std::to_string(route.metric);
+    } else {
+      told += route.desprefixlen.value_or("");
+    }
+  }
+  CHECK(told == expected);
+  CHECK(contains(told, "eth0 0.0.0.0 10.0.2.2 0.0.0.0 0"));
 }
