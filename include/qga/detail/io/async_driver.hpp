@@ -56,6 +56,16 @@ class AsyncDriver final : public Driver, private ContextUser {
     return static_cast<AsyncDriver&>(*connection.driver_).channel_.get_executor();
   }
 
+  /// The timer is left alone while it fires early enough: calls in a row share one.
+  void arm(Clock::time_point deadline) override {
+    if (deadline >= armed_) return;
+    armed_ = deadline;
+    timer_.expires_at(deadline);
+    timer_.async_wait([this, alive = connection_.shared_from_this()](std::error_code err) {
+      if (!err) on_deadline();
+    });
+  }
+
   void advance(std::unique_lock<std::mutex>& lock, bool initiating) override {
     Session& session = connection_.session_;
     if (!connection_.blocked_) {
@@ -71,7 +81,7 @@ class AsyncDriver final : public Driver, private ContextUser {
       }
       if (channel_.is_open()) {
         if (session.wants_input()) wait(reading_, Channel::wait_read);
-        arm(session.next_deadline());
+        arm(session.repeats_at());
         if (!session.busy()) connection_.open_ ? rest() : end();
       }
     }
@@ -142,16 +152,6 @@ class AsyncDriver final : public Driver, private ContextUser {
     advance(lock, false);
   }
 
-  /// The timer is left alone while it fires early enough: calls in a row share one.
-  void arm(Clock::time_point deadline) {
-    if (deadline >= armed_) return;
-    armed_ = deadline;
-    timer_.expires_at(deadline);
-    timer_.async_wait([this, alive = connection_.shared_from_this()](std::error_code err) {
-      if (!err) on_deadline();
-    });
-  }
-
   void on_deadline() {
     std::unique_lock lock(connection_.mutex_);
     armed_ = Clock::time_point::max();
@@ -159,6 +159,7 @@ class AsyncDriver final : public Driver, private ContextUser {
       if (channel_.is_open() && Clock::now() >= drain_until_) connection_.discard();
     } else if (!connection_.blocked_) {
       connection_.session_.expire(Clock::now());
+      arm(connection_.session_.next_deadline());
     }
     advance(lock, false);
   }

@@ -47,13 +47,18 @@ class OperationRunner : public AsyncRunner,
   }
 
   void on_finished(Call& call, bool initiating) override {
-    const auto alive = this->shared_from_this();
+    std::shared_ptr<OperationRunner> alive;
     {
       const std::lock_guard lock(mutex_);
       finished_.push_back(&call);
-      if (--in_session_ == 0) kept_.reset();
+      alive = --in_session_ == 0 ? std::move(kept_) : kept_;
+      if (std::exchange(scheduled_, true)) return;
     }
-    wake(initiating);
+    schedule(initiating);
+  }
+
+  std::unique_ptr<Driver> make_driver(Connection& connection) override {
+    return std::make_unique<AsyncDriver<Executor>>(connection, io_);
   }
 
   void on_dropped(Call&) noexcept override {
@@ -106,8 +111,7 @@ class OperationRunner : public AsyncRunner,
   /// Goes on after what has happened.
   void run() {
     for (;;) {
-      while (Call* const call = next_finished()) operation_->deliver(*call);
-      end_wait();
+      handle_events();
       if (!operation_->done()) proceed(false);
       if (operation_->done()) return finish();
       if (sleep()) return;
@@ -136,14 +140,6 @@ class OperationRunner : public AsyncRunner,
  private:
   using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
 
-  void wake(bool initiating) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (std::exchange(scheduled_, true)) return;
-    }
-    schedule(initiating);
-  }
-
   /// Ends a turn, unless something has happened meanwhile. @return true: it is ended
   bool sleep() {
     const std::lock_guard lock(mutex_);
@@ -151,18 +147,20 @@ class OperationRunner : public AsyncRunner,
     return !scheduled_;
   }
 
-  Call* next_finished() {
-    const std::lock_guard lock(mutex_);
-    return finished_.pop_front();
-  }
-
-  void end_wait() {
-    std::unique_lock lock(mutex_);
-    if (!std::exchange(waited_, false)) return;
-    work_.reset();
-    std::exception_ptr error = std::exchange(wait_error_, {});
-    lock.unlock();
-    operation_->end_wait(std::move(error));
+  /// Tells the operation what has happened since the last turn.
+  void handle_events() {
+    CallList finished;
+    bool waited = false;
+    std::exception_ptr error;
+    {
+      const std::lock_guard lock(mutex_);
+      std::swap(finished, finished_);
+      waited = std::exchange(waited_, false);
+      if (waited) error = std::exchange(wait_error_, {});
+      if (waited) work_.reset();
+    }
+    while (Call* const call = finished.pop_front()) operation_->deliver(*call);
+    if (waited) operation_->end_wait(std::move(error));
   }
 
   /// Starts what the operation asks for. Where the process is out of resources, it ends.
@@ -187,7 +185,6 @@ class OperationRunner : public AsyncRunner,
 
   void submit(bool initiating) {
     auto connection = client_->connection();
-    if (connection) AsyncDriver<Executor>::ensure(*connection, io_);
     const std::size_t calls = operation_->count_to_submit();
     {
       const std::lock_guard lock(mutex_);
@@ -251,20 +248,18 @@ class OperationRunner : public AsyncRunner,
       const std::lock_guard lock(mutex_);
       waited_ = true;
       wait_error_ = std::move(error);
+      if (std::exchange(scheduled_, true)) return;
     }
-    wake(false);
+    schedule(false);
   }
 
   /// Withdraws what an algorithm that has thrown has left behind, and ends.
   void finish() {
-    const auto connection = [this] {
-      const std::lock_guard lock(mutex_);
-      return in_session_ > 0 ? connection_ : nullptr;
-    }();
-    if (connection) {
-      connection->withdraw(*operation_);
-      while (next_finished() != nullptr) {
-      }
+    if (!operation_->is_single()) {
+      std::unique_lock lock(mutex_);
+      const auto connection = in_session_ > 0 ? connection_ : nullptr;
+      lock.unlock();
+      if (connection) connection->withdraw(*operation_);
     }
     if (std::exchange(joined_, false)) client_->unlock_shared();
     complete();

@@ -58,6 +58,8 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
+  /// Has the deadlines of calls looked at, at the latest then.
+  virtual void arm(Clock::time_point deadline) = 0;
   /// Moves the asynchronous calls along. @param initiating within an initiating function
   virtual void advance(std::unique_lock<std::mutex>& lock, bool initiating) = 0;
   /// Has `advance` called later, on the executor.
@@ -69,10 +71,14 @@ class Driver {
   virtual void clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) = 0;
 };
 
+class Connection;
+
 /// Who runs an operation asynchronously, as its connection sees it.
 class AsyncRunner {
  public:
   virtual ~AsyncRunner() = default;
+  /// A driver for a connection that has none. @throws std::system_error
+  virtual std::unique_ptr<Driver> make_driver(Connection& connection) = 0;
   /// Never called with the connection locked.
   virtual void on_finished(Call& call, bool initiating) = 0;
   /// The context is gone: the call will not be answered, and the handler never be invoked.
@@ -118,15 +124,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // ---- asynchronous ------------------------------------------------------------------------
 
-  /// Sends the calls of an operation; its runner hears of their end. There is a driver, unless the
-  /// connection is closed.
+  /// Sends the calls of an operation; its runner hears of their end.
   void submit(Operation& operation, bool initiating) {
     CallList rejected;
     {
       std::unique_lock lock(mutex_);
+      if (open_ && !driver_) driver_ = operation.runner->make_driver(*this);
       submit_calls(operation, rejected);
-      if (driver_ && rejected.empty()) {
+      if (rejected.empty()) {
         if (operation.stop_requested()) session_.request_stop(operation);
+        driver_->arm(operation.next_deadline());
         driver_->advance(lock, initiating);
       }
     }
@@ -375,7 +382,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // ---- guards and the end ------------------------------------------------------------------
 
   void start(Cleanup cleanup) {
-    if (driver_) cleanup.first->deadline = deadline_after(cleanup.timeout, Clock::now());
+    if (driver_) {
+      cleanup.first->deadline = deadline_after(cleanup.timeout, Clock::now());
+      driver_->arm(cleanup.first->deadline);
+    }
     cleanups_.push_back(std::move(cleanup));
     session_.submit(*cleanups_.back().first);
   }
@@ -434,6 +444,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     closing_until_ = deadline_after(timeout, Clock::now());
     if (driver_) {
       for (const Cleanup& one : cleanups_) one.first->deadline = closing_until_;
+      driver_->arm(closing_until_);
       return;  // it goes on in the background
     }
     finish_closing(lock);
