@@ -113,9 +113,9 @@ class ClientState : public HelperClient, public std::enable_shared_from_this<Cli
 
   // ---- guards ------------------------------------------------------------------------------
 
-  std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
+  inline std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
                                     std::unique_ptr<GuardCall> question) override;
-  std::exception_ptr check(const Guard* guard, std::string_view command) const override;
+  inline std::exception_ptr check(const Guard* guard, std::string_view command) const override;
 
   /// The number of the latest freeze. An older guard must not thaw what a later one has frozen.
   std::uint64_t latest_freeze() const { return freezes_; }

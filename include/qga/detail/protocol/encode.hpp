@@ -184,7 +184,7 @@ class Encoder {
 /// Whether the name of a request's command is that of its type; a request made by hand has its own.
 template <class R>
 inline constexpr bool has_constant_name = requires {
-  std::bool_constant<(R::command, true)>();
+  std::string_view(*&R::command);
 };
 
 /// The agent's lexer gives up at 64 MiB; an id, and maybe a sync, still come behind the text.
