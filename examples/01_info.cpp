@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 01: asks a guest who it is, and reads a file of it. Blocking calls, one after the other.
+// 01: asks a guest who it is, and reads one of its files. All calls are blocking.
 // Usage: 01_info [SOCKET [FILE]]
 #include <qga/client.hpp>
 
@@ -15,6 +15,9 @@
 
 namespace {
 
+/// The guest decides how long its file is, and this program how much of it to accept.
+constexpr std::uint64_t longest_file = 1 << 20;
+
 std::string to_text(qga::GuestTime time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(
       std::chrono::floor<std::chrono::system_clock::duration>(time));
@@ -25,41 +28,20 @@ std::string to_text(qga::GuestTime time) {
   return out.str();
 }
 
-/// An open file in the guest. The agent keeps files open until told otherwise, even after the
-/// client has left, so close this one however we leave.
-struct OpenFile {
-  qga::Client<>& ga;
-  std::int64_t handle;
-
-  ~OpenFile() {
-    try {
-      ga.file_close(handle);
-    } catch (const qga::GuestAgentError&) {
-      // A file that was only read has nothing to lose.
-    }
-  }
-};
-
-std::string read_file(qga::Client<>& ga, const std::string& path) {
-  const OpenFile file{ga, ga.file_open(path)};
-  std::string contents;
-  // No more than a megabyte: how much there is, the guest decides.
-  while (contents.size() < (1 << 20)) {
-    const auto part = ga.file_read(file.handle, 64 << 10);
-    contents += part.buf_b64;  // bytes: the library has decoded them
-    // Linux says `eof` with the last bytes, Windows with an empty read behind them.
-    if (part.eof || part.buf_b64.empty()) break;
-  }
-  return contents;
+/// Prints a text of the guest line by line. The guest may send anything, so control characters are
+/// escaped: they could drive the terminal.
+void print_lines(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) std::cout << qga::to_printable(line) << '\n';
 }
 
-/// Shows one answer. Old agents lack some commands, and distributions forbid some: both make a
-/// CommandNotFoundError, which is no reason to give up here.
+/// Shows one answer. A command that an old agent lacks, or that a distribution forbids, is a
+/// CommandNotFoundError; this program then goes on with the next one.
 template <class Ask>
 void show(const std::string& title, Ask ask) {
   std::cout << std::left << std::setw(12) << title;
   try {
-    std::cout << ask() << '\n';
+    print_lines(ask());
   } catch (const qga::CommandNotFoundError&) {
     std::cout << "(not offered by this agent)\n";
   }
@@ -85,7 +67,7 @@ int main(int argc, char** argv) {
     show("system", [&] { return ga.get_osinfo().pretty_name.value_or("(unnamed)"); });
     show("kernel", [&] { return ga.get_osinfo().kernel_release.value_or("(unnamed)"); });
     show("clock", [&] { return to_text(ga.get_time()); });
-    show(path, [&] { return '\n' + read_file(ga, path); });
+    show(path, [&] { return '\n' + ga.read_file(path, longest_file); });
   } catch (const qga::GuestAgentError& error) {
     std::cerr << error.what() << '\n';
     return 1;

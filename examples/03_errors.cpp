@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 03: everything that can go wrong, on purpose: what is thrown, what it knows, and that the client
-// works again afterwards.
+// 03: provokes every kind of error, and shows what each one tells. The client works again after all
+// of them.
 // Usage: 03_errors [SOCKET]
 #include <qga/client.hpp>
 
@@ -9,6 +9,7 @@
 #include <asio/local/connect_pair.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <stdexcept>
 #include <stop_token>
@@ -33,7 +34,7 @@ std::string_view to_text(qga::Outcome outcome) {
   }
 }
 
-/// Does what must fail with an `Error`; anything else ends the program.
+/// Calls `act`, which must throw an `Error`; otherwise the program ends.
 template <class Error, class Act>
 void expect(std::string_view title, Act act) {
   try {
@@ -46,7 +47,7 @@ void expect(std::string_view title, Act act) {
   throw std::logic_error("nothing was thrown: " + std::string(title));
 }
 
-/// What an agent that runs, and one client of it, can go through.
+/// Shows the errors of a client whose agent runs.
 void show_agent_errors(const std::string& socket) {
   qga::Client ga(socket);
 
@@ -55,32 +56,34 @@ void show_agent_errors(const std::string& socket) {
   expect<qga::CommandNotFoundError>("CommandNotFoundError: unknown to the agent, or forbidden",
                                     [&] { ga.execute("guest-make-coffee"); });
 
-  // Agents cut a string at a NUL without a word, and would open another file than was meant.
+  // An agent cuts a string at a NUL byte, and would open another file than was meant.
   expect<qga::RequestError>("RequestError: the client itself refuses to send it",
                             [&] { ga.file_open("/etc/passwd\0.txt"s); });
 
-  // Reading 32 MiB of zeros takes longer than a millisecond. The reply comes later all the same:
-  // the client drops it, and makes sure that it is in step before it sends anything else.
+  // Reading 32 MiB of zeros takes longer than a millisecond. The reply still comes later: the
+  // client drops it, and makes a new handshake before it sends the next command.
   const auto zeros = ga.file_open("/dev/zero");
   expect<qga::TimeoutError>("TimeoutError: no answer in time",
                             [&] { ga.with({.timeout = 1ms}).file_read(zeros, 32 << 20); });
   ga.with({.timeout = 30s}).file_close(zeros);
 
-  // A guest decides what it sends, and the client how much of it to take.
-  ga.close();  // an agent serves one client at a time
+  // The guest decides what it sends, and the client how much of it to accept. An agent serves one
+  // client at a time, so the first one is closed before.
+  ga.close();
   qga::Client frugal(socket, {.max_reply_size = 256});
   expect<qga::BadReplyError>("BadReplyError: longer than we accept (or malformed)",
                              [&] { frugal.info(); });
-  frugal.ping();  // none of these broke the connection
+  frugal.ping();  // the connection still works
   frugal.close();
 
   expect<qga::ConnectError>("ConnectError: a closed client", [&] { ga.ping(); });
-  ga.connect(socket);
+  ga.reconnect();  // to the socket that it was connected to before
   ga.ping();
   std::cout << "The agent still answers.\n\n";
 }
 
-/// What a channel can do on which no agent answers: QEMU accepts a client before there is one.
+/// Shows the errors of a channel on which no agent answers. QEMU accepts a client also while no
+/// agent runs.
 void show_silence() {
   asio::io_context context;
   asio::local::stream_protocol::socket ours(context);
@@ -88,7 +91,7 @@ void show_silence() {
   asio::local::connect_pair(ours, theirs);
   qga::Client ga(std::move(ours));  // a client takes any connected stream
 
-  // Only the handshake was written. Should an agent start in an hour, it finds no shutdown there.
+  // Only the handshake was sent. An agent that starts an hour later does not find a shutdown there.
   expect<qga::TimeoutError>("TimeoutError: nobody is there",
                             [&] { ga.with({.timeout = 100ms}).shutdown(); });
 
@@ -101,9 +104,15 @@ void show_silence() {
     ga.with({.timeout = 1h, .stop = stop.get_token()}).ping();
   });
 
+  // A blocking call needs the client for itself, and this asynchronous one is using it.
+  ga.async([](std::exception_ptr) {}, {.timeout = 100ms}).ping();
+  expect<qga::BusyError>("BusyError: another call is using the client", [&] { ga.ping(); });
+  context.run();
+
   theirs.close();
   expect<qga::UnreachableError>("ReadError or WriteError: the channel broke", [&] { ga.ping(); });
-  // A broken connection stays broken until `connect`: open files may not have survived.
+  // A broken connection stays broken until `connect` or `reconnect`: the guest may have lost the
+  // files that were open.
   expect<qga::ConnectError>("ConnectError: the channel was found broken", [&] { ga.ping(); });
 }
 

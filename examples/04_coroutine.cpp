@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 04: coroutines: commands one after the other, several in flight together, and two clients on one
-// thread.
+// 04: coroutines: sends commands one after the other and several together, and serves two clients
+// on one thread.
 // Usage: 04_coroutine [SOCKET [SOCKET_OF_ANOTHER_GUEST]]
 #include <qga/client.hpp>
 
@@ -9,13 +9,10 @@
 
 #ifdef ASIO_HAS_CO_AWAIT
 
-#include <algorithm>
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 #include <asio/io_context.hpp>
-#include <asio/local/stream_protocol.hpp>
-#include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <chrono>
@@ -28,33 +25,24 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// Runs `uname -sr` in the guest. Other coroutines go on while this one waits.
+/// Runs `uname -sr` in the guest. Other coroutines run while this one waits.
 asio::awaitable<std::string> uname(qga::Client<>& ga) {
-  // Named, and not `exec("uname", {...})`: g++ 12 destroys a braced list inside a co_await
-  // expression twice.
-  const qga::GuestExecParams params{.args = {"-sr"}, .capture_output = true};
-  const auto pid = co_await ga.async(asio::use_awaitable).exec("uname", params);
-
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  for (auto pause = 2ms;; pause = std::min(2 * pause, 500ms)) {
-    const auto status = co_await ga.async(asio::use_awaitable).exec_status(pid);
-    if (status.exited) co_return status.out_data.value_or("(nothing)\n");
-    timer.expires_after(pause);
-    co_await timer.async_wait(asio::use_awaitable);
-  }
+  // The parameters need a name: g++ 12 destroys a braced list inside a co_await expression twice.
+  const qga::RunParams params{.args = {"-sr"}};
+  const qga::RunResult result = co_await ga.async(asio::use_awaitable).run("uname", params);
+  co_return result.out;
 }
 
-/// One client from connecting to closing. `name` marks its lines in the output.
+/// Makes a client, and uses it. `name` marks its lines in the output.
 asio::awaitable<void> visit(std::string name, std::string socket) {
   qga::Client<> ga(co_await asio::this_coro::executor);
-  const asio::local::stream_protocol::endpoint endpoint(socket);
-  co_await ga.async_connect(endpoint, asio::use_awaitable);
+  co_await ga.async_connect(socket, asio::use_awaitable);
 
-  // The same commands as those of a blocking client, behind `async` with a completion token.
+  // `async` with a completion token has the same commands as a blocking client.
   const auto info = co_await ga.async(asio::use_awaitable).info();
   std::cout << name << ": agent " << info.version << '\n';
 
-  // All of these are sent before the first is answered. The agent answers in order.
+  // These three are sent before the first one is answered. The agent answers them in order.
   const auto later = [&ga] { return ga.async(asio::use_awaitable); };
   const auto [host, zone, interfaces] = co_await (
       later().get_host_name() && later().get_timezone() && later().network_get_interfaces());
@@ -63,8 +51,8 @@ asio::awaitable<void> visit(std::string name, std::string socket) {
 
   std::cout << name << ": " << co_await uname(ga);
 
-  // An error is thrown where the coroutine waits. Options of one call come behind the token; an
-  // aggregate like this needs a name, too.
+  // An error is thrown where the coroutine waits. The options of a call come behind the token; they
+  // need a name, too.
   const qga::CallOptions patient{.timeout = 20s};
   try {
     co_await ga.async(asio::use_awaitable, patient).file_open("/no/such/file");
@@ -93,7 +81,7 @@ int main(int argc, char** argv) {
     }
   };
   if (argc > 2) {
-    // Two guests at the same time, on this one thread.
+    // This one thread serves both guests at the same time.
     asio::co_spawn(context, visit("guest 1", socket), finished);
     asio::co_spawn(context, visit("guest 2", argv[2]), finished);
   } else {

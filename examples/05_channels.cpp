@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 05: one program for every channel. Its user names the channel, by an address.
+// 05: talks to an agent over any kind of channel. The user names the channel by its address.
 // Usage: 05_channels [ADDRESS]
 //
 //   /run/vm/qga.sock       the socket of QEMU's chardev; also unix:qga.sock
@@ -9,7 +9,7 @@
 //   tcp:127.0.0.1:7000     the near end of a tunnel; also tcp:[::1]:7000
 //   fd:3                   a connected descriptor that was inherited
 //
-// A guest agent has no passwords: whoever reaches a TCP port of it is root in the guest. So use a
+// An agent asks for no password: whoever reaches its TCP port is root in the guest. So use a
 // tunnel, such as `ssh -L 127.0.0.1:7000:/run/vm/qga.sock host`.
 #include <qga/client.hpp>
 
@@ -26,22 +26,22 @@
 
 namespace {
 
-/// Nothing differs from one channel to the next but the address.
+/// Works in the same way over every channel.
 void greet(const std::string& address, qga::AnyClient& ga) {
   std::cout << address << ": agent " << ga.info().version << " on " << ga.get_host_name() << '\n';
 }
 
-/// Puts a TCP port of this machine in front of a UNIX socket, and goes through it.
+/// Makes a TCP port of this machine that leads to a UNIX socket, and talks to the agent over it.
 void greet_over_tcp(const std::string& path) {
   asio::io_context context;
   asio::ip::tcp::acceptor acceptor(context, {asio::ip::address_v4::loopback(), 0});
   asio::local::stream_protocol::socket agent(context);
   agent.connect(asio::local::stream_protocol::endpoint(path));
 
-  std::jthread relaying;  // outlives the client, whose end ends it
+  std::jthread relaying;  // ends when the client is closed, so it is made before the client
   const auto port = std::to_string(acceptor.local_endpoint().port());
   const std::string address = "tcp:127.0.0.1:" + port;
-  // The kernel lets the client in before anybody accepts it, so one thread can do both.
+  // The kernel completes the connection before it is accepted, so one thread can do both.
   qga::AnyClient ga = qga::connect(address);
   relaying = std::jthread(relay, acceptor.accept().release(), agent.release());
   greet(address, ga);
@@ -55,7 +55,7 @@ int main(int argc, char** argv) {
     {
       qga::AnyClient ga = qga::connect(address);
       greet(address, ga);
-    }  // an agent takes one client at a time
+    }  // closes the client: an agent serves one at a time
     if (address.starts_with('/')) greet_over_tcp(address);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 06: a client over a serial port or a pseudo terminal.
+// 06: talks to an agent over a serial port or a pseudo terminal.
 // Usage: 06_serial [TTY]
 //
-// QEMU names the terminal as it starts with `-chardev pty,id=qga0 -device isa-serial,chardev=qga0`,
-// where the guest runs `qemu-ga -m isa-serial -p /dev/ttyS0`. Given a UNIX socket instead, this
-// program makes a terminal itself and relays between the two.
+// QEMU with `-chardev pty,id=qga0 -device isa-serial,chardev=qga0` prints the name of the terminal
+// when it starts; the guest then runs `qemu-ga -m isa-serial -p /dev/ttyS0`. Given a UNIX socket
+// instead, this program makes a terminal itself and relays between the two.
 //
-// A terminal must be in raw mode. Otherwise it sends what the agent says back to the agent, as an
-// echo: calls end with a BadReplyError. And it cuts lines at 4096 bytes. Asio's serial_port sees to
-// that; for a descriptor of your own (from_handle, fd:N) do so yourself, with cfmakeraw.
+// A terminal must be in raw mode. Otherwise it sends the agent's replies back to the agent, as an
+// echo, and cuts lines at 4096 bytes: calls end with a BadReplyError. Asio's serial_port sets raw
+// mode; for a descriptor of your own (from_handle, fd:N) call cfmakeraw.
 #include <qga/client.hpp>
 
 #include <asio/io_context.hpp>
@@ -31,12 +31,13 @@
 
 namespace {
 
-/// The end of a new pseudo terminal that QEMU would have; `tty` becomes the name of the other.
+/// Makes a pseudo terminal. `tty` becomes the name of one end.
+/// @return the other end, which QEMU would have
 int new_terminal(std::string& tty) {
   const int fd = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
   char name[64];
   if (fd < 0 || ::grantpt(fd) != 0 || ::unlockpt(fd) != 0 || ::ptsname_r(fd, name, sizeof name)) {
-    throw std::system_error(errno, std::system_category(), "no pseudo terminal");
+    throw std::system_error(errno, std::system_category(), "cannot make a pseudo terminal");
   }
   tty = name;
   return fd;
@@ -46,7 +47,7 @@ int new_terminal(std::string& tty) {
 
 int main(int argc, char** argv) {
   try {
-    std::jthread relaying;  // outlives the client, whose end ends it
+    std::jthread relaying;  // ends when the client is closed, so it is made before the client
     asio::io_context context;
     asio::serial_port port(context);
     std::string tty = argc > 1 ? argv[1] : "/tmp/qga.sock";

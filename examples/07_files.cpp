@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 07: waits for a guest, copies a file into it and back, and reads the end of another.
+// 07: waits for a guest, copies a file into it and back, and writes another one.
 // Usage: 07_files [SOCKET]
 #include <qga/client.hpp>
 
@@ -40,7 +40,8 @@ int main(int argc, char** argv) {
     }
 
     const std::string guest_path = "/tmp/qga-example-file";
-    // `verify` has the guest compute a SHA-256, so it takes an agent that may run programs.
+    // `verify` compares SHA-256 sums. The guest computes its own, so its agent must be allowed to
+    // run programs.
     const bool verify = ga.supports("guest-exec");
     ga.upload(directory / "here", guest_path, {.progress = show, .verify = verify});
     std::cout << "uploaded\n";
@@ -48,9 +49,9 @@ int main(int argc, char** argv) {
         ga.download(guest_path, directory / "back", {.progress = show, .verify = verify});
     std::cout << "downloaded, SHA-256 " << back.sha256 << '\n';
 
-    qga::File file = ga.open(guest_path, "w");  // empties it
+    qga::File file = ga.open(guest_path, "w");  // makes the file empty
     ga.write(file, "one line\nand another\n");
-    ga.close(file);  // a full disk would show here
+    ga.close(file);  // throws where the guest's disk is full
     std::cout << ga.read_file(guest_path);
     if (verify) ga.run("rm", {.args = {guest_path}});
   } catch (const std::exception& error) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 08: watches any number of guests from one thread, and tells when one of them changes. Guests that
-// are slow, silent or gone delay no other.
+// 08: watches many guests from one thread, and tells when one of them changes. A guest that is
+// slow, silent or gone does not delay the others.
 // Usage: 08_fleet [SOCKET...]
 #include <qga/client.hpp>
 
@@ -9,11 +9,9 @@
 
 #ifdef ASIO_HAS_CO_AWAIT
 
-#include <algorithm>
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
-#include <asio/local/stream_protocol.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
@@ -27,14 +25,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What a guest says of itself may do things to a terminal.
-std::string printable(std::string text) {
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; };
-  std::replace_if(text.begin(), text.end(), control, '?');
-  return text;
-}
-
-/// A guest as one line.
+/// Describes a guest in one line.
 std::string line_of(const qga::GuestAgentInfo& info, const qga::GuestOSInfo& os,
                     const std::vector<qga::GuestFilesystemInfo>& file_systems,
                     const std::vector<qga::GuestAddress>& addresses) {
@@ -47,22 +38,21 @@ std::string line_of(const qga::GuestAgentInfo& info, const qga::GuestOSInfo& os,
     if (total > 0) line << ' ' << static_cast<int>(100 * used / total) << " % full";
   }
   for (const auto& at : addresses) line << ", " << at.address;
-  return printable(line.str());
+  return qga::to_printable(line.str());  // the guest must not drive the terminal
 }
 
-/// Looks at a guest again and again, and connects again where that is needed.
+/// Asks a guest again and again, and connects again where the connection has ended.
 asio::awaitable<void> watch(std::string socket, int times) {
   const auto executor = co_await asio::this_coro::executor;
-  // Connecting has this long, and so has every call: one that is not answered delays only its own
-  // guest, and this guest only for so long.
+  // The timeout holds for connecting and for every call. A guest that does not answer ends its own
+  // call after that time.
   qga::Client<> ga(executor, {.timeout = 2s});
-  const asio::local::stream_protocol::endpoint endpoint(socket);
   asio::steady_timer pause(executor);
   std::string before;
   for (int i = 0; i < times; ++i) {
     std::string now;
     try {
-      if (!ga.is_open()) co_await ga.async_connect(endpoint, asio::use_awaitable);
+      if (!ga.is_open()) co_await ga.async_connect(socket, asio::use_awaitable);
       const auto info = co_await ga.async(asio::use_awaitable).info();
       const auto os = co_await ga.async(asio::use_awaitable).get_osinfo();
       const auto file_systems = co_await ga.async(asio::use_awaitable).get_fsinfo();
@@ -89,7 +79,7 @@ int main(int argc, char** argv) {
     asio::co_spawn(context, watch(socket, 3), [&](std::exception_ptr error) {
       try {
         if (error) std::rethrow_exception(error);
-      } catch (const std::exception& e) {  // such as a path that is too long for a socket
+      } catch (const std::exception& e) {
         std::cerr << socket << ": " << e.what() << '\n';
         status = 1;
       }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What stands between a client and an agent in 05 and 06: carries bytes between two descriptors, as
-// ssh, socat or QEMU would.
+// A relay between a client and an agent, for 05 and 06: it carries bytes between two descriptors,
+// as ssh, socat or QEMU would.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-/// Copies what there is; false where `from` has ended.
+/// Copies the bytes that are ready to be read; false where `from` has ended.
 inline bool copy(int from, int to) {
   std::array<char, 4096> buffer;
   const ssize_t size = ::read(from, buffer.data(), buffer.size());
@@ -20,7 +20,7 @@ inline bool copy(int from, int to) {
 
 /// Relays in both directions until either end closes; then closes both.
 inline void relay(int one, int other) {
-  std::signal(SIGPIPE, SIG_IGN);  // writing to an end that has gone only fails then
+  std::signal(SIGPIPE, SIG_IGN);  // a write to a closed end then fails, and ends no process
   std::array<pollfd, 2> fds{pollfd{one, POLLIN, 0}, pollfd{other, POLLIN, 0}};
   bool open = true;
   while (open && ::poll(fds.data(), fds.size(), -1) > 0) {
