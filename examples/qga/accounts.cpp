@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Passwords and SSH keys of the guest's users. Secrets come from stdin or a file: what stands on a
-// command line everybody can read.
+// Passwords and SSH keys of the guest's users. Secrets come from stdin or a file, because every
+// user of this machine can read a command line.
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -28,7 +28,7 @@ struct AccountOptions {
 
 int set_password(Tool& tool, const AccountOptions& options) {
   const std::string password = read_password(tool.stop, options.file);
-  if (password.empty()) throw std::runtime_error("the password is empty");
+  if (password.empty()) throw std::runtime_error("the password must not be empty");
   tool.ga().set_user_password(options.user, password, options.crypted);
   return done(tool);
 }
@@ -36,7 +36,7 @@ int set_password(Tool& tool, const AccountOptions& options) {
 std::vector<std::string> read_keys(const Tool& tool, const AccountOptions& options) {
   std::vector<std::string> keys =
       lines_of(read_file_or_stdin(tool.stop, options.file, longest_keys));
-  if (keys.empty()) throw std::runtime_error("there are no keys in the input");
+  if (keys.empty()) throw std::runtime_error("the input must hold a key or more, a line each");
   return keys;
 }
 
@@ -80,20 +80,21 @@ void define_accounts(CLI::App& app, Tool& tool) {
   };
   const auto takes_keys = [options, takes_user](CLI::App* sub) {
     takes_user(sub)->add_option("FILE", options->file,
-                                "Public keys, a line each; - or none: stdin");
+                                "Public keys, one in each line; stdin where this is missing or -");
     return sub;
   };
 
   CLI::App* const passwd = takes_user(
       define(app, tool, "passwd", "Set a user's password, read from stdin", with(set_password)));
   passwd->add_option("--file", options->file, "Read it from a file")->type_name("FILE");
-  passwd->add_flag("--crypted", options->crypted, "It is hashed already, as the guest stores it");
+  passwd->add_flag("--crypted", options->crypted,
+                   "The password is hashed already, as the guest stores it");
 
-  CLI::App* const keys = define(app, "ssh-keys", "The SSH keys that may log in as a user");
+  CLI::App* const keys = define(app, "ssh-keys", "List, add and remove SSH keys of a user");
   keys->require_subcommand(1);
   takes_user(define(*keys, tool, "list", "Show a user's keys", with(list_keys)));
   takes_keys(define(*keys, tool, "add", "Add keys that are not there yet", with(add_keys)))
-      ->add_flag("--reset", options->reset, "Remove all others");
+      ->add_flag("--reset", options->reset, "Remove all other keys");
   takes_keys(define(*keys, tool, "remove", "Remove keys", with(remove_keys)));
 }
 

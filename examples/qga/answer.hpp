@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What all subcommands do that show the answer to a question: JSON as the agent has sent it, or a
-// form for people; and what to do about questions that this agent does not answer.
+// Shows the agent's answers: as JSON, as the agent has sent them, or as text for people. Skips the
+// commands that this agent does not offer.
 #pragma once
 
 #include <optional>
@@ -16,13 +16,14 @@
 
 namespace qga_tool {
 
-/// Of what has no answer but that it was done.
+/// Ends a subcommand whose only answer is that it succeeded.
 inline int done(const Tool& tool) {
   if (tool.json) print_json(nlohmann::json::object());
   return 0;
 }
 
-/// Asks one thing. @param show gets the reply and gives a Table or a line
+/// Sends one command, and prints its reply.
+/// @param show makes a Table or a line of the reply
 template <class Request, class Show>
 int answer(Tool& tool, const Request& request, Show show) {
   if (tool.json) {
@@ -33,7 +34,7 @@ int answer(Tool& tool, const Request& request, Show show) {
   return 0;
 }
 
-/// An answer, or nothing from an agent that is too old for it or may not give it.
+/// The reply to a command; nothing where the agent does not know it or may not run it.
 template <class Request>
 std::optional<typename Request::Reply> ask_if_offered(Tool& tool, const Request& request) {
   try {
@@ -43,8 +44,8 @@ std::optional<typename Request::Reply> ask_if_offered(Tool& tool, const Request&
   }
 }
 
-/// One document from several commands: a member for each that the agent offers, named as the
-/// command.
+/// Makes one JSON document from the replies to several commands. Each command that the agent offers
+/// has a member, named as the command.
 template <class... Requests>
 nlohmann::json json_of(Tool& tool) {
   nlohmann::json all = nlohmann::json::object();
@@ -52,7 +53,7 @@ nlohmann::json json_of(Tool& tool) {
     try {
       all[std::string(command)] = tool.ga().execute(command);
     } catch (const qga::CommandNotFoundError&) {
-      // A member less.
+      // The document has no member for it.
     }
   };
   (add(Requests::command), ...);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Writes a bash script that knows commands, options and choices. What it does not know bash
-// completes as file names: sockets, files to copy, files with keys.
+// Writes a script for bash that completes commands, options and choices. Bash completes everything
+// else as file names: sockets, files to copy, files with keys.
 #include "completion.hpp"
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace qga_tool {
 
 namespace {
 
-/// The words of a choice, `ram|disk`, apart; nothing for other types.
+/// The words of a choice such as `ram|disk`, with spaces between them; empty for other types.
 std::string choices_of(const CLI::Option& option) {
   std::string type = option.get_type_name();
   const bool closed = type.find('|') != std::string::npos;
@@ -29,7 +29,7 @@ std::string option_names(const CLI::App& app) {
   return names;
 }
 
-/// One branch per command, by its words: what may follow them.
+/// The branches of a `case`, one for each command: the words and options that may follow it.
 std::string branches(const CLI::App& app, const std::string& path, const Tool& tool) {
   std::string words;
   std::string text;
@@ -47,7 +47,7 @@ std::string branches(const CLI::App& app, const std::string& path, const Tool& t
          (program ? " --" : "") + "' ;;\n";
 }
 
-/// The options behind which a value comes.
+/// Adds the options that need a value.
 void add_with_values(const CLI::App& app, std::set<std::string>& names) {
   for (const CLI::Option* option : own_options(app)) {
     if (option->get_positional() || option->get_expected_max() == 0) continue;
@@ -81,7 +81,7 @@ _qga() {
       continue
     fi
     case $word in
-      --) return ;; # behind it is a program: of the guest, or of the host, to freeze for
+      --) return ;; # a program follows: for run in the guest, for freeze on this machine
 )" + "      " +
          CLI::detail::join(with_values, " | ") +
          R"() skip=yes ;;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Shell completion, made from the definitions that the parser uses.
+// Makes shell completion from the definitions that the parser uses.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace qga_tool {
 
-/// A script for bash to source.
+/// The script, for bash to source.
 std::string bash_completion(const CLI::App& app, const Tool& tool);
 
 }  // namespace qga_tool

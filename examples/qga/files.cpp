@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// cat and cp. A path in the guest is written with a colon before it, as scp has it.
+// The subcommands cat and cp. A path in the guest has a colon before it, similar to scp.
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -21,7 +21,7 @@ namespace qga_tool {
 
 namespace {
 
-/// What is shown on a terminal is held in memory.
+/// A file that is shown on a terminal is held in memory.
 constexpr std::uint64_t longest_shown = 64 << 20;
 
 struct CopyOptions {
@@ -43,12 +43,12 @@ int show_files(Tool& tool, const std::vector<std::string>& paths, bool raw) {
   return 0;
 }
 
-/// The last part of a guest's path, which is to be the name of a file here. Guests with Windows
-/// have backslashes, too.
+/// The last part of a guest's path, which becomes the name of a file on this machine. Guests with
+/// Windows use backslashes, too.
 std::string base_name(const std::string& path) {
   const std::string name = path.substr(path.find_last_of("/\\") + 1);
   if (name.empty() || name == "." || name == "..") {
-    throw UsageError("'" + path + "' names no file");
+    throw UsageError("'" + path + "' must end with the name of a file");
   }
   return name;
 }
@@ -68,19 +68,18 @@ qga::TransferResult to_guest(Tool& tool, const CopyOptions& options, qga::Transf
   }
   StdinBuffer buffer(tool.stop);
   std::istream in(&buffer);
-  in.exceptions(std::ios::badbit);  // for Ctrl-C to come through
+  in.exceptions(std::ios::badbit);  // or the stream would hide the exception that Ctrl-C causes
   return tool.ga().upload(in, guest, std::move(params));
 }
 
 int copy(Tool& tool, const CopyOptions& options) {
   const bool to_host = options.from.starts_with(':');
   if (to_host == options.to.starts_with(':')) {
-    throw UsageError("cp takes one path of this machine and one of the guest, as :PATH");
+    throw UsageError("cp takes one path of this machine and one of the guest, such as :/tmp/x");
   }
-  if ((to_host ? options.from : options.to).size() == 1)
-    throw UsageError("a path is expected after ':'");
+  if ((to_host ? options.from : options.to).size() == 1) throw UsageError("a path must follow ':'");
   if (options.offset > 0 && options.from == "-") {
-    throw UsageError("--offset does not go with stdin");
+    throw UsageError("--offset needs a file: it cannot be used with stdin");
   }
   Progress progress(!tool.quiet && !tool.json);
   qga::TransferParams params;
@@ -121,14 +120,14 @@ void define_files(CLI::App& app, Tool& tool) {
                               [&tool, options] { return copy(tool, *options); });
   cp->add_option("SRC", options->from, "The file to copy; - is stdin")->required();
   cp->add_option("DST", options->to, "Where to; - is stdout")->required();
-  cp->add_flag("--verify", options->verify, "Compare SHA-256 of what was copied on both sides");
-  cp->add_option("--offset", options->offset, "Go on behind bytes that are there already")
+  cp->add_flag("--verify", options->verify, "Compare SHA-256 sums of the bytes on both sides");
+  cp->add_option("--offset", options->offset, "Skip this many bytes, which are there already")
       ->type_name("BYTES");
   cp->add_flag("--keep-partial", options->keep_partial,
-               "Leave what was copied when it fails, to go on with --offset");
+               "Keep what was copied when it fails, to go on with --offset");
   cp->footer(
-      "The guest's file has a colon before its path: qga SOCKET cp :/etc/hosts . copies one out, "
-      "qga SOCKET cp hosts :/etc/hosts one in.");
+      "The path of a file of the guest begins with a colon: qga SOCKET cp :/etc/hosts . copies a "
+      "file out of the guest, qga SOCKET cp hosts :/etc/hosts copies one into it.");
 }
 
 }  // namespace qga_tool

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// freeze, thaw, status. Whatever happens to the tool, short of SIGKILL, a guest that it has frozen
-// is thawed again: on errors, on signals, when time is up; unless the user wants it otherwise.
+// The subcommands freeze, thaw and status. The tool thaws a guest that it has frozen: after errors,
+// after signals, and when the time is up. Only SIGKILL prevents that, and --leave turns it off.
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -33,14 +33,14 @@ std::string count_text(std::optional<std::int64_t> count) {
   return std::to_string(*count) + (*count == 1 ? " file system" : " file systems");
 }
 
-/// Whether somebody may be there to press Enter, or to close a pipe.
+/// Whether stdin may still end the freeze: by Enter on a terminal, or by the end of a pipe.
 bool has_live_stdin() {
   struct stat info {};
   if (::fstat(STDIN_FILENO, &info) != 0) return false;
   return ::isatty(STDIN_FILENO) != 0 || S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
 }
 
-/// Waits for Enter, the end of input, Ctrl-C, or the time that is given.
+/// Waits for Enter, the end of stdin, Ctrl-C, or a point in time.
 void hold(const Tool& tool, qga::Clock::time_point until) {
   int fd = has_live_stdin() ? STDIN_FILENO : -1;
   tool.note(fd < 0 ? "Ctrl-C thaws" : "Enter or Ctrl-C thaws");
@@ -48,17 +48,17 @@ void hold(const Tool& tool, qga::Clock::time_point until) {
     char typed = 0;
     const ssize_t size = ::read(fd, &typed, 1);
     if (size == 0 || typed == '\n') return;
-    if (size < 0) fd = -1;  // in the background nothing can be read from a terminal
+    if (size < 0) fd = -1;  // a program in the background cannot read from a terminal
   }
 }
 
 int freeze(Tool& tool, const FreezeOptions& options) {
   if (options.leave && (!tool.program.empty() || options.limit)) {
-    throw UsageError("--leave goes with neither a program nor --for");
+    throw UsageError("--leave must be used without a program and without --for");
   }
   const Stop::TidyUp tidy(tool.stop);
-  qga::Frozen frozen = options.mountpoints.empty() ? tool.ga().freeze()
-                                                   : tool.ga().freeze(options.mountpoints);
+  qga::Frozen frozen =
+      options.mountpoints.empty() ? tool.ga().freeze() : tool.ga().freeze(options.mountpoints);
   if (frozen.count() == 0) throw std::runtime_error("the guest froze no file system");
   const std::string note = "froze " + count_text(frozen.count());
   nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
@@ -118,18 +118,19 @@ void define_freeze(CLI::App& app, Tool& tool) {
   CLI::App* const sub = define(
       app, tool, "freeze", "Freeze file systems while a program runs here",
       [&tool, options] { return freeze(tool, *options); }, Program::optional);
-  sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; none: all");
+  sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; by default all");
   seconds_option(sub, "--for", options->limit,
-                 "How long to leave it frozen at most (300); then the program is ended");
-  sub->add_flag("--leave", options->leave, "Leave it frozen, for 'thaw' to end it");
+                 "How long the guest may stay frozen (300); then the program is ended");
+  sub->add_flag("--leave", options->leave, "Leave the guest frozen, until 'thaw'");
   sub->footer(
-      "The program is one of this machine, such as what takes a snapshot; its exit code is ours. "
-      "Without one the guest stays frozen until Enter, the end of stdin or Ctrl-C. In any case it "
-      "is thawed, also where the program fails or a signal ends all. Only SIGKILL prevents that: "
-      "then 'thaw' does it.");
+      "The program runs on this machine, and takes a snapshot, for example; qga exits with its "
+      "exit code. Without a program the guest stays frozen until Enter, the end of stdin or "
+      "Ctrl-C. The guest is thawed then, also where the program fails or a signal ends qga. Only "
+      "SIGKILL prevents that: thaw such a guest by 'thaw'.");
 
   define(app, tool, "thaw", "Thaw all file systems", [&tool] { return thaw(tool); });
-  define(app, tool, "status", "Whether file systems are frozen", [&tool] { return status(tool); });
+  define(app, tool, "status", "Show whether file systems are frozen",
+         [&tool] { return status(tool); });
 }
 
 }  // namespace qga_tool

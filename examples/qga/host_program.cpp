@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// posix_spawn and a descriptor of the process, which can be waited for together with a stop.
+// Starts a program by posix_spawn, and waits for its pidfd together with the signals.
 #include "host_program.hpp"
 
 #include <cerrno>
@@ -22,10 +22,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// For a program that was asked to end.
+/// How long a program has to end after it was asked to.
 constexpr qga::Clock::duration grace = 5s;
 
-/// @return 0, or the error; `pid` is set
+/// Starts a program, and sets `pid`.
+/// @return 0, or an errno value
 int spawn(const Stop& stop, const std::vector<std::string>& program, bool stdout_is_ours,
           pid_t& pid) {
   posix_spawnattr_t attributes;
@@ -56,7 +57,7 @@ bool ends_within(int process, qga::Clock::duration time) {
 
 HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program,
                        qga::Clock::time_point until, bool stdout_is_ours) {
-  if (stop.signal() != 0) return {};  // too late for the terminal to tell it
+  if (stop.signal() != 0) return {};  // the program would not get the signal that came before
   pid_t pid = 0;
   if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
     return {127, "cannot run " + program[0] + ": " + std::strerror(err)};
@@ -74,11 +75,11 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
   if (woken == Stop::Woken::stopped && !stop.from_terminal()) ::kill(pid, stop.signal());
   if (woken == Stop::Woken::timed_out) {
     ::kill(pid, SIGTERM);
-    result.failure = program[0] + " took too long, and was ended";
+    result.failure = program[0] + " took too long and was ended";
   }
   if (woken != Stop::Woken::readable && !ends_within(process, grace)) {
     ::kill(pid, SIGKILL);
-    result.failure = program[0] + " did not end, and was killed";
+    result.failure = program[0] + " did not end and was killed";
   }
   ::close(process);
 

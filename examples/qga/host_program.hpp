@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// A program on this machine that runs while a guest is frozen: it must come to an end.
+// Runs a program on this machine while a guest is frozen, and makes sure that it ends.
 #pragma once
 
 #include <string>
@@ -13,13 +13,14 @@
 namespace qga_tool {
 
 struct HostResult {
-  int exit_code = 0;    ///< as a shell has it: 127 where there is no such program
-  std::string failure;  ///< what the user has to be told, if anything
+  int exit_code = 0;    ///< as in a shell: 127 where there is no such program
+  std::string failure;  ///< text for the user; empty where the program ended by itself
 };
 
-/// Runs a program, hands on signals that ask us to end, and kills it where it does not end in time.
-/// @param until when it is asked to end
-/// @param stdout_is_ours what it writes there goes to stderr
+/// Runs a program, passes on signals that ask the tool to end, and kills the program where it does
+/// not end in time.
+/// @param until when the program is asked to end
+/// @param stdout_is_ours true: what the program writes to stdout goes to stderr
 HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program,
                        qga::Clock::time_point until, bool stdout_is_ours);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Questions about the agent itself, and requests written by hand: info, ping, wait,
-// raw.
+// The subcommands about the agent itself, info, ping and wait, and raw, which sends a request that
+// the user has written.
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -52,7 +52,7 @@ int info(Tool& tool) {
 }
 
 int ping(Tool& tool) {
-  tool.ga().ping();  // with the handshake, which is not to be measured
+  tool.ga().ping();  // makes the handshake, which must not be measured
   const auto start = qga::Clock::now();
   tool.ga().ping();
   const std::chrono::duration<double, std::milli> time = qga::Clock::now() - start;
@@ -108,7 +108,9 @@ int raw(Tool& tool, const std::string& text) {
     throw UsageError("raw takes {\"execute\": \"guest-...\", \"arguments\": {...}}");
   }
   for (const auto& [key, value] : request.items()) {
-    if (key != "execute" && key != "arguments") throw UsageError("raw: unexpected member '" + key + "'");
+    if (key != "execute" && key != "arguments") {
+      throw UsageError("raw: unexpected member '" + key + "'");
+    }
   }
   const nlohmann::json arguments = request.value("arguments", nlohmann::json());
   print_json(tool.ga().execute(request["execute"].get<std::string>(), arguments));
@@ -118,27 +120,26 @@ int raw(Tool& tool, const std::string& text) {
 }  // namespace
 
 void define_info(CLI::App& app, Tool& tool) {
-  define(app, tool, "info", "Who the guest is, and what its agent can do",
+  define(app, tool, "info", "Show who the guest is, and what its agent can do",
          [&tool] { return info(tool); });
-  define(app, tool, "ping", "Ask for a sign of life, and how long it takes",
+  define(app, tool, "ping", "Ask whether the agent answers, and how long it takes",
          [&tool] { return ping(tool); });
 
   const auto options = std::make_shared<WaitOptions>();
   CLI::App* const sub = define(app, tool, "wait", "Wait until the agent answers",
                                [&tool, options] { return wait(tool, *options); });
-  sub->add_option("--command", options->command, "A command that has to be enabled, too")
+  sub->add_option("--command", options->command, "A command that must be enabled, too")
       ->type_name("NAME");
   seconds_option(sub, "--for", options->limit, "How long to wait (300)");
 }
 
 void define_raw(CLI::App& app, Tool& tool) {
   const auto request = std::make_shared<std::string>();
-  CLI::App* const sub =
-      define(app, tool, "raw", "Send a request of your own and print what returns",
-             [&tool, request] { return raw(tool, *request); });
+  CLI::App* const sub = define(app, tool, "raw", "Send a request of your own and print the reply",
+                               [&tool, request] { return raw(tool, *request); });
   sub->add_option("JSON", *request, "{\"execute\": \"guest-...\", \"arguments\": {...}}")
       ->required();
-  sub->footer("Secrets in it show in the list of processes of this machine.");
+  sub->footer("The list of processes of this machine shows the request, with all secrets in it.");
 }
 
 }  // namespace qga_tool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Reads in pieces, and waits before each where a stop is heard.
+// Reads stdin in pieces, and before each waits for input or for a signal that ends the tool.
 #include "input.hpp"
 
 #include <array>
@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t longest_password = 4096;
 
-/// Some bytes; none at the end.
+/// Reads some bytes; returns none at the end of stdin.
 std::string read_some(const Stop& stop) {
   if (stop.wait(STDIN_FILENO) == Stop::Woken::stopped) throw std::runtime_error("interrupted");
   std::array<char, 16 << 10> buffer;
@@ -30,10 +30,10 @@ std::string read_some(const Stop& stop) {
 }
 
 [[noreturn]] void too_long(std::size_t longest) {
-  throw std::runtime_error("the input is longer than " + std::to_string(longest) + " bytes");
+  throw std::runtime_error("the input must have " + std::to_string(longest) + " bytes or fewer");
 }
 
-/// A terminal that does not show what is typed.
+/// Turns off the echo of a terminal while one of these lives.
 class NoEcho {
  public:
   explicit NoEcho(Stop& stop) : tidy_(stop) {
@@ -51,17 +51,17 @@ class NoEcho {
   termios before_{};
 };
 
-/// Without its line end, which no password has.
+/// Removes the line end, which is not a part of a password.
 std::string only_line(std::string text) {
   if (text.ends_with('\n')) text.pop_back();
   if (text.ends_with('\r')) text.pop_back();
-  if (text.find('\n') != std::string::npos) throw std::runtime_error("a password is one line");
+  if (text.find('\n') != std::string::npos) throw std::runtime_error("a password must be one line");
   return text;
 }
 
 std::string ask(const Stop& stop, const char* prompt) {
   std::cerr << prompt << std::flush;
-  // A terminal gives whole lines; one without an end is the end of input.
+  // A terminal gives whole lines; a line without an end is the end of stdin.
   const std::string line = read_some(stop);
   std::cerr << '\n';
   return only_line(line);
@@ -111,7 +111,7 @@ std::string read_password(Stop& stop, const std::string& name) {
   if (!name.empty() || ::isatty(STDIN_FILENO) == 0) {
     return only_line(read_file_or_stdin(stop, name, longest_password));
   }
-  const NoEcho quiet(stop);  // before the prompt: it throws away what was typed too early
+  const NoEcho quiet(stop);  // before the prompt, because it drops what was typed earlier
   const std::string password = ask(stop, "New password: ");
   if (ask(stop, "Once more: ") != password) throw std::runtime_error("the passwords do not match");
   return password;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What the tool reads: stdin and files, so that Ctrl-C ends the wait for them, and passwords.
+// Reads stdin, files and passwords. Ctrl-C ends the wait for stdin.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,13 @@
 
 namespace qga_tool {
 
-/// All there is. @throws std::runtime_error where it is more than `longest`, or cannot be read
+/// Reads stdin to its end.
+/// @throws std::runtime_error where it has more than `longest` bytes, or cannot be read
 std::string read_stdin(const Stop& stop, std::size_t longest);
-/// A file, or stdin where `name` is `-` or empty.
+/// Reads a file, or stdin where `name` is `-` or empty. Throws as `read_stdin` does.
 std::string read_file_or_stdin(const Stop& stop, const std::string& name, std::size_t longest);
 
-/// For a stream over stdin.
+/// The buffer of a stream over stdin.
 class StdinBuffer : public std::streambuf {
  public:
   explicit StdinBuffer(const Stop& stop) : stop_(stop) {}
@@ -30,10 +31,11 @@ class StdinBuffer : public std::streambuf {
   std::string piece_;
 };
 
-/// The lines of a text that are neither blank nor comments.
+/// The lines of a text, without blank lines and comments.
 std::vector<std::string> lines_of(const std::string& text);
 
-/// From a terminal: asked for twice, and not shown. Otherwise the only line of `name` or stdin.
+/// Asks for a password twice on a terminal, without showing it. Otherwise reads it from `name` or
+/// from stdin, which must be one line.
 std::string read_password(Stop& stop, const std::string& name);
 
 }  // namespace qga_tool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What the guest consists of, as tables: ls-commands, fs, net, disks, cpu, users.
+// Tables about the guest: ls-commands, fs, net, disks, cpu, users.
 #include <algorithm>
 #include <chrono>
 #include <map>
@@ -135,7 +135,7 @@ int users(Tool& tool) {
   return answer(tool, qga::GuestGetUsersRequest(), [](const auto& all) {
     Table table({"USER", "DOMAIN", "SINCE"});
     for (const auto& user : all) {
-      // What is no time in this century or the last is the guest's joke.
+      // A guest may send any number: only times from 1970 to 2096 are shown.
       const bool plausible = user.login_time >= 0 && user.login_time < 4e9;
       const std::chrono::duration<double> since(plausible ? user.login_time : 0);
       table.row({user.user, user.domain.value_or(""),
@@ -150,20 +150,20 @@ int users(Tool& tool) {
 }  // namespace
 
 void define_lists(CLI::App& app, Tool& tool) {
-  define(app, tool, "ls-commands", "The agent's commands, and which are enabled",
+  define(app, tool, "ls-commands", "Show the agent's commands, and which are enabled",
          [&tool] { return list_commands(tool); });
-  define(app, tool, "fs", "The mounted file systems", [&tool] { return file_systems(tool); });
+  define(app, tool, "fs", "Show the mounted file systems", [&tool] { return file_systems(tool); });
 
   const auto only_routes = std::make_shared<bool>(false);
   CLI::App* const net =
-      define(app, tool, "net", "The network interfaces with their addresses",
+      define(app, tool, "net", "Show the network interfaces with their addresses",
              [&tool, only_routes] { return *only_routes ? routes(tool) : interfaces(tool); });
-  net->add_flag("--routes", *only_routes, "The routes instead (QEMU 9.1 and later)");
+  net->add_flag("--routes", *only_routes, "Show the routes instead (QEMU 9.1 and later)");
 
-  define(app, tool, "disks", "The disks and partitions", [&tool] { return disks(tool); });
-  define(app, tool, "cpu", "The processors, and what they did since boot",
+  define(app, tool, "disks", "Show the disks and partitions", [&tool] { return disks(tool); });
+  define(app, tool, "cpu", "Show the processors, and what they have done since boot",
          [&tool] { return processors(tool); });
-  define(app, tool, "users", "Who is logged in", [&tool] { return users(tool); });
+  define(app, tool, "users", "Show who is logged in", [&tool] { return users(tool); });
 }
 
 }  // namespace qga_tool

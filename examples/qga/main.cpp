@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// qga: the guest agent from the command line. Parses, runs one subcommand, and turns whatever went
-// wrong into an exit code.
+// qga: the guest agent from the command line. Parses the command line, runs one subcommand, and
+// makes an exit code of its errors.
 #include <algorithm>
 #include <exception>
 #include <iostream>
@@ -22,7 +22,7 @@ namespace qga_tool {
 namespace {
 
 void define_globals(CLI::App& app, Tool& tool) {
-  // Required, unless the tool is to talk about itself: see main.
+  // It is required by every subcommand, but not by --man or --completion: see `run`.
   app.add_option("SOCKET", tool.address,
                  "Where the agent is: /path or unix:path of a UNIX socket, "
                  "tcp:host:port, vsock:cid:port or fd:N")
@@ -30,8 +30,8 @@ void define_globals(CLI::App& app, Tool& tool) {
   seconds_option(&app, "--timeout", tool.timeout,
                  "How long each call to the agent may take (5, and longer for what is slow)");
   app.add_flag("--json", tool.json, "Print JSON, as the agent sends it where there is one command");
-  app.add_flag("-q,--quiet", tool.quiet, "Neither progress nor remarks on stderr");
-  app.add_flag("--trace", tool.trace, "Show on stderr what goes over the channel, without secrets");
+  app.add_flag("-q,--quiet", tool.quiet, "Show neither progress nor remarks on stderr");
+  app.add_flag("--trace", tool.trace, "Show on stderr what is sent and received, without secrets");
 }
 
 /// The innermost subcommand that was given.
@@ -44,14 +44,14 @@ const CLI::App* chosen(const CLI::App& app) {
 int run(const CLI::App& app, Tool& tool, bool dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
-  if (found == tool.commands.end()) throw UsageError("a command is missing");
-  if (tool.address.empty()) throw UsageError("SOCKET is missing");
+  if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
+  if (tool.address.empty()) throw UsageError("SOCKET must stand before the command");
   const Command& command = found->second;
   if (dashes && command.program == Program::none) {
-    throw UsageError("'" + sub->get_name() + "' runs no program: nothing may follow --");
+    throw UsageError("'" + sub->get_name() + "' does not run a program: remove --");
   }
   if (tool.program.empty() && (dashes || command.program == Program::required)) {
-    throw UsageError("no program behind --");
+    throw UsageError("a program must follow --");
   }
   const int status = command.action();
   std::cout.flush();
@@ -59,7 +59,7 @@ int run(const CLI::App& app, Tool& tool, bool dashes) {
   return status;
 }
 
-/// The exit code for what is being handled.
+/// Prints the exception that is being handled, and returns the exit code for it.
 int explained(const Tool& tool) {
   try {
     throw;
@@ -78,9 +78,9 @@ int explained(const Tool& tool) {
   } catch (const qga::ProgramTimeoutError&) {
     return exit_too_long;
   } catch (const qga::ConnectError& error) {
-    const bool no_address =
+    const bool wrong_address =
         error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
-    return no_address ? exit_wrong_use : exit_unreachable;
+    return wrong_address ? exit_wrong_use : exit_unreachable;
   } catch (const qga::UnreachableError&) {
     return exit_unreachable;
   } catch (const std::exception&) {
@@ -109,20 +109,20 @@ int main(int argc, char** argv) try {
   define_accounts(app, tool);
   define_power(app, tool);
   define_raw(app, tool);
-  app.footer(help_footer());  // the commands would inherit it
+  app.footer(help_footer());  // after the commands, which would inherit it
 
-  // The parser would take apart arguments of a program such as '[a,b]', and never sees them.
+  // The arguments of a program are kept from the parser, which would split some, such as '[a,b]'.
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
   const auto dashes = std::ranges::find(arguments, "--");
   const bool has_dashes = dashes != arguments.end();
   if (has_dashes) tool.program.assign(dashes + 1, arguments.end());
   arguments.erase(dashes, arguments.end());
-  std::ranges::reverse(arguments);  // as CLI11 wants them
+  std::ranges::reverse(arguments);  // CLI11 needs the last one first
 
   try {
     app.parse(arguments);
-  } catch (const CLI::Success& wish) {  // --help, --version
-    return app.exit(wish);
+  } catch (const CLI::Success& success) {  // --help, --version
+    return app.exit(success);
   } catch (const CLI::ParseError&) {
     return explained(tool);
   }

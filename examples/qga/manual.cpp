@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Lays out help and manual page. What is in neither a definition nor the tables here is in neither.
+// Lays out the help and the manual page. All of their contents are in the definitions of the
+// subcommands and in the tables here.
 #include "manual.hpp"
 
 #include <algorithm>
@@ -19,20 +20,20 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_code
     {"1", "The guest or its agent refused, or failed"},
     {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
-    {"124", "run, freeze: the program ran for longer than --timeout or --for allow"},
+    {"124", "run, freeze: the program ran for longer than --timeout or --for allowed"},
     {"128+N", "run, freeze: signal N ended the program"},
-    {"130", "Ctrl-C; after other signals that ask to end, 128 and their number"},
-    {"255", "run: the program ended in a way that has no exit code here"},
+    {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
+    {"255", "run: the program ended with a code that an exit code here cannot show"},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{{
-    {"qga vm.sock run -- sh -c 'df -h | tail -1'", "A program in the guest; no shell unless asked"},
-    {"qga vm.sock cp --verify backup.tar :/tmp/backup.tar", "A file into the guest, and checked"},
+    {"qga vm.sock run -- sh -c 'df -h | tail -1'", "Run a program in the guest, here a shell"},
+    {"qga vm.sock cp --verify backup.tar :/tmp/backup.tar", "Copy a file, and compare both"},
     {"qga vm.sock freeze -- lvcreate -s -n snap /dev/vg/vm",
-     "A snapshot on the host while the guest's file systems are frozen"},
+     "Take a snapshot on the host while the guest's file systems are frozen"},
     {"qga vm.sock wait --command guest-exec && qga vm.sock run -- reboot-check",
-     "When the guest is up and may run programs"},
-    {"qga tcp:127.0.0.1:7000 --json net", "JSON, for programs"},
+     "Run a program when the guest is up and may run programs"},
+    {"qga tcp:127.0.0.1:7000 --json net", "Print JSON, for programs"},
 }};
 
 bool has_switches(const CLI::App& app) {
@@ -41,7 +42,8 @@ bool has_switches(const CLI::App& app) {
   });
 }
 
-/// SECONDS, or a choice; empty for flags and for positionals, whose name says it.
+/// The type of an option's value, such as SECONDS or a choice; empty for flags, and for positionals
+/// without a choice.
 std::string value_text(const CLI::Option& option) {
   const std::string type = option.get_type_name();
   const bool choice = type.find('|') != std::string::npos;
@@ -49,7 +51,7 @@ std::string value_text(const CLI::Option& option) {
   return shown ? type : "";
 }
 
-/// As typed: `qga SOCKET cp [OPTIONS] SRC DST`.
+/// What a user types: `qga SOCKET cp [OPTIONS] SRC DST`.
 std::string usage(const CLI::App& app, const Tool& tool) {
   std::string text;
   for (const CLI::App* at = &app; at->get_parent() != nullptr; at = at->get_parent()) {
@@ -73,7 +75,7 @@ std::string usage(const CLI::App& app, const Tool& tool) {
   return text;
 }
 
-/// In lines that fit below each other on any terminal.
+/// Breaks a text into lines of up to `width` characters.
 std::string wrapped(const std::string& text, std::size_t width) {
   std::istringstream words(text);
   std::string result;
@@ -120,7 +122,7 @@ class HelpFormatter : public CLI::Formatter {
 
 // ---- the manual page -------------------------------------------------------------------------
 
-/// Text that roff takes for nothing else.
+/// Escapes what roff would take for a command.
 std::string roff(std::string_view text) {
   std::string safe;
   for (const char c : text) {
@@ -188,12 +190,12 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
   page += ".SH SYNOPSIS\n.B qga\n.I SOCKET COMMAND\n[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n";
   page += ".SH DESCRIPTION\n" + roff(app.get_description()) + "\n";
   page += roff(
-      "A channel takes one client at a time: where another program, such as libvirt, has it open, "
-      "nothing is answered.\n"
-      "What comes from the guest is escaped where people read it: control characters, and what "
-      "turns the direction of writing.\n"
-      "Ctrl-C ends whatever goes on, and thaws what was frozen before.\n");
-  page += ".SH OPTIONS\nThey may stand before or behind the command.\n" + options_of(app);
+      "An agent serves one client at a time: where another program, such as libvirt, has the "
+      "channel open, it does not answer.\n"
+      "Text of the guest is escaped where people read it: control characters, and characters that "
+      "change the direction of writing.\n"
+      "Ctrl-C ends every command, and thaws what the command has frozen.\n");
+  page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);
   page += ".SH EXIT STATUS\n";
   for (const auto& [code, meaning] : exit_codes) page += item(code, std::string(meaning) + ".");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Help and manual page, made from the definitions that the parser uses.
+// Makes help and manual page from the definitions that the parser uses.
 #pragma once
 
 #include <memory>
@@ -12,13 +12,14 @@
 
 namespace qga_tool {
 
-/// What `--help` is printed with; must not outlive `tool`.
+/// Formats the help. Must not outlive `tool`.
 std::shared_ptr<CLI::FormatterBase> help_formatter(const Tool& tool);
 
-/// What stands below the help of the tool itself.
+/// The end of the help of the tool itself: the exit codes.
 std::string help_footer();
 
-/// A page in the man macros. @param version of the tool
+/// The manual page, in the man macros of roff.
+/// @param version the version of the tool
 std::string manual_page(const CLI::App& app, const Tool& tool, const std::string& version);
 
 }  // namespace qga_tool

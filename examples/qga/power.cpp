@@ -21,11 +21,11 @@ int show_time(Tool& tool) {
     print_json(tool.ga().execute("guest-get-time"));
     return 0;
   }
-  tool.ga().ping();  // with the handshake, which takes its time
+  tool.ga().ping();  // makes the handshake, which must not be measured
   const auto before = std::chrono::system_clock::now();
   const qga::GuestTime guest = tool.ga().get_time();
   const auto host = before + (std::chrono::system_clock::now() - before) / 2;
-  // Not as integers: the guest may give any number.
+  // The guest may give any number, and a difference of integers could overflow.
   const double seconds = std::chrono::duration<double>(guest.time_since_epoch()).count() -
                          std::chrono::duration<double>(host.time_since_epoch()).count();
   Table table;
@@ -36,11 +36,11 @@ int show_time(Tool& tool) {
   return 0;
 }
 
-/// For the answer of a guest that goes down. One that cannot says so within 5 s; one that does it
-/// at once says nothing, and nothing on the channel tells it from one that is slow.
+/// How long to wait for the answer of a guest that goes down. A guest that refuses says so within
+/// 5 s. One that goes down at once does not answer, and looks the same as one that is slow.
 constexpr auto answer_limit = 15s;
 
-/// Runs what goes unanswered where the guest does it at once.
+/// Calls `act`, which gets no answer where the guest goes down at once.
 template <class Act>
 int go_down(Tool& tool, const std::string& what, Act act) {
   try {
@@ -48,7 +48,7 @@ int go_down(Tool& tool, const std::string& what, Act act) {
     tool.note(what + ": accepted");
   } catch (const qga::UnreachableError& error) {
     if (error.outcome() != qga::Outcome::unknown) throw;
-    tool.note(what + ": sent, and not refused; the guest answers no more");
+    tool.note(what + ": sent, and not refused; the guest has stopped answering");
   }
   return done(tool);
 }
@@ -71,18 +71,18 @@ int suspend(Tool& tool, const std::string& kind) {
 void define_power(CLI::App& app, Tool& tool) {
   const auto set = std::make_shared<bool>(false);
   CLI::App* const time =
-      define(app, tool, "time", "The guest's clock, and how it differs from ours", [&tool, set] {
+      define(app, tool, "time", "Compare the guest's clock with this machine's", [&tool, set] {
         if (*set) tool.ga().set_clock();
         return show_time(tool);
       });
-  time->add_flag("--set", *set, "Set it to the time of this machine before");
+  time->add_flag("--set", *set, "Set it to the time of this machine first");
 
   const auto halt = std::make_shared<bool>(false);
   CLI::App* const down = define(app, tool, "shutdown", "Shut the guest down", [&tool, halt] {
     return shut_down(tool, *halt ? qga::GuestShutdownMode::halt : qga::GuestShutdownMode::powerdown,
                      "shutdown");
   });
-  down->add_flag("--halt", *halt, "Halt it, and leave the virtual machine on");
+  down->add_flag("--halt", *halt, "Halt the guest, and leave the virtual machine on");
   define(app, tool, "reboot", "Restart the guest",
          [&tool] { return shut_down(tool, qga::GuestShutdownMode::reboot, "reboot"); });
 
@@ -91,7 +91,7 @@ void define_power(CLI::App& app, Tool& tool) {
                                  [&tool, kind] { return suspend(tool, *kind); });
   allow(sleep->add_option("KIND", *kind, "Where its memory goes; by default it stays in RAM"),
         {"ram", "disk", "hybrid"});
-  sleep->footer("Have the host able to wake it up before.");
+  sleep->footer("Make sure first that the host can wake the guest up.");
 }
 
 }  // namespace qga_tool

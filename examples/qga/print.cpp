@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Escapes and lays out what people read.
+// Escapes and lays out text for people.
 #include "print.hpp"
 
 #include <algorithm>
@@ -20,10 +20,10 @@ namespace {
 
 struct Character {
   char32_t code = 0;
-  std::size_t bytes = 0;  ///< 0: what begins here is no UTF-8
+  std::size_t bytes = 0;  ///< 0: these bytes are not UTF-8
 };
 
-/// The character at the front; overlong forms, surrogates and what is beyond Unicode are none.
+/// The first character. Overlong forms, surrogates and codes beyond Unicode are not UTF-8.
 Character first_character(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
@@ -51,7 +51,7 @@ bool harmless(char32_t code) {
       {0x2066, 0x2069},    // isolates of direction
       {0xFEFF, 0xFEFF},    // byte order mark
       {0xFFF9, 0xFFFB},    // interlinear annotations
-      {0xE0000, 0xE007F},  // tags, which nobody sees
+      {0xE0000, 0xE007F},  // tags, which are invisible
   }};
   return std::ranges::none_of(
       harmful, [code](const auto& range) { return range.first <= code && code <= range.second; });
@@ -64,7 +64,7 @@ std::string escape(const char* format, unsigned value) {
 }
 
 std::size_t width(std::string_view text) {
-  // Continuation bytes take no place.
+  // Continuation bytes are a part of the character before them.
   return static_cast<std::size_t>(std::ranges::count_if(
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
 }

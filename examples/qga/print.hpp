@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Everything that people read goes through here, and is escaped here: a guest must not drive the
-// terminal. What the tool itself says is no exception, so nobody has to know which text is whose.
+// Prints all text for people, and escapes it: a guest must not drive the terminal. The tool's own
+// text is escaped, too, so that the rest of the tool need not tell its texts from the guest's.
 #pragma once
 
 #include <cstdint>
@@ -15,32 +15,34 @@
 
 namespace qga_tool {
 
-/// Escapes what could drive or deceive a terminal: control characters, what turns the direction of
-/// writing, what is no UTF-8. @param kept control characters that stay
+/// Escapes what could drive a terminal or deceive its user: control characters, characters that
+/// change the direction of writing, and bytes that are not UTF-8.
+/// @param kept control characters that are not escaped
 std::string shown(std::string_view text, std::string_view kept = "");
 
-/// For whole texts, such as what a program wrote: lines and tabs stay.
+/// Escapes a text of several lines, such as a program's output: line ends and tabs stay.
 inline std::string shown_text(std::string_view text) { return shown(text, "\n\t"); }
 
-/// 1.5 GiB
+/// A size, such as `1.5 GiB`.
 std::string size_text(std::uint64_t bytes);
-/// 1.5 GiB/s
+/// A rate, such as `1.5 GiB/s`.
 std::string rate_text(double bytes_per_second);
-/// 2026-01-31 23:59:59 UTC
+/// A time, such as `2026-01-31 23:59:59 UTC`.
 std::string time_text(qga::GuestTime time);
-/// With so many decimals.
+/// A number with this many decimals.
 std::string number_text(double value, int decimals);
-/// 0.31 s
+/// A duration, such as `0.31 s`.
 std::string seconds_text(qga::Clock::duration time);
-/// Averages over 1, 5 and 15 minutes.
+/// The load, averaged over 1, 5 and 15 minutes.
 std::string load_text(const qga::GuestLoadAverage& load);
-/// 12.3 %; nothing of nothing is 0
+/// A share, such as `12.3 %`; 0 where `whole` is 0.
 std::string percent_text(double part, double whole);
 
-/// Columns that line up. The heading is in capitals; numbers go to the right.
+/// Rows of text with aligned columns. Numbers are aligned to the right.
 class Table {
  public:
-  /// @param heading one for each column; one that begins with '>' is for numbers. None: no heading
+  /// @param heading the name of each column, with '>' before it where the column holds numbers;
+  ///        empty: the table has no heading
   explicit Table(std::vector<std::string> heading = {});
   void row(std::vector<std::string> cells);
   std::string text() const;
@@ -50,20 +52,20 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// A line on stdout.
+/// Prints a line, or a table, on stdout.
 void print(std::string_view line);
 void print(const Table& table);
-/// A document on stdout. JSON escapes all that is not ASCII.
+/// Prints a JSON document on stdout, in which all that is not ASCII is escaped.
 void print_json(const nlohmann::json& json);
-/// The same on one line, and at once: one of many.
+/// Prints a JSON document on one line, and flushes it: for one of many documents.
 void print_json_line(const nlohmann::json& json);
 
-/// Bytes on stdout as they are; on a terminal escaped, unless `raw`.
+/// Prints bytes on stdout. They are escaped on a terminal, unless `raw` is true.
 void print_bytes(std::string_view bytes, bool raw);
-/// The same on stderr.
+/// Prints bytes on stderr in the same way.
 void print_error_bytes(std::string_view bytes, bool raw);
 
-/// `qga: <line>` on stderr.
+/// Prints `qga: <line>` on stderr.
 void complain(std::string_view line);
 
 }  // namespace qga_tool

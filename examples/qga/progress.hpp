@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// How far a copy has got, on a terminal. The bar is Boost's: Debian 12 has no other for C++.
+// Shows on a terminal how far a copy has got. The bar is that of Boost, which Debian 12 has.
 #pragma once
 
 #include <algorithm>
@@ -20,15 +20,15 @@ class Progress {
  public:
   explicit Progress(bool wanted) : wanted_(wanted && ::isatty(STDERR_FILENO) != 0) {}
 
-  /// Without a total there is no bar.
+  /// Draws the bar, where the total is known.
   void show(std::uint64_t bytes, std::optional<std::uint64_t> total) {
     if (!wanted_ || !total || *total == 0) return;
     if (!bar_) bar_.emplace(*total, std::cerr, "");
-    // A bar draws what it is told, and the guest may send more than it has announced.
+    // The guest may send more bytes than it has announced, which the bar cannot show.
     const std::uint64_t reached = std::min<std::uint64_t>(bytes, bar_->expected_count());
     if (reached > bar_->count()) *bar_ += reached - bar_->count();
   }
-  /// What it came to.
+  /// Ends the bar, and prints a line about the copy.
   void remark(const std::string& line) {
     end();
     if (wanted_) complain(line);
@@ -38,7 +38,7 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
  private:
-  /// A bar that is full has ended its line itself.
+  /// Ends the line of the bar. A full bar has done that itself.
   void end() {
     if (bar_ && bar_->count() < bar_->expected_count()) std::cerr << '\n';
     bar_.reset();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// run: a program in the guest, with its output here and its exit code as ours.
+// The subcommand run: runs a program in the guest, prints its output, and exits with its exit code.
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,11 +24,11 @@ struct RunOptions {
   std::optional<double> timeout;
 };
 
-/// It is held in memory.
+/// The input is held in memory.
 constexpr std::size_t longest_input = 1 << 30;
 
-/// As a shell has it. Windows has codes of 32 bits, of which a process here keeps 8: a failure must
-/// not look like success.
+/// The exit code, as in a shell. A code of Windows has 32 bits, of which only 8 fit here: a failure
+/// must not look like success.
 int exit_code_of(const qga::RunResult& result) {
   if (result.exit_code) {
     const auto kept = static_cast<int>(*result.exit_code & 0xFF);
@@ -45,7 +45,7 @@ void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated)
 }
 
 nlohmann::json json_of(const qga::RunResult& result) {
-  // As in a reply to guest-exec-status, where bytes are base64.
+  // The form of a reply to guest-exec-status, where bytes are base64.
   qga::GuestExecStatus status;
   status.exited = true;
   status.exitcode = result.exit_code;
@@ -57,16 +57,6 @@ nlohmann::json json_of(const qga::RunResult& result) {
   return status;
 }
 
-qga::RunResult run_in_guest(Tool& tool, qga::RunParams params) {
-  const bool kill = params.kill;
-  try {
-    return tool.ga().run(tool.program.front(), std::move(params));
-  } catch (const qga::CancelledError&) {
-    if (!kill) tool.note("the program may still run in the guest");
-    throw;
-  }
-}
-
 int run(Tool& tool, const RunOptions& options) {
   qga::RunParams params;
   params.args.assign(tool.program.begin() + 1, tool.program.end());
@@ -75,7 +65,7 @@ int run(Tool& tool, const RunOptions& options) {
   if (options.timeout) params.timeout = duration_of(*options.timeout);
   params.kill = options.kill;
 
-  const qga::RunResult result = run_in_guest(tool, std::move(params));
+  const qga::RunResult result = tool.ga().run(tool.program.front(), std::move(params));
   if (tool.json) {
     print_json(json_of(result));
   } else {
@@ -88,8 +78,9 @@ int run(Tool& tool, const RunOptions& options) {
 }
 
 std::string check_variable(const std::string& text) {
-  return text.find('=') > 0 && text.find('=') != std::string::npos ? ""
-                                                                   : "'" + text + "' is not K=V";
+  const std::size_t name_size = text.find('=');
+  const bool valid = name_size > 0 && name_size != std::string::npos;
+  return valid ? "" : "'" + text + "' must be NAME=VALUE";
 }
 
 }  // namespace
@@ -99,22 +90,22 @@ void define_run(CLI::App& app, Tool& tool) {
   CLI::App* const sub = define(
       app, tool, "run", "Run a program in the guest, and exit as it does",
       [&tool, options] { return run(tool, *options); }, Program::required);
-  sub->add_flag("-i,--input", options->input, "Pass on stdin");
+  sub->add_flag("-i,--input", options->input, "Give the program what stdin holds");
   sub->add_option(
          "-e,--env", options->env,
          "A variable; may be repeated. Together they replace the agent's environment, PATH "
          "included")
-      ->type_name("K=V")
+      ->type_name("NAME=VALUE")
       ->check(check_variable)
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   seconds_option(sub, "--timeout", options->timeout, "How long the program may run");
-  sub->add_flag("--kill", options->kill, "Kill the program in the guest after that, or on Ctrl-C");
+  sub->add_flag("--kill", options->kill, "Kill the program in the guest after --timeout or Ctrl-C");
   sub->add_flag("--raw-output", options->raw_output,
                 "Do not escape control characters, even on a terminal");
   sub->footer(
-      "The program is started without a shell. What it writes is shown when it has ended, and its "
-      "arguments are seen in the guest's log: pass secrets on stdin.");
+      "The program is started without a shell. Its output is shown when it has ended. The guest's "
+      "log shows its arguments: pass secrets on stdin.");
 }
 
 }  // namespace qga_tool

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// A thread waits for the signals, so that no handler has to be written.
+// A thread waits for the signals, so that no signal handler is needed.
 #include "stop.hpp"
 
 #include <algorithm>
@@ -17,7 +17,8 @@ namespace qga_tool {
 
 namespace {
 
-/// As nohup wants it, and a shell for what it runs in the background.
+/// Whether a signal is ignored already: nohup does that, and a shell does for programs in the
+/// background.
 bool is_ignored(int number) {
   struct sigaction action {};
   ::sigaction(number, nullptr, &action);
@@ -35,7 +36,7 @@ Stop::Stop() : woken_(::eventfd(0, EFD_CLOEXEC)) {
   }
   ::pthread_sigmask(SIG_BLOCK, &awaited_, &inherited_.mask);
 
-  // A tool that is stopped, or dies of a closed pipe, could leave a guest frozen.
+  // A tool that is stopped, or ended by a closed pipe, could leave a guest frozen.
   ::sigemptyset(&inherited_.ignored);
   for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) {
     ::sigaddset(&inherited_.ignored, number);
@@ -57,7 +58,7 @@ void Stop::listen() {
     if (::sigwaitinfo(&awaited_, &info) < 0) continue;
     if (over_) return;
     if (signal_ != 0 && tidying_ == 0) ::_exit(128 + signal_);
-    // A terminal that goes away tells only the first of its processes.
+    // A terminal that is closed sends SIGHUP only to the first of its processes.
     from_terminal_ = info.si_code == SI_KERNEL && info.si_signo != SIGHUP;
     signal_ = info.si_signo;
     source_.request_stop();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Ctrl-C, and everything else that asks the tool to end: turned into a stop token for calls of the
-// library and into a descriptor for waiting, so that whoever is at work can tidy up.
+// Turns Ctrl-C, and every other signal that asks the tool to end, into a stop token for calls of
+// the library and into a descriptor to wait for. So the tool can clean up before it ends.
 #pragma once
 
 #include <atomic>
@@ -16,24 +16,25 @@ namespace qga_tool {
 
 class Stop {
  public:
-  /// To be made before any other thread is.
+  /// Blocks the signals, so it must be made before any other thread.
   Stop();
   ~Stop();
   Stop(const Stop&) = delete;
   Stop& operator=(const Stop&) = delete;
 
   std::stop_token token() const { return source_.get_token(); }
-  /// The signal that asked for it; 0: none did.
+  /// The signal that asked the tool to end; 0: there was none.
   int signal() const { return signal_; }
-  /// Whether it came from the terminal, which tells our children as well.
+  /// Whether the signal came from the terminal, which sends it to our children as well.
   bool from_terminal() const { return from_terminal_; }
 
   enum class Woken { readable, timed_out, stopped };
-  /// Waits until there is something to read. @param fd -1: only the time and the stop matter
+  /// Waits until a descriptor can be read, for a signal, or for a point in time.
+  /// @param fd -1: none
   Woken wait(int fd, qga::Clock::time_point until = qga::Clock::time_point::max()) const;
 
-  /// As long as one lives a second signal does not end the tool: there is a guest to thaw, or a
-  /// terminal to put right.
+  /// While one of these lives a second signal does not end the tool, because it has a guest to thaw
+  /// or a terminal to restore.
   class TidyUp {
    public:
     explicit TidyUp(Stop& stop) : stop_(stop) { ++stop_.tidying_; }
@@ -45,7 +46,8 @@ class Stop {
     Stop& stop_;
   };
 
-  /// What a child has to get back: `mask` as it was before us, and default actions for `ignored`.
+  /// What a child process needs: the signal mask of before, and the signals that get their default
+  /// action back.
   struct Inherited {
     sigset_t mask;
     sigset_t ignored;

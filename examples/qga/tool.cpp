@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The client of the tool, and how subcommands are defined.
+// Makes the client of the tool, and defines subcommands.
 #include "tool.hpp"
 
 #include <algorithm>
@@ -35,7 +35,7 @@ qga::AnyClient& Tool::client(bool later) {
 }
 
 qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> limit) {
-  if (timeout) limit.reset();  // the user's is that of the client, for each command
+  if (timeout) limit.reset();  // the client has the user's timeout, for each command
   return client().with({.timeout = limit, .stop = stop.token()});
 }
 
@@ -48,7 +48,7 @@ void Tool::note(const std::string& line) const {
 CLI::App* define(CLI::App& parent, const std::string& name, const std::string& description) {
   CLI::App* const sub = parent.add_subcommand(name, description);
   sub->group("Commands");
-  sub->fallthrough();  // the options of all subcommands may stand behind their names
+  sub->fallthrough();  // options of the tool may stand after the name of a subcommand
   return sub;
 }
 

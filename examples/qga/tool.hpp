@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What every subcommand works with: the settings that hold for all, the client, and the list of
-// subcommands, from which parser, help, manual and completion are made.
+// The settings of all subcommands, the client, and the list of subcommands, from which parser,
+// help, manual and completion are made.
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@
 
 namespace qga_tool {
 
-/// The exit codes that are the tool's own; the manual says what they mean.
+/// The tool's own exit codes; the manual explains them.
 inline constexpr int exit_done = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_wrong_use = 2;
@@ -25,17 +25,17 @@ inline constexpr int exit_unreachable = 3;
 inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
 inline constexpr int exit_no_code = 255;
 
-/// The command line is wrong in a way that the parser cannot see.
+/// A mistake in the command line that the parser cannot find.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// Whether a subcommand takes a program and its arguments behind `--`.
+/// Whether a subcommand takes a program and its arguments after `--`.
 enum class Program { none, optional, required };
 
 struct Command {
-  std::function<int()> action;  ///< gives the exit code
+  std::function<int()> action;  ///< returns the exit code
   Program program = Program::none;
 };
 
@@ -47,19 +47,19 @@ struct Tool {
   bool json = false;
   bool quiet = false;
   bool trace = false;
-  std::vector<std::string> program;  ///< what stands behind `--`
+  std::vector<std::string> program;  ///< the words after `--`
 
   std::map<const CLI::App*, Command> commands;
 
-  /// The client; it is connected, unless `later` leaves that to `wait_ready`.
+  /// The client. It is connected here, unless `later` leaves that to `wait_ready`.
   qga::AnyClient& client(bool later = false);
-  /// The client with what the user asked for; Ctrl-C ends its calls.
-  /// @param limit of each call, where the user has not said
+  /// The client with the user's options; Ctrl-C ends its calls.
+  /// @param limit the timeout of the call where the user has not given one
   qga::AnyClient::WithOptions ga(std::optional<qga::Clock::duration> limit = {});
-  /// The client for what has to be done even after Ctrl-C.
+  /// The client for calls that Ctrl-C does not end.
   qga::AnyClient::WithOptions unstoppable();
 
-  /// `qga: <line>` on stderr, unless --quiet.
+  /// Prints `qga: <line>` on stderr, unless --quiet was given.
   void note(const std::string& line) const;
 
  private:
@@ -70,21 +70,21 @@ struct Tool {
 
 // ---- defining subcommands ----------------------------------------------------------------------
 
-/// A subcommand without its action.
+/// Defines a subcommand that only has subcommands of its own.
 CLI::App* define(CLI::App& parent, const std::string& name, const std::string& description);
-/// A subcommand.
+/// Defines a subcommand.
 CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
                  const std::string& description, std::function<int()> action,
                  Program program = Program::none);
 
-/// The options and positionals that it was given itself. Newer versions of CLI11 count among them
-/// those of its parents, which `fallthrough` lets it take.
+/// The options and positionals that were defined for a subcommand itself. Newer versions of CLI11
+/// also list those of its parents, which `fallthrough` lets it take.
 std::vector<const CLI::Option*> own_options(const CLI::App& app);
 
-/// An option that takes a number of seconds.
+/// Defines an option that takes a number of seconds.
 CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,
                             const std::string& description);
-/// Only these, which help and completion show, too.
+/// Restricts an option to these choices, which help and completion show, too.
 void allow(CLI::Option* option, const std::vector<std::string>& choices);
 
 inline qga::Clock::duration duration_of(double seconds) {

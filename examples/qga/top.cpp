@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// top: how busy the guest is, once a second.
+// The subcommand top: shows how busy the guest is, once a second.
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -30,7 +30,7 @@ struct Memory {
   std::uint64_t available = 0;
 };
 
-/// No command of the agent tells. A Linux guest has a file for it.
+/// The memory of a Linux guest, from a file: the agent has no command for it.
 std::optional<Memory> memory_of(Tool& tool) {
   constexpr std::uint64_t longest = 64 << 10;
   Memory memory;
@@ -93,7 +93,7 @@ std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& mem
     }
     add(table);
   }
-  return text.empty() ? "nothing to see: frozen, or not offered by this agent\n" : text;
+  return text.empty() ? "nothing to see: the guest is frozen, or its agent has no figures\n" : text;
 }
 
 nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
@@ -129,11 +129,11 @@ nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& mem
   return all;
 }
 
-/// A terminal whose first lines are drawn again and again. Elsewhere one picture follows the other.
+/// Draws each picture over the one before on a terminal. Elsewhere it prints one after the other.
 class Screen {
  public:
   Screen() : terminal_(::isatty(STDOUT_FILENO) != 0) {
-    if (terminal_) std::cout << "\x1b[2J\x1b[?7l";  // clear; do not wrap
+    if (terminal_) std::cout << "\x1b[2J\x1b[?7l";  // clears the screen; turns wrapping off
   }
   ~Screen() {
     if (terminal_) std::cout << "\x1b[?7h" << std::flush;
@@ -148,12 +148,12 @@ class Screen {
     }
     winsize size{};
     ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-    std::cout << "\x1b[H";  // to the first line
+    std::cout << "\x1b[H";  // moves the cursor to the first line
     std::istringstream lines(picture);
     std::string line;
-    // The last line stays free, for the cursor.
+    // The last line is kept free for the cursor.
     for (int i = 1; (size.ws_row == 0 || i < size.ws_row) && std::getline(lines, line); ++i) {
-      std::cout << line << "\x1b[K\n";  // and clear what was behind
+      std::cout << line << "\x1b[K\n";  // clears the rest of the line
     }
     std::cout << "\x1b[J" << std::flush;
   }
@@ -189,10 +189,10 @@ int top(Tool& tool, const TopOptions& options) {
 
 void define_top(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<TopOptions>();
-  CLI::App* const sub = define(app, tool, "top", "How busy the guest is, once a second",
+  CLI::App* const sub = define(app, tool, "top", "Show how busy the guest is, once a second",
                                [&tool, options] { return top(tool, *options); });
-  seconds_option(sub, "--interval", options->interval, "Time between two pictures (1)");
-  sub->add_option("--count", options->count, "How many pictures; none: until Ctrl-C")
+  seconds_option(sub, "--interval", options->interval, "The time between two pictures (1)");
+  sub->add_option("--count", options->count, "How many pictures to show; without this until Ctrl-C")
       ->type_name("N");
   sub->footer("With --json each picture is a document on a line of its own.");
 }
