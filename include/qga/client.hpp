@@ -30,6 +30,7 @@
 #include "qga/detail/io/address.hpp"
 #include "qga/detail/io/async_runner.hpp"
 #include "qga/detail/io/blocking_runner.hpp"
+#include "qga/detail/io/client_guard.hpp"
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/connecting.hpp"
 #include "qga/detail/io/resolve.hpp"
@@ -74,13 +75,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   /// Unconnected: use `connect` or `async_connect`. The client runs on no executor until its first
   /// asynchronous call, whose handler's executor its connection then uses.
-  Client() : Client(std::make_shared<State>(ClientParams())) {}
+  Client() : Client(std::make_shared<detail::ClientState>(ClientParams())) {}
 
-  /// Connects to a UNIX socket, within `params.timeout`; the executor is as above.
+  /// Connects to a UNIX socket, within `params.timeout`. The client runs on no executor until its
+  /// first asynchronous call.
   /// @throws ConnectError
   explicit Client(std::string_view path, ClientParams params = {}) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket>
-      : Client(std::make_shared<State>(std::move(params))) {
+      : Client(std::make_shared<detail::ClientState>(std::move(params))) {
     state_->set_target(detail::target_of_path(path));
     if (!state_->params().defer_connect) reconnect();
   }
@@ -89,14 +91,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// processes. The client runs on the stream's executor.
   /// @throws ConnectError where it is not open
   explicit Client(StreamType stream, ClientParams params = {})
-      : Client(std::make_shared<State>(std::move(params), stream.get_executor())) {
+      : Client(make_state(std::move(params), stream.get_executor())) {
     attach(detail::release_descriptor(std::move(stream)));
   }
 
   /// Unconnected, on an executor; use `async_connect` or `connect`.
   explicit Client(const executor_type& executor, ClientParams params = {}) requires
       std::constructible_from<StreamType, const executor_type&>
-      : Client(std::make_shared<State>(std::move(params), executor)) {}
+      : Client(make_state(std::move(params), executor)) {}
 
   /// Unconnected, on the executor of an execution context; use `async_connect` or `connect`.
   template <std::derived_from<asio::execution_context> Context>
@@ -108,10 +110,10 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// description is made non-blocking: that shows in other processes that share it, such as the
   /// shell whose terminal it is.
   /// @param handle a connected socket of any family or, for other streams, what they are made from
-  /// @throws ConnectError where it is none
+  /// @throws ConnectError where `handle` is not an open descriptor
   static Client from_handle(int handle, ClientParams params = {}) {
     detail::OwnedDescriptor owned(handle);
-    Client client(std::make_shared<State>(std::move(params)));
+    Client client(std::make_shared<detail::ClientState>(std::move(params)));
     client.attach(std::move(owned));
     return client;
   }
@@ -135,21 +137,21 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   ///        takes, but no descriptor
   /// @throws ConnectError; CancelledError where `options.stop` or `close` ended it; BusyError while
   ///         a blocking call runs
-  void connect(std::string_view where, CallOptions options = {}) requires
-      detail::Nameable<StreamType> {
+  void connect(std::string_view where,
+               CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
     connect_to(target_of_text(where), options);
   }
   /// @param endpoint of the stream's protocol
   template <class Endpoint>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
-  void connect(const Endpoint& endpoint, CallOptions options = {}) {
+  void connect(const Endpoint& endpoint, CallOptions options = CallOptions()) {
     connect_to(detail::target_of(endpoint), options);
   }
 
   /// Connects to what was last connected to.
   /// @throws ConnectError, also where that is not known (a stream or a descriptor was taken over);
   ///         CancelledError; BusyError
-  void reconnect(CallOptions options = {}) { connect_to({}, options); }
+  void reconnect(CallOptions options = CallOptions()) { connect_to({}, options); }
 
   /// Connects (again); as `connect`.
   /// @param where as there. A name is looked up on a thread of the library's own
@@ -157,19 +159,19 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   ///        Supports cancellation: terminal and partial. The handler runs on its associated
   ///        executor; I/O is done on the client's executor or, where it has none, on the handler's.
   template <class Token>
-  auto async_connect(std::string_view where, Token&& token, CallOptions options = {}) requires
-      detail::Nameable<StreamType> {
+  auto async_connect(std::string_view where, Token&& token,
+                     CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
     return async_connect_to(target_of_text(where), std::forward<Token>(token), options);
   }
   template <class Endpoint, class Token>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
-  auto async_connect(const Endpoint& endpoint, Token&& token, CallOptions options = {}) {
+  auto async_connect(const Endpoint& endpoint, Token&& token, CallOptions options = CallOptions()) {
     return async_connect_to(detail::target_of(endpoint), std::forward<Token>(token), options);
   }
 
   /// Connects to what was last connected to; as `reconnect` and `async_connect`.
   template <class Token>
-  auto async_reconnect(Token&& token, CallOptions options = {}) {
+  auto async_reconnect(Token&& token, CallOptions options = CallOptions()) {
     return async_connect_to({}, std::forward<Token>(token), options);
   }
 
@@ -193,7 +195,9 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <class Token>
   auto async_close(Token&& token) {
     return asio::async_initiate<Token, void(std::exception_ptr)>(
-        [](auto handler, StatePtr state) { detail::close_async(std::move(state), std::move(handler)); },
+        [](auto handler, const StatePtr& state) {
+          detail::close_async<executor_type>(state, std::move(handler));
+        },
         token, state_);
   }
 
@@ -224,14 +228,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   ///        is no reply. Supports cancellation: terminal and partial at any time, total while
   ///        nothing was sent. The handler runs on its associated executor, by default the stream's.
   template <Request R, class Token>
-  auto async_execute(const R& request, Token&& token, const CallOptions& options = {}) {
+  auto async_execute(const R& request, Token&& token, const CallOptions& options = CallOptions()) {
     return start_command(request, std::identity(), std::forward<Token>(token), options);
   }
 
   /// Sends any command. @param token for `void(std::exception_ptr, nlohmann::json)`
   template <class Token>
   auto async_execute(std::string_view command, nlohmann::json arguments, Token&& token,
-                     const CallOptions& options = {}) {
+                     const CallOptions& options = CallOptions()) {
     return start_command(detail::RawRequest(command, std::move(arguments)), std::identity(),
                          std::forward<Token>(token), options);
   }
@@ -239,8 +243,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// Runs the algorithm of a helper; see `Helpers` for its methods. For the library itself.
   template <class Result, template <class> class Algorithm, class... Args>
   Result perform(Args&&... args) {
-    return run_helper<Result, Algorithm>(detail::ClientLock::Kind::exclusive, CallOptions{},
-                                         std::forward<Args>(args)...);
+    return run_helper<Result, Algorithm>(CallOptions{}, std::forward<Args>(args)...);
   }
 
   /// The same commands, blocking, with options of their own. Must not outlive the client.
@@ -258,8 +261,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     }
     template <class Result, template <class> class Algorithm, class... Args>
     Result perform(Args&&... args) {
-      return client_.template run_helper<Result, Algorithm>(
-          detail::ClientLock::Kind::exclusive, options_, std::forward<Args>(args)...);
+      return client_.template run_helper<Result, Algorithm>(options_, std::forward<Args>(args)...);
     }
 
    private:
@@ -306,16 +308,23 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     CallOptions options_;
   };
 
+  /// Makes the same commands under a completion token.
+  /// @param token see `Commands`, "Asynchronous form"
+  /// @param options of the calls that are made through what is returned
   template <class Token>
-  auto async(Token&& token, CallOptions options = {}) {
+  auto async(Token&& token, CallOptions options = CallOptions()) {
     return Async<std::decay_t<Token>>(*this, std::forward<Token>(token), std::move(options));
   }
 
  private:
-  using State = detail::ClientStateOn<executor_type>;
-  using StatePtr = std::shared_ptr<State>;
+  using StatePtr = std::shared_ptr<detail::ClientState>;
 
   explicit Client(StatePtr state) : state_(std::move(state)) {}
+
+  static StatePtr make_state(ClientParams params, const executor_type& executor) {
+    return std::make_shared<detail::ClientState>(std::move(params),
+                                                 std::make_shared<const executor_type>(executor));
+  }
 
   template <std::same_as<asio::generic::stream_protocol::socket> Any>
   friend Client<Any> connect(std::string_view, ClientParams, CallOptions);
@@ -328,15 +337,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     }
   }
 
-  State& state() {
+  detail::ClientState& state() {
     if (!state_) std::rethrow_exception(detail::not_connected(""));
     return *state_;
   }
 
   /// @param target none: the one of before
   void connect_to(std::optional<detail::Target> target, const CallOptions& options) {
-    run_helper<void, detail::ConnectTo>(detail::ClientLock::Kind::shared, options, state_,
-                                        std::move(target));
+    detail::connect_blocking(state(), std::move(target), options);
   }
   template <class Token>
   auto async_connect_to(std::optional<detail::Target> target, Token&& token,
@@ -376,26 +384,29 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <class R, class Project, class Token>
   auto start_command(const R& request, Project project, Token&& token, const CallOptions& options) {
     using Op = detail::CommandOperation<typename R::Reply, Project>;
-    return detail::initiate<Op>(
+    return detail::initiate<Op, executor_type>(
         std::forward<Token>(token), state_, options,
         detail::PreparedCommand<typename R::Reply, Project>(request, std::move(project)));
   }
 
   template <class Result, template <class> class Algorithm, class... Args>
-  Result run_helper(detail::ClientLock::Kind kind, const CallOptions& options, Args&&... args) {
+  Result run_helper(const CallOptions& options, Args&&... args) {
     detail::ClientState& client = state();
-    const detail::ClientLock lock(client, kind);
+    const detail::ClientLock lock(client);
     if (!lock.owns()) std::rethrow_exception(detail::busy(""));
-    detail::HelperOperation<Result, Algorithm> operation(
-        &client, client.params(), options, Clock::now(), std::forward<Args>(args)...);
-    return detail::run_blocking(client, operation);
+    detail::HelperOperation<Result, Algorithm> operation(detail::client_of_helper(state_),
+                                                         client.params(), options, Clock::now(),
+                                                         std::forward<Args>(args)...);
+    detail::BlockingRunner(client, operation).run();
+    if (operation.error()) std::rethrow_exception(operation.error());
+    return operation.move_result();
   }
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>
   auto start_helper(Token&& token, const CallOptions& options, Args&&... args) {
     using Op = detail::HelperOperation<Result, Algorithm>;
-    return detail::initiate<Op>(std::forward<Token>(token), state_, options,
-                                std::forward<Args>(args)...);
+    return detail::initiate<Op, executor_type>(std::forward<Token>(token), state_, options,
+                                               std::forward<Args>(args)...);
   }
 
   StatePtr state_;  ///< null: moved from
@@ -435,7 +446,8 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 /// @tparam Any the stream of an `AnyClient`, and nothing else: only who calls this compiles one
 template <std::same_as<asio::generic::stream_protocol::socket> Any =
               asio::generic::stream_protocol::socket>
-Client<Any> connect(std::string_view address, ClientParams params = {}, CallOptions options = {}) {
+Client<Any> connect(std::string_view address, ClientParams params = {},
+                    CallOptions options = CallOptions()) {
   const detail::Address parsed = detail::parse_address(address);
   if (const auto* handle = std::get_if<detail::HandleAddress>(&parsed)) {
     try {
@@ -444,7 +456,7 @@ Client<Any> connect(std::string_view address, ClientParams params = {}, CallOpti
       std::rethrow_exception(detail::connect_error(error.err(), address));
     }
   }
-  Client<Any> client(std::make_shared<typename Client<Any>::State>(std::move(params)));
+  Client<Any> client(std::make_shared<detail::ClientState>(std::move(params)));
   client.state_->set_target(detail::target_of(parsed, address));
   if (!client.state_->params().defer_connect) client.reconnect(std::move(options));
   return client;

@@ -35,7 +35,9 @@ namespace qga {
 /// - `AgentError`: the agent says no. `CommandNotFoundError`: it does not know the command (old, or
 ///   another kind of guest), or it is disabled: by policy, or while file systems are frozen
 /// - `BadReplyError`: the reply is malformed, too large, or not what the command replies
-/// - `CancelledError`: the caller cancelled the call, or closed the client under it
+/// - `CancelledError`: the caller cancelled or stopped the call, closed the client under it, or
+///   connected again
+/// - `BusyError`: another call is using the client
 /// - `RequestError`: not sent, because a string holds a NUL byte or is not UTF-8, an enumerator is
 ///   `unknown`, or the request is too large. Members that hold bytes (a file's, a program's input,
 ///   a password) take any bytes.
@@ -43,8 +45,8 @@ namespace qga {
 /// The next command works again after each of them but a broken connection.
 ///
 /// **Deadline.** 5 s, unless the method says otherwise or the caller does (`ClientParams::timeout`,
-/// `CallOptions::timeout`); it covers all: connecting, handshake, sending and the reply. A timeout
-/// does not stop the command in the guest.
+/// `CallOptions::timeout`); it covers the handshake, sending and the reply. A timeout does not stop
+/// the command in the guest.
 ///
 /// **Asynchronous form.** Completes with `void(std::exception_ptr, Reply)`, or
 /// `void(std::exception_ptr)` where there is no reply: the pointer is null or holds one of the

@@ -29,8 +29,8 @@ inline constexpr int err_cancelled = 1006;     ///< cancelled by the caller
 /// What is known of a call that failed: of a command, or of a helper as a whole.
 enum class Outcome {
   not_sent,  ///< Nothing with an effect reached the agent, and nothing will. A repeat is safe.
-  unknown,   ///< It was sent and no usable answer came: it may have run, or may yet run. Of a
-             ///< helper: a part of it was done.
+  unknown,   ///< It was sent and no usable answer came: it may have run, or may yet run. For a
+             ///< helper: a step has changed something in the guest, or may have.
   refused,   ///< The agent answered that it did not carry it out.
 };
 
@@ -160,7 +160,8 @@ class BadReplyError : public virtual GuestAgentError {
   BadReplyError() = default;
 };
 
-/// `err_cancelled`: the caller cancelled the call, or closed the client under it.
+/// `err_cancelled`: the caller cancelled or stopped the call, closed the client under it, or
+/// connected again.
 class CancelledError : public virtual GuestAgentError {
  public:
   CancelledError(const std::string& what, Details details)
@@ -169,8 +170,8 @@ class CancelledError : public virtual GuestAgentError {
 
 /// `err_cannot_write`, never sent: the client itself refused the request, because an argument
 /// cannot be put on the wire, or a guard belongs to another client. Its `err()` is
-/// `std::errc::invalid_argument`, `message_size` or `bad_file_descriptor`. It says nothing about the
-/// guest, so `is_unreachable()` is false.
+/// `std::errc::invalid_argument`, `message_size` or `bad_file_descriptor`. It says nothing about
+/// the guest, so `is_unreachable()` is false.
 class RequestError : public virtual GuestAgentError {
  public:
   RequestError(const std::string& what, Details details)

@@ -20,9 +20,10 @@ namespace qga {
 /// `perform<Result, Algorithm>(arguments...)`. As with `Commands`, a method returns the result from
 /// a blocking carrier, and whatever the completion token asks for from an asynchronous one.
 ///
-/// Options of a call (`with`, `async`) hold for each command that a helper sends; its own
-/// parameters say how long it may take in all. Cancelling a helper cancels what is under way;
-/// what it has to clean up it still does.
+/// `CallOptions::timeout` and `deadline` are for the whole helper, from its first step to its last;
+/// `ClientParams::timeout` is for each of its commands. A helper's own `timeout` parameter shortens
+/// that further. A helper that is cancelled or stopped still cleans up. Its error tells the fate of
+/// the whole: `outcome()` is `unknown` once a step has changed something in the guest, or may have.
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,

@@ -65,7 +65,8 @@ struct CallOptions {
   /// How long the whole call may take, a helper from its first step to its last. None: the
   /// client's `timeout` or the default holds for each of its commands.
   std::optional<Clock::duration> timeout = {};
-  /// When the whole call has to have ended; several calls may share one. max: none.
+  /// When the whole call has to have ended; several calls may share one. max: none. Where only this
+  /// is given, the client's `timeout` still holds for each command.
   Clock::time_point deadline = Clock::time_point::max();
   /// Ends the call from another thread, with `CancelledError`, connecting included.
   std::stop_token stop = {};

@@ -64,10 +64,12 @@ concept NamedEnum = std::is_enum_v<E> && requires {
   wire_names(E{});
 };
 
-/// A request: a type with a field table, `using Reply` and the wire name `command`. It may say more:
-/// `Clock::duration timeout() const` (the default time; 5 s otherwise), `ReplyLimits limits() const`,
-/// `static constexpr bool success_response = false` (the agent answers only a failure) and
-/// `static constexpr bool never_late = true` (it is only sent right behind an answered handshake).
+/// A request: a type with a field table, `using Reply` and the wire name `command`. It may say
+/// more: `Clock::duration timeout() const` (the default time; 5 s otherwise), `ReplyLimits limits()
+/// const`, `static constexpr bool success_response = false` (the agent answers only a failure),
+/// `static constexpr bool never_late = true` (it is only sent right behind an answered handshake)
+/// and `bool has_effect() const` (whether it changes the guest, for the outcome of helpers; false
+/// for names that begin with `guest-get-` or `guest-network-get-` or end with `-status`).
 template <class T>
 concept Request = Described<T> && requires(const T& request) {
   typename T::Reply;

@@ -22,8 +22,8 @@
 
 namespace qga {
 
-/// An open file of the guest. It is closed by `close` or else when this is destroyed or its client is
-/// closed: then nobody is told of what could not be written. Where the client has no executor,
+/// An open file of the guest. It is closed by `close` or else when this is destroyed or its client
+/// is closed: then nobody is told of what could not be written. Where the client has no executor,
 /// destroying it waits for the answer, 5 s at most and once for all files of a guest that does not
 /// answer; otherwise the request goes on in the background. A handle is never closed twice.
 ///
@@ -58,17 +58,17 @@ namespace detail {
 /// @throws BadReplyError
 inline void check_read(const GuestFileRead& reply, std::size_t asked) {
   if (std::cmp_equal(reply.count, reply.buf_b64.size()) && reply.buf_b64.size() <= asked) return;
-  std::rethrow_exception(bad_reply(
-      GuestFileReadRequest::command, "a count that is not that of its bytes", Outcome::unknown));
+  std::rethrow_exception(bad_reply(GuestFileReadRequest::command,
+                                   "a count that is not that of its bytes", Outcome::unknown));
 }
 
 /// @throws BadReplyError
 inline void check_written(const GuestFileWrite& reply, std::size_t sent) {
   if (std::cmp_equal(reply.count, sent)) return;
-  std::rethrow_exception(bad_reply(
-      GuestFileWriteRequest::command,
-      "took " + std::to_string(reply.count) + " of " + std::to_string(sent) + " bytes",
-      Outcome::unknown));
+  std::rethrow_exception(
+      bad_reply(GuestFileWriteRequest::command,
+                "took " + std::to_string(reply.count) + " of " + std::to_string(sent) + " bytes",
+                Outcome::unknown));
 }
 
 /// What is wrong with a file that a caller uses; null: nothing.

@@ -27,20 +27,24 @@ namespace qga {
 /// otherwise the thaw goes on in the background of the executor.
 ///
 /// It belongs to the guest: where the connection has broken, it connects once more to where that
-/// was, asks whether the guest is frozen, and thaws it, unless a later freeze of the same client has
-/// taken its place. With another client it is refused (`RequestError`). In a forked child it does
-/// nothing. What it could not do is told to the trace (`TraceDirection::note`).
+/// was, asks whether the guest is frozen, and thaws it, unless a later freeze of the same client
+/// has taken its place. With another client it is refused (`RequestError`). In a forked child it
+/// does nothing. What it could not do is told to the trace (`TraceDirection::note`).
 ///
 /// A signal that ends the process runs no destructors. A program that freezes guests handles SIGINT
 /// and SIGTERM:
 ///
-///     std::stop_source stop;           // the thread below is its only user
+///     std::stop_source stop;
 ///     sigset_t ending;
 ///     sigemptyset(&ending);
 ///     sigaddset(&ending, SIGINT);
 ///     sigaddset(&ending, SIGTERM);
 ///     pthread_sigmask(SIG_BLOCK, &ending, nullptr);  // first of all, before there are threads
-///     std::jthread waiting([&] { int number = 0; sigwait(&ending, &number); stop.request_stop(); });
+///     std::thread([ending, stop]() mutable {
+///       int number = 0;
+///       sigwait(&ending, &number);
+///       stop.request_stop();
+///     }).detach();
 ///     qga::Frozen frozen = ga.with({.stop = stop.get_token()}).freeze();
 ///
 /// Nothing helps against SIGKILL or a host that fails: rescue such a guest by
@@ -181,25 +185,27 @@ class Freeze {
   void undo() {
     Step step = cleaning_up(deadline_after(thaw_wait, io_.now()));
     step.at_once = true;
-    io_.call(GuestFsfreezeThawRequest(),
-             [this](std::exception_ptr failed, std::int64_t) {
-               const bool refused = failed && outcome_of(failed) == Outcome::refused;
-               const bool awaited = failed && code_of(failed) == err_timed_out;
-               if (failed && !refused && !awaited) return end(guard_->act());  // on a new connection
-               guard_->disarm();
-               refused ? look() : end(!failed);
-             },
-             step);
+    io_.call(
+        GuestFsfreezeThawRequest(),
+        [this](std::exception_ptr failed, std::int64_t) {
+          const bool refused = failed && outcome_of(failed) == Outcome::refused;
+          const bool awaited = failed && code_of(failed) == err_timed_out;
+          if (failed && !refused && !awaited) return end(guard_->act());  // on a new connection
+          guard_->disarm();
+          refused ? look() : end(!failed);
+        },
+        step);
   }
 
   void look() {
-    io_.call(GuestFsfreezeStatusRequest(),
-             [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
-               // An agent that refuses even this knows no freezing.
-               end(unanswered ? outcome_of(unanswered) == Outcome::refused
-                              : status == GuestFsfreezeStatus::thawed);
-             },
-             cleaning_up(deadline_after(status_wait, io_.now())));
+    io_.call(
+        GuestFsfreezeStatusRequest(),
+        [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
+          // An agent that refuses even this knows no freezing.
+          end(unanswered ? outcome_of(unanswered) == Outcome::refused
+                         : status == GuestFsfreezeStatus::thawed);
+        },
+        cleaning_up(deadline_after(status_wait, io_.now())));
   }
 
   void end(bool thawed) { io_.fail(error_with<FreezeError>(error_, thawed)); }
@@ -309,8 +315,8 @@ class WhileFrozen {
   struct WorkError : virtual GuestAgentError, std::nested_exception {
     WorkError(const GuestAgentError& cause, const std::nested_exception& work)
         : GuestAgentError(cause), std::nested_exception(work) {
-      ErrorAccess::set_text(*this, std::string(cause.what()) +
-                                       "; the work while the guest was frozen failed, too");
+      ErrorAccess::set_text(
+          *this, std::string(cause.what()) + "; the work while the guest was frozen failed, too");
     }
   };
 
@@ -333,7 +339,8 @@ class FreezeHelpers {
   /// 3 min more than the caller's timeout. Within 10 min, hooks included, unless the caller says
   /// otherwise.
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
-  /// @throws FreezeError every error is one, too: `thawed()` tells what is known
+  /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
+  ///         is known
   /// @throws AgentError the hook failed or a file system refused; all are thawed again
   /// @throws CommandNotFoundError frozen already, or forbidden
   /// @throws TimeoutError the freeze took too long, and a thaw was sent
@@ -361,12 +368,14 @@ class FreezeHelpers {
   auto thaw(Frozen& frozen) { return self().template perform<ThawResult, detail::Thaw>(&frozen); }
 
   /// Freezes file systems, has work done, and thaws them on every way out. A stop request or a
-  /// cancellation ends the freezing, or is passed on to the work as a cancellation; the thaw follows
-  /// in any case.
+  /// cancellation ends the freezing, or is passed on to the work as a cancellation; the thaw
+  /// follows in any case.
   /// @param mountpoints none: all; an empty list is a `RequestError`
-  /// @param work a function without parameters that returns nothing. Under a completion token it may
+  /// @param work a function without parameters that returns nothing. Under a completion token it
+  /// may
   ///        return an `asio::awaitable<void>`, a coroutine that runs on the handler's executor. It
-  ///        may not use the client: a frozen agent does little else than to thaw
+  ///        must not use the client: a blocking call is a `BusyError`, and the agent refuses most
+  ///        commands while it is frozen
   /// @return `ThawResult`: how many were frozen, and for how long
   /// @throws what `freeze` throws, and the work is not begun then; what `work` throws, behind the
   ///         thaw; what `thaw` throws, with the exception of `work` nested in it

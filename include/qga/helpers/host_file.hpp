@@ -129,8 +129,8 @@ class TextSource final : public Source {
   std::size_t at_ = 0;
 };
 
-/// Writes beside the file and takes its place in the end. A device or a pipe is written directly, and
-/// a partial file is continued where it is.
+/// Writes beside the file and takes its place in the end. A device or a pipe is written directly,
+/// and a partial file is continued where it is.
 class FileSink final : public Sink {
  public:
   explicit FileSink(std::filesystem::path path) : path_(std::move(path)) {}

@@ -15,12 +15,12 @@
 #include <vector>
 
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/random.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers/host_file.hpp"
 #include "qga/helpers/run_program.hpp"
 #include "qga/helpers/transfer.hpp"
-#include "qga/detail/protocol/errors.hpp"
-#include "qga/detail/protocol/random.hpp"
 
 namespace qga {
 
@@ -90,7 +90,8 @@ class Run {
     RunParams params;
     params.args = {"-f", "--", file_};
     const auto until = deadline_after(std::chrono::seconds(10), io_.now());
-    run("/bin/rm", std::move(params), cleaning_up(until),
+    run(
+        "/bin/rm", std::move(params), cleaning_up(until),
         [this, error](const std::exception_ptr&, const RunResult&) { io_.fail(error); }, true);
   }
 
@@ -127,8 +128,8 @@ class RunHelpers {
   /// @param params arguments, environment, input, what to capture, how long it may run
   /// @return `RunResult`: exit code or signal, and what it wrote, as bytes
   /// @throws ProgramError every error is one, too, once the program was started: `pid()`, and
-  ///         `ended()` where it is known to be gone. Its outcome is `unknown`: a repeat would run the
-  ///         program twice
+  ///         `ended()` where it is known to be gone. Its outcome is `unknown`: a repeat would run
+  ///         the program twice
   /// @throws ProgramTimeoutError it ran for too long
   /// @throws AgentError no such program; the agent was restarted meanwhile
   /// @throws CancelledError, UnreachableError
@@ -139,8 +140,8 @@ class RunHelpers {
   /// `/bin/sh` in the guest.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
-    return static_cast<Carrier&>(*this).template perform<RunResult, detail::Run>(
-        std::move(path), std::move(params));
+    return static_cast<Carrier&>(*this).template perform<RunResult, detail::Run>(std::move(path),
+                                                                                 std::move(params));
   }
 };
 

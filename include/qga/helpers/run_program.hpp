@@ -17,8 +17,8 @@
 
 #include "qga/commands/exec.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
-#include "qga/error.hpp"
 #include "qga/detail/protocol/errors.hpp"
+#include "qga/error.hpp"
 
 namespace qga {
 
@@ -48,8 +48,8 @@ struct RunResult {
   Truncated err_truncated = Truncated::no;
 };
 
-/// What every error of `run` is once the program was started, beside what went wrong: a `ReadError`,
-/// say, is a `ProgramError`, too. Its `outcome()` is `unknown`.
+/// What every error of `run` is once the program was started, beside what went wrong: a
+/// `ReadError`, say, is a `ProgramError`, too. Its `outcome()` is `unknown`.
 class ProgramError : public virtual GuestAgentError {
  public:
   ProgramError(const GuestAgentError& cause, std::int64_t pid, bool ended)
@@ -95,7 +95,7 @@ inline Truncated truncation(const std::optional<std::string>& data, std::optiona
 template <class Io>
 class RunProgram {
  public:
-  /// @param is_own true: a program that a helper runs for itself, whose process concerns nobody
+  /// @param is_own true: a program that a helper runs for itself, whose errors carry no process id
   RunProgram(Io& io, std::string path, RunParams params, bool is_own = false)
       : io_(io), path_(std::move(path)), params_(std::move(params)), is_own_(is_own) {}
 
@@ -151,9 +151,9 @@ class RunProgram {
     }
     const bool ended = code == err_from_agent && answer_lost_;
     if (ended) {
-      error = make_error<TimeoutError>(GuestExecStatusRequest::command,
-                                       "the answer that told the program's end was lost",
-                                       Outcome::unknown, std::make_error_code(std::errc::timed_out));
+      error = make_error<TimeoutError>(
+          GuestExecStatusRequest::command, "the answer that told the program's end was lost",
+          Outcome::unknown, std::make_error_code(std::errc::timed_out));
     }
     fail(std::move(error), ended);
   }
@@ -165,31 +165,33 @@ class RunProgram {
     kill_until_ = deadline_after(kill_grace, io_.now());
     GuestExecParams kill;
     kill.args = {"-c", "kill -KILL " + std::to_string(pid_)};
-    io_.call(GuestExecRequest("/bin/sh", std::move(kill)),
-             [this](std::exception_ptr failed, const GuestExec& killer) {
-               if (failed) return gave_up(false);
-               reap(killer.pid, shortest_pause, [this](bool) {
-                 reap(pid_, shortest_pause, [this](bool ended) { gave_up(ended); });
-               });
-             },
-             cleaning_up(kill_until_));
+    io_.call(
+        GuestExecRequest("/bin/sh", std::move(kill)),
+        [this](std::exception_ptr failed, const GuestExec& killer) {
+          if (failed) return gave_up(false);
+          reap(killer.pid, shortest_pause, [this](bool) {
+            reap(pid_, shortest_pause, [this](bool ended) { gave_up(ended); });
+          });
+        },
+        cleaning_up(kill_until_));
   }
 
   /// Asks until a process has ended, which makes the agent forget it.
   void reap(std::int64_t pid, Clock::duration pause, std::function<void(bool)> then) {
-    io_.call(GuestExecStatusRequest(pid),
-             [=, this](std::exception_ptr error, const GuestExecStatus& status) {
-               if (error || status.exited || io_.now() >= kill_until_) {
-                 return then(!error && status.exited);
-               }
-               io_.pause(
-                   pause,
-                   [=, this](std::exception_ptr) {
-                     reap(pid, std::min(2 * pause, longest_pause), then);
-                   },
-                   true);
-             },
-             cleaning_up(kill_until_));
+    io_.call(
+        GuestExecStatusRequest(pid),
+        [=, this](std::exception_ptr error, const GuestExecStatus& status) {
+          if (error || status.exited || io_.now() >= kill_until_) {
+            return then(!error && status.exited);
+          }
+          io_.pause(
+              pause,
+              [=, this](std::exception_ptr) {
+                reap(pid, std::min(2 * pause, longest_pause), then);
+              },
+              true);
+        },
+        cleaning_up(kill_until_));
   }
 
   void gave_up(bool ended) {

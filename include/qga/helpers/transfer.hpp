@@ -32,7 +32,9 @@ class TransferHelpers {
   /// @param guest path in the guest
   /// @param host path on the host
   /// @return `TransferResult`
-  /// @throws BadReplyError counts that do not agree, more bytes than `limit`, another SHA-256
+  /// @throws BadReplyError counts that do not agree, more bytes than `limit`
+  /// @throws VerificationError another SHA-256, or none
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// The host's disk is written on the thread that calls or runs the executor.
   /// @since QEMU 0.15, all guests
   auto download(std::string guest, std::filesystem::path host,
@@ -53,7 +55,9 @@ class TransferHelpers {
   /// @param host path on the host
   /// @param guest path in the guest
   /// @return `TransferResult`
-  /// @throws BadReplyError counts that do not agree, another SHA-256
+  /// @throws BadReplyError counts that do not agree
+  /// @throws VerificationError another SHA-256, or none
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @throws RequestError the guest's file is longer than what is sent behind an `offset`
   /// @since QEMU 0.15, all guests
   auto upload(std::filesystem::path host, std::string guest,
@@ -70,12 +74,15 @@ class TransferHelpers {
   /// Reads a whole file of the guest.
   /// @param limit bytes; a file that has more is a `BadReplyError`
   /// @return its bytes
+  /// @throws as `download`
   /// @since QEMU 0.15, all guests
   auto read_file(std::string path, std::uint64_t limit = 64 << 20) {
     return self().template perform<std::string, detail::ReadFile>(std::move(path), limit);
   }
 
   /// Writes a whole file of the guest, as `upload` does.
+  /// @return `TransferResult`
+  /// @throws as `upload`
   /// @since QEMU 0.15, all guests
   auto write_file(std::string path, std::string bytes, TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::TextSource>(std::move(bytes)), std::move(path),

@@ -19,18 +19,19 @@ namespace qga {
 
 /// How a file is transferred.
 struct TransferParams {
-  /// Bytes that are there already, from an earlier transfer, which goes on behind them. They are not
-  /// compared, and a stream is read from where it stands.
+  /// Bytes that are there already, from an earlier transfer, which goes on behind them. They are
+  /// not compared, and a stream is read from where it stands.
   std::uint64_t offset = 0;
   /// Bytes in a request, 1 to 47 MiB.
   std::size_t chunk = 256 << 10;
-  /// Requests in flight together, 1 to 64. In an upload only as many as have 4096 bytes together, or
-  /// the one that is under way and the next.
+  /// Requests in flight together, 1 to 64. In an upload only as many as have 4096 bytes together,
+  /// or the one that is under way and the next.
   std::size_t in_flight = 4;
   /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
   std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
-  /// Is told how many bytes are there, and how many there will be where that is known. It may stop or
-  /// cancel the transfer; it must not make calls of the client. What it throws ends the transfer.
+  /// Is called with the number of bytes transferred so far, `offset` included, and the total where
+  /// it is known. It may stop or cancel the transfer; it must not make calls of the client. What it
+  /// throws ends the transfer.
   std::function<void(std::uint64_t, std::optional<std::uint64_t>)> progress = {};
   /// Compare SHA-256 of what was transferred with what the guest has. It takes `/bin/sh`, `tail`,
   /// `head` and `sha256sum` in the guest, and an agent that may run programs: where one is missing
@@ -48,14 +49,14 @@ struct TransferResult {
   std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
 };
 
-/// What every error of a transfer is once its file was opened, beside what went wrong: a `ReadError`,
-/// say, is a `TransferError`, too. Errors of the host are `std::system_error`s alone.
+/// What every error of a transfer is once its file was opened, beside what went wrong: a
+/// `ReadError`, say, is a `TransferError`, too. Errors of the host are `std::system_error`s alone.
 class TransferError : public virtual GuestAgentError {
  public:
   TransferError(const GuestAgentError& cause, std::uint64_t bytes)
       : GuestAgentError(cause), bytes_(bytes) {
-    detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; " +
-                                             std::to_string(bytes) + " bytes were transferred");
+    detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; " + std::to_string(bytes) +
+                                             " bytes were transferred");
   }
 
   /// How many bytes were transferred, without `offset`. Whether they are still there is up to
@@ -74,8 +75,9 @@ class VerificationError : public BadReplyError, public TransferError {
  public:
   enum class Reason {
     mismatch,     ///< the guest has other bytes; an upload is undone
-    unavailable,  ///< the guest cannot hash. `outcome()` is `not_sent` where that was found out before
-                  ///< the transfer; afterwards the guest's file is left as it was transferred
+    unavailable,  ///< the guest cannot hash. `outcome()` is `not_sent` where that was found out
+                  ///< before the transfer; afterwards the guest's file is left as it was
+                  ///< transferred
   };
 
   VerificationError(const std::string& what, Details details, std::uint64_t bytes, Reason reason)

@@ -205,8 +205,8 @@ class FileTransfer {
                  }
                  if (std::cmp_not_equal(at.position, params_.offset)) {
                    std::rethrow_exception(bad_reply(GuestFileSeekRequest::command,
-                                                              "another position than asked for",
-                                                              Outcome::unknown));
+                                                    "another position than asked for",
+                                                    Outcome::unknown));
                  }
                });
                next_step();
@@ -233,13 +233,14 @@ class FileTransfer {
             digest_ = hash_.digest();
             if (run.out.starts_with(digest_ + " ")) return;
             const std::string said = printable(run.err + run.out);
-            std::rethrow_exception(verification_error(
-                path_ + (unverified_ ? ": the guest could not hash it: "
-                                     : ": the guest has other bytes: ") +
-                    said,
-                Outcome::unknown, bytes_,
-                unverified_ ? VerificationError::Reason::unavailable
-                            : VerificationError::Reason::mismatch));
+            std::rethrow_exception(
+                verification_error(path_ +
+                                       (unverified_ ? ": the guest could not hash it: "
+                                                    : ": the guest has other bytes: ") +
+                                       said,
+                                   Outcome::unknown, bytes_,
+                                   unverified_ ? VerificationError::Reason::unavailable
+                                               : VerificationError::Reason::mismatch));
           });
           error_ ? undo() : settle();
         });
@@ -295,8 +296,8 @@ class Download final : public FileTransfer<Io> {
   void on_read(const GuestFileRead& reply) {
     check_read(reply, this->params_.chunk);
     if (reply.buf_b64.size() > this->params_.limit - this->bytes_) {
-      std::rethrow_exception(bad_reply(
-          GuestFileReadRequest::command, "the file is longer than its limit", Outcome::unknown));
+      std::rethrow_exception(bad_reply(GuestFileReadRequest::command,
+                                       "the file is longer than its limit", Outcome::unknown));
     }
     this->transferred(reply.buf_b64);
     sink_->write(reply.buf_b64);
@@ -353,8 +354,7 @@ class Upload final : public FileTransfer<Io> {
 
   /// Requests that the session does not write yet would only take memory: the next one is enough.
   std::size_t most_in_flight() const {
-    const bool alone =
-        base64_encoded_size(this->params_.chunk) > Session::window_bytes;
+    const bool alone = base64_encoded_size(this->params_.chunk) > Session::window_bytes;
     return alone ? std::min<std::size_t>(this->params_.in_flight, 2) : this->params_.in_flight;
   }
 

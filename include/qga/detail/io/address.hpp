@@ -19,9 +19,9 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-#include "qga/error.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/redact.hpp"
+#include "qga/error.hpp"
 
 namespace qga::detail {
 
@@ -105,7 +105,8 @@ inline Address parse_tcp(std::string_view text, std::string_view host_and_port) 
     host = host.substr(1, host.size() - 2);
     if (!is_ipv6(host)) refuse_address(text, "an IPv6 address is expected within the brackets");
   } else if (!is_host_name(host)) {
-    refuse_address(text, "the host must be a name, an IPv4 address, or an IPv6 address in brackets");
+    refuse_address(text,
+                   "the host must be a name, an IPv4 address, or an IPv6 address in brackets");
   } else if (host.find_first_not_of("0123456789.") == std::string_view::npos && !is_ipv4(host)) {
     // The resolver would take 256.0.0.1 for a name, and 127.1 for an address.
     refuse_address(text, "the host must be a name or a complete IPv4 address");
@@ -133,7 +134,8 @@ inline Address parse_handle(std::string_view text, std::string_view number) {
 /// What an address means; see `qga::connect` for what it looks like.
 /// @throws ConnectError where it is none
 inline Address parse_address(std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) refuse_address(text, "an address must not hold a NUL byte");
+  if (text.find('\0') != std::string_view::npos)
+    refuse_address(text, "an address must not hold a NUL byte");
   // The rule of RFC 3986, 4.2: a relative path with a colon in its first segment begins with "./".
   const std::size_t colon = text.find(':');
   const std::string_view scheme = text.substr(0, colon);

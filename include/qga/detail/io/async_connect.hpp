@@ -177,7 +177,7 @@ class AsyncConnect final : public Connecting,
   const Executor executor_;
   std::mutex mutex_;  ///< guards all below; handlers may run on several threads
   std::vector<SocketAddress> addresses_;
-  std::size_t at_ = 0;           ///< of the address behind the one that is tried
+  std::size_t at_ = 0;            ///< of the address behind the one that is tried
   Clock::time_point until_ = {};  ///< for the address that is tried
   std::optional<Socket> socket_;
   Timer timer_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The asynchronous driver of a connection: moves any number of calls along, with one wait for
-// reading, one for writing, and one timer. Its state is guarded by the connection's mutex, so that a
-// client may be used from several threads of a context; handlers run outside of it.
+// reading, one for writing, and one timer. Its state is guarded by the connection's mutex, so that
+// a client may be used from several threads of a context; handlers run outside of it.
 #pragma once
 
 #include <concepts>
@@ -24,6 +24,7 @@
 
 #include "qga/detail/io/async_connect.hpp"
 #include "qga/detail/io/connection.hpp"
+#include "qga/detail/io/connection_guards.hpp"
 #include "qga/detail/io/context_shutdown.hpp"
 
 namespace qga::detail {
@@ -34,8 +35,8 @@ class AsyncDriver final : public Driver, private ContextUser {
   AsyncDriver(Connection& connection, const Executor& executor)
       : connection_(connection), channel_(executor, connection.owned_.get()), timer_(executor) {
     connection.owned_.release();
-    service_ = &asio::use_service<ContextShutdownService>(
-        asio::query(executor, asio::execution::context));
+    service_ =
+        &asio::use_service<ContextShutdownService>(asio::query(executor, asio::execution::context));
     service_->add(*this);
   }
   ~AsyncDriver() override {
@@ -122,7 +123,8 @@ class AsyncDriver final : public Driver, private ContextUser {
           try {
             const auto later = std::make_shared<Connection>(std::move(opened), params);
             ensure(*later, executor);
-            later->clean_up(later->lock(), std::move(*kept));
+            auto lock = ConnectionGuards::lock(*later);
+            ConnectionGuards::of(*later).clean_up(std::move(lock), std::move(*kept));
             later->close(Connection::End::closed);
           } catch (const std::exception& error) {
             alive->note(error.what());
@@ -204,7 +206,7 @@ class AsyncDriver final : public Driver, private ContextUser {
       connection_.session_.cancel_operations();
       while (Call* const call = connection_.session_.finished()) {
         if (call->operation == nullptr) {
-          connection_.on_guard_answered(*call);
+          connection_.guards_->on_answered(*call);
           continue;
         }
         lock.unlock();
@@ -230,8 +232,9 @@ class AsyncDriver final : public Driver, private ContextUser {
   bool draining_ = false;
 };
 
-/// The executor of a caller. A caller without one that can wait (a future has none) gets the system's
-/// threads. @throws asio::execution::bad_executor where the stream has a type of executor of its own
+/// The executor of a caller. A caller without one that can wait (a future has none) gets the
+/// system's threads. @throws asio::execution::bad_executor where the stream has a type of executor
+/// of its own
 template <class Executor, class Caller>
 Executor executor_of_caller(const Caller& caller) {
   if constexpr (std::constructible_from<Executor, const Caller&>) {
@@ -243,26 +246,16 @@ Executor executor_of_caller(const Caller& caller) {
   }
 }
 
-/// A client's state with the executor that it was given, if it was.
-template <class Executor>
-class ClientStateOn final : public ClientState {
- public:
-  explicit ClientStateOn(ClientParams params, std::optional<Executor> executor = {})
-      : ClientState(std::move(params)), executor_(std::move(executor)) {}
-
-  /// The executor on which I/O is done: that of the client, else that of its connection, else that
-  /// of the caller.
-  template <class Caller>
-  Executor io_executor(const Caller& caller) const {
-    if (executor_) return *executor_;
-    if (const auto connected = connection()) {
-      if (const auto known = AsyncDriver<Executor>::executor_of(*connected)) return *known;
-    }
-    return executor_of_caller<Executor>(caller);
+/// The executor on which a client's I/O is done: that of the client, else that of its connection,
+/// else that of the caller. @param client null: moved from
+template <class Executor, class Caller>
+Executor io_executor(const ClientState* client, const Caller& caller) {
+  if (client == nullptr) return executor_of_caller<Executor>(caller);
+  if (client->executor() != nullptr) return *static_cast<const Executor*>(client->executor());
+  if (const auto connected = client->connection()) {
+    if (const auto known = AsyncDriver<Executor>::executor_of(*connected)) return *known;
   }
-
- private:
-  const std::optional<Executor> executor_;
-};
+  return executor_of_caller<Executor>(caller);
+}
 
 }  // namespace qga::detail

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The asynchronous runner: carries an operation to its end on the executor of its handler. What the
-// operation waits for may end on any thread; the operation itself, and so a user's code, runs on the
-// handler's executor, one thing at a time and under no lock.
+// operation waits for may end on any thread; the operation itself, and so a user's code, runs on
+// the handler's executor, one thing at a time and under no lock.
 #pragma once
 
 #include <concepts>
@@ -27,6 +27,7 @@
 
 #include "qga/detail/io/async_connect.hpp"
 #include "qga/detail/io/async_driver.hpp"
+#include "qga/detail/io/client_guard.hpp"
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/work.hpp"
 #include "qga/detail/protocol/helper_operation.hpp"
@@ -40,8 +41,6 @@ template <class Executor>
 class OperationRunner : public AsyncRunner,
                         public std::enable_shared_from_this<OperationRunner<Executor>> {
  public:
-  using State = ClientStateOn<Executor>;
-
   ~OperationRunner() override {
     if (joined_) client_->unlock_shared();
   }
@@ -77,7 +76,7 @@ class OperationRunner : public AsyncRunner,
   }
 
  protected:
-  OperationRunner(std::shared_ptr<State> client, const Executor& io)
+  OperationRunner(std::shared_ptr<ClientState> client, const Executor& io)
       : client_(std::move(client)), io_(io) {}
 
   /// Has `run` called on the handler's executor.
@@ -237,10 +236,10 @@ class OperationRunner : public AsyncRunner,
       const std::lock_guard lock(mutex_);
       work_ = context;
     }
-    operation_->start_work(context.get(), [self = this->shared_from_this(),
-                                           context](std::exception_ptr error) {
-      self->on_waited(std::move(error));
-    });
+    operation_->start_work(context.get(),
+                           [self = this->shared_from_this(), context](std::exception_ptr error) {
+                             self->on_waited(std::move(error));
+                           });
   }
 
   void on_waited(std::exception_ptr error) {
@@ -265,7 +264,7 @@ class OperationRunner : public AsyncRunner,
     complete();
   }
 
-  const std::shared_ptr<State> client_;
+  const std::shared_ptr<ClientState> client_;
   const Executor io_;
   Operation* operation_ = nullptr;
   bool joined_ = false;
@@ -291,12 +290,12 @@ class HandlerRunner final : public OperationRunner<IoExecutor> {
   using Executor = asio::associated_executor_t<Handler, IoExecutor>;
 
   template <class... Args>
-  HandlerRunner(std::shared_ptr<typename Base::State> client, Handler handler, const IoExecutor& io,
-                Args&&... args)
-      : Base(std::move(client), io),
+  HandlerRunner(std::shared_ptr<ClientState> client, Handler handler, const IoExecutor& io,
+                const CallOptions& options, Args&&... args)
+      : Base(client, io),
         handler_(std::move(handler)),
         work_(asio::get_associated_executor(handler_, io)),
-        operation_(std::forward<Args>(args)...) {
+        operation_(make(client, options, std::forward<Args>(args)...)) {
     this->set_operation(operation_);
   }
 
@@ -312,6 +311,20 @@ class HandlerRunner final : public OperationRunner<IoExecutor> {
   }
 
  private:
+  /// A helper needs its client, a command does not.
+  template <class... Args>
+  static Op make(const std::shared_ptr<ClientState>& client, const CallOptions& options,
+                 Args&&... args) {
+    const ClientParams none;
+    const ClientParams& params = client ? client->params() : none;
+    if constexpr (std::derived_from<Op, HelperSteps>) {
+      return Op(client_of_helper(client), params, options, Clock::now(),
+                std::forward<Args>(args)...);
+    } else {
+      return Op(params, options, Clock::now(), std::forward<Args>(args)...);
+    }
+  }
+
   struct Stop {
     std::weak_ptr<HandlerRunner> runner;
     void operator()() const {
@@ -364,22 +377,17 @@ class HandlerRunner final : public OperationRunner<IoExecutor> {
   std::optional<std::stop_callback<Stop>> stop_;
 };
 
-/// Starts an operation under a completion token. It begins with the initiation: its time counts from
-/// there.
+/// Starts an operation under a completion token. It begins with the initiation: its time counts
+/// from there.
 /// @param args of the operation
 template <class Op, class Executor, class Token, class... Args>
-auto initiate(Token&& token, std::shared_ptr<ClientStateOn<Executor>> client,
-              const CallOptions& options, Args&&... args) {
+auto initiate(Token&& token, std::shared_ptr<ClientState> client, const CallOptions& options,
+              Args&&... args) {
   return asio::async_initiate<Token, typename CompletionSignature<typename Op::Result>::type>(
-      [](auto handler, std::shared_ptr<ClientStateOn<Executor>> of, CallOptions with,
-         auto... given) {
-        const auto caller = asio::get_associated_executor(handler);
-        const Executor io = of ? of->io_executor(caller) : executor_of_caller<Executor>(caller);
-        const ClientParams none;
-        ClientState* const state = of.get();
+      [](auto handler, std::shared_ptr<ClientState> of, CallOptions with, auto... given) {
+        const auto io = io_executor<Executor>(of.get(), asio::get_associated_executor(handler));
         std::make_shared<HandlerRunner<Op, decltype(handler), Executor>>(
-            std::move(of), std::move(handler), io, state, state != nullptr ? state->params() : none,
-            with, Clock::now(), std::move(given)...)
+            std::move(of), std::move(handler), io, std::move(with), std::move(given)...)
             ->start();
       },
       token, std::move(client), options, std::forward<Args>(args)...);

@@ -5,6 +5,7 @@
 
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -39,6 +40,22 @@ class ClientLock {
   bool owns_ = false;
 };
 
+/// Connects a client to its target, which replaces its connection. Every kind of blocking
+/// connecting ends here.
+/// @param wake becomes readable when `stop` is requested
+/// @return null, or a ConnectError or CancelledError
+inline std::exception_ptr connect_now(ClientState& client, Clock::time_point until,
+                                      const std::stop_token& stop, int wake) {
+  const Target target = client.target();
+  try {
+    const auto attempt = client.begin_connecting();
+    client.finish_connecting(attempt, connect_to(target, until, stop, wake));
+  } catch (const std::system_error& error) {
+    return connect_error(error.code(), target.shown);
+  }
+  return nullptr;
+}
+
 class BlockingRunner {
  public:
   /// @throws std::system_error where no descriptor is left for a stop request; nothing is sent then
@@ -61,7 +78,9 @@ class BlockingRunner {
           operation_.end_wait({});
           break;
         case Waiting::connection:
-          operation_.end_wait(connect(operation_.waits_until()));
+          connection_.reset();
+          operation_.end_wait(
+              connect_now(client_, operation_.waits_until(), operation_.stop(), stop_.fd()));
           break;
         case Waiting::work:
           work();
@@ -83,7 +102,8 @@ class BlockingRunner {
   }
 
   void pause(Clock::time_point until) {
-    for (auto now = Clock::now(); now < until && !operation_.wait_is_stopped(); now = Clock::now()) {
+    for (auto now = Clock::now(); now < until && !operation_.wait_is_stopped();
+         now = Clock::now()) {
       wait_for(-1, 0, until, now, stop_.fd());
     }
   }
@@ -94,32 +114,11 @@ class BlockingRunner {
     operation_.end_wait(std::move(failed));
   }
 
-  std::exception_ptr connect(Clock::time_point until) {
-    const Target target = client_.target();
-    try {
-      const auto attempt = client_.begin_connecting();
-      connection_.reset();
-      client_.finish_connecting(attempt,
-                                connect_to(target, until, operation_.stop(), stop_.fd()));
-    } catch (const std::system_error& error) {
-      return connect_error(error.code(), target.shown);
-    }
-    return nullptr;
-  }
-
   ClientState& client_;
   Operation& operation_;
   const StopSignal stop_;
   std::shared_ptr<Connection> connection_;  ///< null: there is none
 };
-
-/// Runs an operation that has the client for itself. @throws GuestAgentError
-template <class Op>
-typename Op::Result run_blocking(ClientState& client, Op& operation) {
-  BlockingRunner(client, operation).run();
-  if (operation.error()) std::rethrow_exception(operation.error());
-  return operation.move_result();
-}
 
 /// Runs a command. @param client null: of a client that was moved from. @throws GuestAgentError
 template <Request R, class Project>
@@ -130,13 +129,27 @@ auto run_command(ClientState* client, const R& request, Project project,
   const ClientLock lock(*client);
   if (!lock.owns()) std::rethrow_exception(busy(request.command));
   CommandOperation<Reply, Project> operation(
-      client, client->params(), options, Clock::now(),
+      client->params(), options, Clock::now(),
       PreparedCommand<Reply, Project>(request, std::move(project),
                                       std::move(client->spare_memory()), false));
   BlockingRunner(*client, operation).run();
   client->spare_memory() = operation.move_memory();
   if (operation.error()) std::rethrow_exception(operation.error());
   return operation.move_result();
+}
+
+/// Connects a client. @param target none: the one of before
+/// @throws ConnectError, CancelledError, BusyError
+inline void connect_blocking(ClientState& client, std::optional<Target> target,
+                             const CallOptions& options) {
+  const ClientLock lock(client, ClientLock::Kind::shared);
+  if (!lock.owns()) std::rethrow_exception(busy(""));
+  if (target) client.set_target(std::move(*target));
+  if (!client.has_target()) std::rethrow_exception(no_target());
+  const StopSignal stop(options.stop);
+  const auto until = connecting_deadline(client.params(), options, Clock::now());
+  const auto error = connect_now(client, until, options.stop, stop.fd());
+  if (error) std::rethrow_exception(error);
 }
 
 }  // namespace qga::detail

@@ -102,8 +102,8 @@ struct ConnectStep {
 
 /// @throws std::system_error
 inline OwnedDescriptor open_for(const SocketAddress& address) {
-  OwnedDescriptor opened(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                                  address.protocol()));
+  OwnedDescriptor opened(
+      ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address.protocol()));
   if (opened.get() < 0) throw std::system_error(last_error());
   // With Nagle's algorithm, the second of two requests in flight waits for the first to be
   // acknowledged: 41 instead of 21 ms where a round trip takes 20. Only TCP knows the option.

@@ -19,7 +19,7 @@
 
 namespace qga::detail {
 
-/// The algorithm of `connect` and its kin.
+/// The algorithm of `async_connect` and its kin.
 template <class Io>
 class ConnectTo {
  public:
@@ -29,11 +29,7 @@ class ConnectTo {
 
   void start() {
     if (target_) client_->set_target(std::move(*target_));
-    if (!io_.can_connect()) {
-      return io_.fail(make_error<ConnectError>("", "it is not known where to connect to",
-                                               Outcome::not_sent,
-                                               std::make_error_code(std::errc::not_connected)));
-    }
+    if (!io_.can_connect()) return io_.fail(no_target());
     io_.connect(
         [this](std::exception_ptr error) { error ? io_.fail(std::move(error)) : io_.finish(); },
         io_.deadline_of(default_timeout, {}, io_.now()));
@@ -47,9 +43,8 @@ class ConnectTo {
 
 /// Closes a client in the background, and then invokes the handler.
 template <class Executor, class Handler>
-void close_async(std::shared_ptr<ClientStateOn<Executor>> client, Handler handler) {
-  const Executor io = client ? client->io_executor(asio::get_associated_executor(handler))
-                             : executor_of_caller<Executor>(asio::get_associated_executor(handler));
+void close_async(const std::shared_ptr<ClientState>& client, Handler handler) {
+  const auto io = io_executor<Executor>(client.get(), asio::get_associated_executor(handler));
   auto work = asio::make_work_guard(asio::get_associated_executor(handler, io));
   const auto kept = std::make_shared<Handler>(std::move(handler));
   const auto complete = [kept, work](std::exception_ptr error) {

@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -32,24 +31,25 @@
 
 namespace qga::detail {
 
-/// The requests of a guard: where there is a second one, the answer to the first decides about it.
-struct Cleanup {
-  std::unique_ptr<GuardCall> first = {};
-  std::unique_ptr<GuardCall> second = {};
-  Clock::duration timeout = {};
-  bool* done = nullptr;  ///< is set where all went well; null: nobody waits
-};
+/// The requests of a guard; see connection_guards.hpp.
+struct Cleanup;
 
-/// A guard, as its connection sees it.
-class ArmedGuard {
+/// What a connection knows of its guards. Only users of guards pay for more than this. All is
+/// called with the connection locked.
+class GuardList {
  public:
-  /// Gives up its requests, because the connection ends. Called with the connection locked.
-  virtual Cleanup release_cleanup() noexcept = 0;
-  /// A guard that belongs to the guest outlives its connection.
-  virtual bool outlives_connection() const noexcept = 0;
+  virtual ~GuardList() = default;
 
- protected:
-  ~ArmedGuard() = default;
+  /// A request of a guard is answered.
+  virtual void on_answered(const Call& call) = 0;
+  /// Has the guards act, because the connection ends. Those that belong to the guest may stay
+  /// armed.
+  /// @return how long they may take
+  virtual Clock::duration begin_closing(bool all) = 0;
+  /// The end of the time for what has been sent.
+  virtual void set_deadline(Clock::time_point deadline) = 0;
+  /// Moves the requests along on this thread, until all are answered.
+  virtual void finish(Clock::time_point until, std::unique_lock<std::mutex>& lock) = 0;
 };
 
 /// What a connection knows of its asynchronous driver. Only users of completion tokens pay for more
@@ -137,7 +137,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
         driver_->advance(lock, initiating);
       }
     }
-    while (Call* const call = rejected.pop_front()) operation.runner->on_finished(*call, initiating);
+    while (Call* const call = rejected.pop_front())
+      operation.runner->on_finished(*call, initiating);
   }
 
   /// Ends what a stop request may end.
@@ -157,54 +158,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   // ---- guards ------------------------------------------------------------------------------
-
-  /// @return false: it is too late, the connection is closed
-  bool add(ArmedGuard& guard) {
-    const std::lock_guard lock(mutex_);
-    if (open_) guards_.push_back(&guard);
-    return open_;
-  }
-  /// For a guard, whose state the connection's mutex guards.
-  std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
-  void remove(const ArmedGuard& guard) { std::erase(guards_, &guard); }
-
-  /// Sends the requests of a guard. Where there is no driver, waits for the answers.
-  /// @param lock of this connection; ends unlocked
-  /// @return whether all went well, as far as is known
-  bool clean_up(std::unique_lock<std::mutex> lock, Cleanup cleanup) {
-    bool done = false;
-    if (descriptor_.fd < 0) return false;
-    const bool waits = !driver_ && !blocked_ && !unanswered_;
-    const auto until = deadline_after(cleanup.timeout, Clock::now());
-    if (waits) cleanup.done = &done;
-    start(std::move(cleanup));
-    if (!waits) {
-      pump(Clock::now());
-      advance(lock, true);
-      return false;
-    }
-    clean_up_until(until, lock);
-    forget_waiting(&done);
-    advance(lock, true);
-    return done;
-  }
-
-  /// Connects once more, to `target`, and sends the requests of a guard there: in the background
-  /// where there is a driver. @throws std::system_error
-  bool clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) {
-    {
-      const std::lock_guard lock(mutex_);
-      if (driver_) {
-        driver_->clean_up_at(target, params, std::move(cleanup));
-        return false;
-      }
-    }
-    const auto until = deadline_after(cleanup.timeout, Clock::now());
-    const auto later = std::make_shared<Connection>(connect_to(target, until, {}, -1), params);
-    const bool done = later->clean_up(later->lock(), std::move(cleanup));
-    later->close(End::closed);
-    return done;
-  }
 
   /// Tells the user what a guard could not do.
   void note(std::string_view text) {
@@ -239,6 +192,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
  private:
   template <class Executor>
   friend class AsyncDriver;
+  friend class ConnectionGuards;
 
   /// While a blocking operation moves the connection along, nobody else reads from it or closes it.
   class Blocked {
@@ -326,7 +280,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       const auto [bytes, err] = read_some(descriptor_, space);
       if (err) return err;
       if (bytes > 0) {
-        unanswered_ = false;
+        silent_ = false;
         session_.received(bytes, now);
       }
       if (bytes < space.size()) break;
@@ -348,7 +302,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// Gives a finished call to its owner.
   void hand_over(Call& call, std::unique_lock<std::mutex>& lock, bool initiating) {
-    if (call.operation == nullptr) return on_guard_answered(call);
+    if (call.operation == nullptr) return guards_->on_answered(call);
     lock.unlock();
     call.operation->runner->on_finished(call, initiating);
     lock.lock();
@@ -379,80 +333,22 @@ class Connection : public std::enable_shared_from_this<Connection> {
     lock.lock();
   }
 
-  // ---- guards and the end ------------------------------------------------------------------
-
-  void start(Cleanup cleanup) {
-    if (driver_) {
-      cleanup.first->deadline = deadline_after(cleanup.timeout, Clock::now());
-      driver_->arm(cleanup.first->deadline);
-    }
-    cleanups_.push_back(std::move(cleanup));
-    session_.submit(*cleanups_.back().first);
-  }
-
-  void on_guard_answered(const Call& call) {
-    const auto found = std::find_if(cleanups_.begin(), cleanups_.end(),
-                                    [&](const Cleanup& one) { return one.first.get() == &call; });
-    Cleanup cleanup = std::move(*found);
-    cleanups_.erase(found);
-    if (call.error()) {
-      session_.tracer().record(TraceDirection::note, error_of(call.error())->what());
-    } else if (cleanup.second && cleanup.first->answered_as_expected()) {
-      cleanup.first = std::move(cleanup.second);
-      start(std::move(cleanup));
-    } else if (cleanup.done != nullptr) {
-      *cleanup.done = true;
-    }
-  }
-
-  void forget_waiting(const bool* done) {
-    for (Cleanup& one : cleanups_) {
-      if (one.done == done) one.done = nullptr;
-    }
-  }
-
-  /// Moves the requests of guards along on this thread, until all are answered.
-  void clean_up_until(Clock::time_point until, std::unique_lock<std::mutex>& lock) {
-    while (!cleanups_.empty() && descriptor_.fd >= 0) {
-      const auto now = Clock::now();
-      const short events = pump(now);
-      hand_over_finished(lock, true);
-      if (cleanups_.empty() || descriptor_.fd < 0) break;
-      if (now >= until) {
-        unanswered_ = true;
-        break;
-      }
-      const Blocked blocked(*this);
-      wait_and_read(events, std::min(until, session_.repeats_at()), lock, -1);
-      hand_over_finished(lock, true);
-    }
-  }
+  // ---- closing -----------------------------------------------------------------------------
 
   void begin_closing(End end, std::unique_lock<std::mutex>& lock) {
     session_.cancel_operations();
-    // The thaw goes first: a frozen agent closes no files.
-    auto guards = std::exchange(guards_, {});
-    std::stable_partition(guards.begin(), guards.end(),
-                          [](const ArmedGuard* guard) { return guard->outlives_connection(); });
-    for (ArmedGuard* const guard : guards) {
-      if (end == End::closed || !guard->outlives_connection()) start(guard->release_cleanup());
-    }
-    Clock::duration timeout = {};  // one for all of them
-    for (const Cleanup& one : cleanups_) timeout = std::max(timeout, one.timeout);
+    Clock::duration timeout = {};
+    if (guards_) timeout = guards_->begin_closing(end == End::closed);
     if (end == End::replaced) timeout = std::min(timeout, drain_timeout);
-    if (unanswered_) timeout = {};
     closing_until_ = deadline_after(timeout, Clock::now());
-    if (driver_) {
-      for (const Cleanup& one : cleanups_) one.first->deadline = closing_until_;
-      driver_->arm(closing_until_);
-      return;  // it goes on in the background
-    }
-    finish_closing(lock);
+    if (!driver_) return finish_closing(lock);
+    if (guards_) guards_->set_deadline(closing_until_);
+    driver_->arm(closing_until_);  // the rest is done in the background
   }
 
   /// Closes on this thread.
   void finish_closing(std::unique_lock<std::mutex>& lock) {
-    clean_up_until(closing_until_, lock);
+    if (guards_) guards_->finish(closing_until_, lock);
     if (descriptor_.fd < 0) return;
     if (session_.replies_due() && descriptor_.is_socket) {
       detail::drain(descriptor_, Clock::now() + drain_timeout);
@@ -474,11 +370,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   OwnedDescriptor owned_;  ///< until a driver owns it
   Session session_;
   std::atomic<bool> open_ = true;
-  bool blocked_ = false;     ///< a blocking operation moves it along
-  bool unanswered_ = false;  ///< a guard has waited in vain; others need not try
+  bool blocked_ = false;  ///< a blocking operation moves it along
+  bool silent_ = false;   ///< a guard has waited in vain, and nothing has come in since
   const pid_t process_ = ::getpid();
-  std::vector<ArmedGuard*> guards_;
-  std::list<Cleanup> cleanups_;
+  std::unique_ptr<GuardList> guards_;
   Clock::time_point closing_until_ = {};
   std::vector<std::function<void()>> on_closed_;
   std::unique_ptr<Driver> driver_;

@@ -28,7 +28,9 @@ concept DescriptorStream = std::move_constructible<T> &&
   stream.close(err);
   stream.read_some(asio::buffer(bytes, 1), err);
   stream.write_some(asio::buffer(bytes, 1), err);
-} && !requires(T& stream) { stream.next_layer(); };
+} && !requires(T & stream) {
+  stream.next_layer();
+};
 
 /// A stream that a client can connect to what a text names: a path, or for any socket an address.
 template <class T>

@@ -39,7 +39,8 @@ struct WorkStarter<asio::awaitable<void, Executor>> {
   template <class Function>
   static void start(Function& function, WorkContext* context, Continuation<void> then) {
     if (context == nullptr) {
-      return then(wrong_argument("", "a coroutine needs a helper that runs under a completion token"));
+      return then(
+          wrong_argument("", "a coroutine needs a helper that runs under a completion token"));
     }
     asio::co_spawn(context->executor, function(),
                    asio::bind_cancellation_slot(context->signal.slot(), std::move(then)));

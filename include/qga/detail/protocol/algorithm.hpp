@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Helpers are algorithms over requests. An algorithm is a class template over the `Io` that runs it,
-// and does no I/O itself: it says what to send, what to wait for and what the result is, and goes on
-// in continuations. So the same lines serve blocking callers, completion tokens and tests.
+// Helpers are algorithms over requests. An algorithm is a class template over the `Io` that runs
+// it, and does no I/O itself: it says what to send, what to wait for and what the result is, and
+// goes on in continuations. So the same lines serve blocking callers, completion tokens and tests.
 //
 //   template <class Io>
 //   class Algorithm {
@@ -106,7 +106,8 @@ struct AnyRequest {
 };
 
 /// Runs algorithms.
-/// - `call` sends a request; `then(error, reply)`, or `then(error)` where there is no reply. Several
+/// - `call` sends a request; `then(error, reply)`, or `then(error)` where there is no reply.
+/// Several
 ///   calls may be in flight together, and are answered in order.
 /// - `pause`: `then(error)`; the error is null, a CancelledError or a TimeoutError. No call is in
 ///   flight meanwhile. A pause that cleans up is not ended by a stop request or the caller's time.
@@ -124,7 +125,9 @@ concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* gua
   io.pause(Clock::duration(), then, true);
   io.work(Work(), then);
   { io.guard(AnyRequest()) } -> std::same_as<std::unique_ptr<Guard>>;
-  { io.guard(AnyRequest(), AnyRequest(), std::string_view()) } -> std::same_as<std::unique_ptr<Guard>>;
+  {
+    io.guard(AnyRequest(), AnyRequest(), std::string_view())
+    } -> std::same_as<std::unique_ptr<Guard>>;
   { io.check(guard, std::string_view()) } -> std::same_as<std::exception_ptr>;
   { io.now() } -> std::same_as<Clock::time_point>;
   { io.until() } -> std::same_as<Clock::time_point>;

@@ -20,8 +20,8 @@
 #include <nlohmann/json.hpp>
 
 #include "qga/detail/protocol/base64.hpp"
-#include "qga/request.hpp"
 #include "qga/detail/protocol/json_index.hpp"
+#include "qga/request.hpp"
 
 namespace qga::detail {
 
@@ -154,7 +154,8 @@ void decode_list(const Value& from, std::vector<T>& to) {
   to.clear();
   to.reserve(json.count(from.node));
   Value element{json, from.node + 1, &from};
-  for (; element.node != json.next_sibling(from.node); element.node = json.next_sibling(element.node)) {
+  for (; element.node != json.next_sibling(from.node);
+       element.node = json.next_sibling(element.node)) {
     decode_value(element, to.emplace_back());
     ++element.index;
   }

@@ -216,8 +216,7 @@ void encode_into(std::string& out, const R& request) {
     std::rethrow_exception(wrong_argument(request.command, error.what()));
   }
   if (out.size() >= max_request_size) {
-    std::rethrow_exception(wrong_argument(request.command,
-                                          "a request must be shorter than 64 MiB",
+    std::rethrow_exception(wrong_argument(request.command, "a request must be shorter than 64 MiB",
                                           std::errc::message_size));
   }
 }

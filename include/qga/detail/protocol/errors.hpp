@@ -33,7 +33,7 @@ inline std::string error_text(std::string_view command, std::string_view what, O
   std::string text(command);
   if (!text.empty()) text += ": ";
   text += what;
-  if (shown) text += " (" + shown.message() + ")";
+  if (shown && shown != std::errc::not_connected) text += " (" + shown.message() + ")";
   if (!command.empty()) text += describe(outcome);
   return text;
 }
@@ -43,8 +43,8 @@ inline std::string error_text(std::string_view command, std::string_view what, O
 template <class Error>
 std::exception_ptr make_error(std::string_view command, std::string_view what, Outcome outcome,
                               std::error_code err = {}) {
-  constexpr bool of_connection = std::is_base_of_v<UnreachableError, Error> &&
-                                 !std::is_base_of_v<TimeoutError, Error>;
+  constexpr bool of_connection =
+      std::is_base_of_v<UnreachableError, Error> && !std::is_base_of_v<TimeoutError, Error>;
   return std::make_exception_ptr(
       Error(error_text(command, what, outcome, of_connection ? err : std::error_code()),
             {.command = std::string(command), .outcome = outcome, .err = err}));
@@ -61,6 +61,11 @@ inline std::exception_ptr bad_reply(std::string_view command, std::string_view w
 
 inline std::exception_ptr not_connected(std::string_view command) {
   return make_error<ConnectError>(command, "not connected", Outcome::not_sent,
+                                  std::make_error_code(std::errc::not_connected));
+}
+
+inline std::exception_ptr no_target() {
+  return make_error<ConnectError>("", "it is not known where to connect to", Outcome::not_sent,
                                   std::make_error_code(std::errc::not_connected));
 }
 
@@ -164,8 +169,8 @@ class ErrorWith final : public Cause, public Extra {
       : GuestAgentError(extra), Cause(cause), Extra(extra) {}
 };
 
-/// The same error, which is an `Extra`, too. One that is an `Extra` already, and one that is not the
-/// library's, stay as they are.
+/// The same error, which is an `Extra`, too. One that is an `Extra` already, and one that is not
+/// the library's, stay as they are.
 /// @tparam Extra a class over GuestAgentError that is made from one and from `args`
 template <class Extra, class... Args>
 std::exception_ptr error_with(const std::exception_ptr& error, const Args&... args) {

@@ -30,16 +30,16 @@ class HelperClient {
   /// What is wrong with a guard that was given to a helper of this client; null: nothing.
   virtual std::exception_ptr check(const Guard* guard, std::string_view command) const = 0;
 
- protected:
-  ~HelperClient() = default;
+  virtual ~HelperClient() = default;
 };
 
 /// All of a helper that does not depend on its algorithm.
 class HelperSteps : public Operation {
  public:
-  HelperSteps(HelperClient* client, const ClientParams& params, const CallOptions& options,
-              Clock::time_point now)
-      : Operation(params, options, now), client_(client) {}
+  /// @param client null: of a client that was moved from
+  HelperSteps(std::unique_ptr<HelperClient> client, const ClientParams& params,
+              const CallOptions& options, Clock::time_point now)
+      : Operation(params, options, now), client_(std::move(client)) {}
 
   // ---- for algorithms ----------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ class HelperSteps : public Operation {
     }
   }
 
-  HelperClient* client_;  ///< null: of a client that was moved from
+  const std::unique_ptr<HelperClient> client_;
   std::list<std::unique_ptr<StepBase>> steps_;
   std::optional<Wait> wait_;
   bool effect_ = false;  ///< a step has changed something in the guest, or may have
@@ -240,9 +240,9 @@ template <class Result, template <class> class Algorithm>
 class HelperOperation final : public HelperIo<Result> {
  public:
   template <class... Args>
-  HelperOperation(HelperClient* client, const ClientParams& params, const CallOptions& options,
-                  Clock::time_point now, Args&&... args)
-      : HelperIo<Result>(client, params, options, now),
+  HelperOperation(std::unique_ptr<HelperClient> client, const ClientParams& params,
+                  const CallOptions& options, Clock::time_point now, Args&&... args)
+      : HelperIo<Result>(std::move(client), params, options, now),
         algorithm_(*this, std::forward<Args>(args)...) {}
 
  private:

@@ -163,8 +163,8 @@ class JsonIndex {
       std::string_view name(begin_, begin_);
       if (open_ != none && kind(open_) == '{') name = read_name();
       const auto node = static_cast<NodeId>(nodes_.size());
-      nodes_.push_back({offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_),
-                        0, node + 1});
+      nodes_.push_back(
+          {offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_), 0, node + 1});
       if (read_value(node)) climb();
     } while (open_ != none);
     if (at_ != end_) fail("trailing characters");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// One call of a client on its way, from its start to its result: a command, which is one request, or
-// a helper (helper_operation.hpp), which is many. It does no I/O. What a deadline, a stop request and
-// a failure mean is decided here and in the session; a runner only carries it.
+// One call of a client on its way, from its start to its result: a command, which is one request,
+// or a helper (helper_operation.hpp), which is many. It does no I/O. What a deadline, a stop
+// request and a failure mean is decided here and in the session; a runner only carries it.
 #pragma once
 
 #include <algorithm>
@@ -26,12 +26,35 @@
 
 namespace qga::detail {
 
+/// When a step has to have ended. The caller's timeout and deadline are for the whole call; where
+/// there is neither, each command has the client's timeout or its own default.
+/// @param whole the end of the whole call
+/// @param usual the command's default
+inline Clock::time_point step_deadline(Clock::duration usual, Clock::time_point whole,
+                                       const std::optional<Clock::duration>& client_timeout,
+                                       bool has_timeout, Clock::time_point now) {
+  if (has_timeout) return whole;
+  if (client_timeout) return std::min(whole, deadline_after(*client_timeout, now));
+  return whole != Clock::time_point::max() ? whole : deadline_after(usual, now);
+}
+
+inline Clock::time_point end_of_call(const CallOptions& options, Clock::time_point now) {
+  if (!options.timeout) return options.deadline;
+  return std::min(options.deadline, deadline_after(*options.timeout, now));
+}
+
+/// Connecting has the time of one command.
+inline Clock::time_point connecting_deadline(const ClientParams& params, const CallOptions& options,
+                                             Clock::time_point now) {
+  return step_deadline(default_timeout, end_of_call(options, now), params.timeout,
+                       options.timeout.has_value(), now);
+}
+
 /// The result of an operation, which may be nothing.
 template <class Result>
 using Stored = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
 
 class AsyncRunner;
-class HelperClient;
 
 /// What an operation waits for beside its calls.
 enum class Waiting { nothing, pause, connection, work };
@@ -44,10 +67,7 @@ class Operation {
   AsyncRunner* runner = nullptr;  ///< null: a blocking one
 
   Operation(const ClientParams& params, const CallOptions& options, Clock::time_point now)
-      : client_timeout_(params.timeout), options_(options) {
-    if (options.timeout) until_ = deadline_after(*options.timeout, now);
-    until_ = std::min(until_, options.deadline);
-  }
+      : client_timeout_(params.timeout), options_(options), until_(end_of_call(options, now)) {}
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
   virtual ~Operation() = default;
@@ -64,7 +84,8 @@ class Operation {
   bool has_to_submit() const { return !to_submit_.empty(); }
   std::size_t count_to_submit() const {
     std::size_t count = 0;
-    for (const Call* call = to_submit_.front(); call != nullptr; call = CallList::after(call)) ++count;
+    for (const Call* call = to_submit_.front(); call != nullptr; call = CallList::after(call))
+      ++count;
     return count;
   }
 
@@ -92,22 +113,15 @@ class Operation {
   /// The end of the whole call; max: none.
   Clock::time_point until() const { return until_; }
 
-  /// When a step has to have ended. The caller's timeout and deadline are for the whole call; where
-  /// there is neither, each command has the client's timeout or its own default. What cleans up has
-  /// time of its own.
+  /// When a step has to have ended; see `step_deadline`. What cleans up has time of its own.
   /// @param usual the command's default
   Clock::time_point deadline_of(Clock::duration usual, const Step& step,
                                 Clock::time_point now) const {
     if (step.cleans_up) {
       return step.until != Clock::time_point::max() ? step.until : deadline_after(usual, now);
     }
-    auto deadline = std::min(step.until, until_);
-    if (client_timeout_ && !options_.timeout) {
-      deadline = std::min(deadline, deadline_after(*client_timeout_, now));
-    } else if (until_ == Clock::time_point::max() && !options_.timeout) {
-      deadline = std::min(deadline, deadline_after(usual, now));
-    }
-    return deadline;
+    return std::min(step.until, step_deadline(usual, until_, client_timeout_,
+                                              options_.timeout.has_value(), now));
   }
 
   /// Ends the operation with an error.
@@ -123,7 +137,7 @@ class Operation {
  private:
   std::optional<Clock::duration> client_timeout_;
   CallOptions options_;
-  Clock::time_point until_ = Clock::time_point::max();
+  const Clock::time_point until_;
   std::atomic<bool> stop_noted_ = false;
   std::exception_ptr error_;
 };
@@ -135,7 +149,8 @@ struct PreparedCommand {
   /// @param memory for the text of the request
   /// @param copy_name false: the request outlives the operation
   template <Request R>
-  PreparedCommand(const R& request, Project project_, std::string memory = {}, bool copy_name = true)
+  PreparedCommand(const R& request, Project project_, std::string memory = {},
+                  bool copy_name = true)
       : name(request.command),
         handling(handling_of(request)),
         usual_timeout(timeout_of(request)),
@@ -166,8 +181,8 @@ class CommandOperation final : public Operation {
  public:
   using Result = typename Projected<Reply, Project>::type;
 
-  CommandOperation(HelperClient*, const ClientParams& params, const CallOptions& options,
-                   Clock::time_point now, PreparedCommand<Reply, Project>&& prepared)
+  CommandOperation(const ClientParams& params, const CallOptions& options, Clock::time_point now,
+                   PreparedCommand<Reply, Project>&& prepared)
       : Operation(params, options, now),
         name_(std::move(prepared.own_name)),
         call_(name_.empty() ? prepared.name : std::string_view(name_), prepared.handling,
@@ -193,6 +208,7 @@ class CommandOperation final : public Operation {
   /// The memory of a request's text, for the next one.
   std::string move_memory() {
     constexpr std::size_t large = 4 << 20;
+    call_.text.clear();  // it is still there where it was not sent
     return call_.text.capacity() <= large ? std::move(call_.text) : std::string();
   }
 

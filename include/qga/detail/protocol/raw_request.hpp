@@ -38,7 +38,8 @@ struct RawRequest {
                                                      "guest-suspend-ram", "guest-suspend-hybrid"};
     const bool is_silent = std::find(silent.begin(), silent.end(), command) != silent.end();
     // The longest string of a genuine reply is a program's output in base64: 22 MiB.
-    const ReplyLimits limits{default_max_reply_size, 128, structured_reply_limits.elements, 24 << 20};
+    const ReplyLimits limits{default_max_reply_size, 128, structured_reply_limits.elements,
+                             24 << 20};
     return {limits, !is_silent, is_silent || command.starts_with("guest-fsfreeze-freeze")};
   }
 };

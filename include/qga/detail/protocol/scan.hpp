@@ -19,8 +19,8 @@
 
 namespace qga::detail {
 
-/// Characters of a number: far more than any number needs. To nlohmann/json a number is as costly as
-/// a string.
+/// Characters of a number: far more than any number needs. To nlohmann/json a number is as costly
+/// as a string.
 inline constexpr std::size_t longest_number = 1024;
 
 /// A cursor over the text of one reply.

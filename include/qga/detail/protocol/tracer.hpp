@@ -5,11 +5,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "qga/detail/protocol/redact.hpp"
 #include "qga/params.hpp"
@@ -23,7 +23,8 @@ class Tracer {
   void record(TraceDirection direction, std::string_view lines) {
     while (trace_ && !lines.empty()) {
       const std::size_t length = std::min(lines.find('\n'), lines.size());
-      collected_.push_back({direction, redacted(lines.substr(0, length))});
+      collected_ += static_cast<char>(direction);
+      (collected_ += redacted(lines.substr(0, length))) += '\n';
       lines.remove_prefix(std::min(length + 1, lines.size()));
     }
   }
@@ -35,14 +36,12 @@ class Tracer {
   void deliver(std::unique_lock<std::mutex>& lock) {
     if (std::exchange(delivering_, true)) return;
     while (!collected_.empty()) {
-      const auto lines = std::exchange(collected_, {});
+      const std::string lines = std::exchange(collected_, std::string());
       lock.unlock();
-      for (const Line& line : lines) {
-        try {
-          trace_(line.direction, line.text);
-        } catch (...) {
-          // The trouble of a trace function is no reason to lose a reply.
-        }
+      for (std::string_view rest = lines; !rest.empty();) {
+        const std::size_t end = rest.find('\n');
+        tell(static_cast<TraceDirection>(rest.front()), rest.substr(1, end - 1));
+        rest.remove_prefix(end + 1);
       }
       lock.lock();
     }
@@ -50,13 +49,16 @@ class Tracer {
   }
 
  private:
-  struct Line {
-    TraceDirection direction;
-    std::string text;
-  };
+  void tell(TraceDirection direction, std::string_view line) const {
+    try {
+      trace_(direction, line);
+    } catch (...) {
+      // The trouble of a trace function is no reason to lose a reply.
+    }
+  }
 
   const Trace trace_;
-  std::vector<Line> collected_;
+  std::string collected_;  ///< lines, each with its direction in front
   bool delivering_ = false;
 };
 
