@@ -15,6 +15,3 @@
 
 #include "catch.hpp"
 #include "ways.hpp"
-
-#define QGA_TEST_INSTANCE extern template
-#include "instances.hpp"
