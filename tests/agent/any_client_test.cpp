@@ -290,8 +290,8 @@ TEST_CASE("an endpoint that does not answer leaves time for the next", "[agent]"
 TEST_CASE("TCP sends at once", "[agent]") {
   const TcpDoor door;
   const Tcp::endpoint endpoint(asio::ip::address_v4::loopback(), door.port());
-  const auto opened = qga::detail::connect_to(qga::detail::target_of(endpoint),
-                                              qga::Clock::now() + 60s, {}, -1);
+  const auto opened =
+      qga::detail::connect_to(qga::detail::target_of(endpoint), qga::Clock::now() + 60s, {}, -1);
   int on = 0;
   socklen_t size = sizeof on;
   CHECK(::getsockopt(opened.get(), IPPROTO_TCP, TCP_NODELAY, &on, &size) == 0);

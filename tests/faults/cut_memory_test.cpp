@@ -75,8 +75,8 @@ class MemoryEngine {
  private:
   struct Call : qga::detail::TypedCall<nlohmann::json, std::identity> {
     Call(const Step& step, Clock::time_point until)
-        : TypedCall(step.command,
-                    qga::detail::RawRequest(step.command, step.arguments).handling(), {}) {
+        : TypedCall(step.command, qga::detail::RawRequest(step.command, step.arguments).handling(),
+                    {}) {
       wire = step.wire;
       deadline = until;
     }

@@ -88,9 +88,8 @@ std::string ask(Async& ga, const Input& input) { return ask_way(ga, input); }
 
 std::size_t reply_limit(const Input& input) {
   std::size_t limit = 0;
-  with_request(input, [&](const auto& request) {
-    limit = qga::detail::handling_of(request).limits.bytes;
-  });
+  with_request(
+      input, [&](const auto& request) { limit = qga::detail::handling_of(request).limits.bytes; });
   return limit;
 }
 

@@ -12,8 +12,8 @@
 #include <variant>
 
 #include "catch.hpp"
-#include "qga/error.hpp"
 #include "qga/detail/io/address.hpp"
+#include "qga/error.hpp"
 
 using namespace std::string_literals;
 using qga::detail::Address;

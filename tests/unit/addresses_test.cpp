@@ -43,10 +43,10 @@ const AddressParams all{.loopback = true, .link_local = true};
 TEST_CASE("addresses: a flat list in the guest's order, each with its interface") {
   const auto list =
       qga::detail::addresses_of({interface("lo", {"127.0.0.1", "::1"}),
-                                  {"down", {}, {}, {}},
-                                  interface("eth0", {"10.0.2.15", "fe80::1", "2001:db8::1"}),
-                                  interface("", {"192.0.2.1"})},
-                                 {});
+                                 {"down", {}, {}, {}},
+                                 interface("eth0", {"10.0.2.15", "fe80::1", "2001:db8::1"}),
+                                 interface("", {"192.0.2.1"})},
+                                {});
   CHECK(list == std::vector<GuestAddress>{{"eth0", "10.0.2.15", GuestIpAddressType::ipv4, 24},
                                           {"eth0", "2001:db8::1", GuestIpAddressType::ipv6, 24},
                                           {"", "192.0.2.1", GuestIpAddressType::ipv4, 24}});

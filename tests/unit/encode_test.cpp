@@ -127,7 +127,8 @@ TEST_CASE("text that the agent would not get whole is refused") {
 TEST_CASE("an enumerator without a wire name is refused") {
   CHECK_THROWS_AS(wire(qga::GuestFileSeekRequest(1, 0, qga::QGASeek::unknown)), qga::RequestError);
   using Mode = qga::GuestExecCaptureOutputMode;
-  CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.capture_output = Mode::unknown})), qga::RequestError);
+  CHECK_THROWS_AS(wire(qga::GuestExecRequest("x", {.capture_output = Mode::unknown})),
+                  qga::RequestError);
 }
 
 TEST_CASE("requests made by hand") {

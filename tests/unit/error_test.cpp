@@ -10,8 +10,8 @@
 #include <type_traits>
 
 #include "catch.hpp"
-#include "qga/error.hpp"
 #include "qga/detail/protocol/errors.hpp"
+#include "qga/error.hpp"
 
 using qga::GuestAgentError;
 using qga::Outcome;

@@ -12,8 +12,8 @@
 #include "qga/helpers/freeze.hpp"
 
 using namespace helper_test;
-using qga::detail::code_of;
 using qga::Frozen;
+using qga::detail::code_of;
 using Freeze = Scripted<Frozen, qga::detail::Freeze>;
 using Thaw = Scripted<qga::ThawResult, qga::detail::Thaw>;
 using Log = std::vector<std::string>;
@@ -113,8 +113,8 @@ TEST_CASE("freeze: what may have happened is undone") {
 
 TEST_CASE("freeze: where the thaw cannot be sent the guard connects once more") {
   Freeze freeze(all, 10min);
-  freeze.run({{.error = error<qga::ReadError>()},
-              {.error = error<qga::ConnectError>(Outcome::not_sent)}});
+  freeze.run(
+      {{.error = error<qga::ReadError>()}, {.error = error<qga::ConnectError>(Outcome::not_sent)}});
   CHECK(code_of(freeze.failed) == qga::err_cannot_read);
   CHECK(thawed(freeze));
   CHECK(freeze.log == Log{freeze_all, undo, guard});

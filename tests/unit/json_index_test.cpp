@@ -18,8 +18,8 @@
 #include "qga/detail/protocol/json_index.hpp"
 
 using nlohmann::json;
-using qga::detail::Malformed;
 using qga::detail::JsonIndex;
+using qga::detail::Malformed;
 using namespace qga::test;
 using namespace std::string_literals;
 using namespace std::string_view_literals;

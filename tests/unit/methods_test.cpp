@@ -16,6 +16,7 @@
 
 #include "catch.hpp"
 #include "protocol_types.hpp"
+#include "qga/detail/protocol/encode.hpp"
 
 using nlohmann::json;
 using namespace std::chrono_literals;

@@ -26,13 +26,13 @@ using qga::Outcome;
 
 namespace {
 
-const Clock::time_point start = Clock::time_point() + 24h;
+const Clock::time_point epoch = Clock::time_point() + 24h;
 constexpr auto never = Clock::time_point::max();
 
 /// An operation that does nothing, to ask for deadlines.
 struct Idle final : Operation {
   Idle(const ClientParams& params, const CallOptions& options)
-      : Operation(params, options, start) {}
+      : Operation(params, options, epoch) {}
   void start() override {}
   void deliver(Call&) override {}
   Clock::time_point next_deadline() const override { return never; }
@@ -70,7 +70,7 @@ std::exception_ptr failure(Outcome outcome) {
 }  // namespace
 
 TEST_CASE("operation: when a step has to have ended") {
-  const auto at = [](Clock::duration time) { return start + time; };
+  const auto at = [](Clock::duration time) { return epoch + time; };
   const Step plain;
   const Step limited{.until = at(3s)};
   const Step cleaning = cleaning_up(at(100s));
@@ -107,15 +107,14 @@ TEST_CASE("operation: when a step has to have ended") {
   };
   for (const auto& one : cases) {
     const Idle idle({.timeout = one.client}, {.timeout = one.timeout, .deadline = one.deadline});
-    CHECK(idle.deadline_of(60s, one.step, start) == one.ends);
+    CHECK(idle.deadline_of(60s, one.step, epoch) == one.ends);
   }
 }
 
 TEST_CASE("operation: the outcome of the whole") {
   const auto effect = [](auto& io, auto then) {
-    io.call(qga::GuestFileOpenRequest("/f", "w"), [then](std::exception_ptr, std::int64_t) {
-      then();
-    });
+    io.call(qga::GuestFileOpenRequest("/f", "w"),
+            [then](std::exception_ptr, std::int64_t) { then(); });
   };
   const auto question = [](auto& io, auto then) {
     io.call(qga::GuestGetTimeRequest(), [then](std::exception_ptr, std::int64_t) { then(); });
@@ -211,15 +210,16 @@ TEST_CASE("operation: pauses end at a stop request and at the end of the whole")
   std::stop_source stop;
   std::exception_ptr ended;
   const auto paused = [&](const CallOptions& options, bool cleans_up) {
-    auto helper = std::make_unique<Helper>(
-        nullptr, ClientParams(), options, Clock::now(), Script([&, cleans_up](auto& io) {
-          io.pause(1h,
-                   [&](std::exception_ptr error) {
-                     ended = error;
-                     io.finish(0);
-                   },
-                   cleans_up);
-        }));
+    auto helper = std::make_unique<Helper>(nullptr, ClientParams(), options, Clock::now(),
+                                           Script([&, cleans_up](auto& io) {
+                                             io.pause(
+                                                 1h,
+                                                 [&](std::exception_ptr error) {
+                                                   ended = error;
+                                                   io.finish(0);
+                                                 },
+                                                 cleans_up);
+                                           }));
     helper->start();
     REQUIRE(helper->waiting() == Waiting::pause);
     return helper;

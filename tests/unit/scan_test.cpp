@@ -15,13 +15,13 @@
 
 #include "catch.hpp"
 #include "qga/detail/protocol/decode.hpp"
-#include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/encode.hpp"
+#include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/scan.hpp"
 
 using nlohmann::json;
-using qga::detail::Envelope;
 using qga::ReplyLimits;
+using qga::detail::Envelope;
 using qga::detail::Malformed;
 using namespace std::string_literals;
 using namespace std::string_view_literals;

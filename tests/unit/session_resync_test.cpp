@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What puts a channel out of sync (timeouts, cancellations, pauses, a lost connection), what becomes
-// of the calls on it, and that nothing but a handshake is written before it is trusted again.
+// What puts a channel out of sync (timeouts, cancellations, pauses, a lost connection), what
+// becomes of the calls on it, and that nothing but a handshake is written before it is trusted
+// again.
 #include <string>
 #include <vector>
 

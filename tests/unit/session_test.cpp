@@ -180,7 +180,7 @@ TEST_CASE("session: a ping in the handshake that is answered wrongly costs one c
 }
 
 TEST_CASE("session: no more requests are in flight than the window allows") {
-  constexpr std::size_t window = qga::detail::Session::window;
+  constexpr std::size_t window = qga::detail::RequestQueue::window;
   Driven agent;
   std::vector<Ping> calls(window + 10);
   for (Ping& call : calls) agent.submit(call);

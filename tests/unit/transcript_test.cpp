@@ -19,6 +19,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/json.hpp"
 #include "qga/detail/protocol/reader.hpp"
+#include "qga/detail/protocol/scan.hpp"
 
 using nlohmann::json;
 using qga::detail::Reader;

@@ -354,7 +354,7 @@ class Upload final : public FileTransfer<Io> {
 
   /// Requests that the session does not write yet would only take memory: the next one is enough.
   std::size_t most_in_flight() const {
-    const bool alone = base64_encoded_size(this->params_.chunk) > Session::window_bytes;
+    const bool alone = base64_encoded_size(this->params_.chunk) > window_bytes;
     return alone ? std::min<std::size_t>(this->params_.in_flight, 2) : this->params_.in_flight;
   }
 

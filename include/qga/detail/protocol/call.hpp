@@ -4,6 +4,7 @@
 // session carries it and answers it exactly once.
 #pragma once
 
+#include <cstddef>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -19,6 +20,12 @@
 namespace qga::detail {
 
 class Operation;
+
+/// Bytes of requests written and not yet answered, at most, but for a single longer request. An
+/// agent reads 4096 bytes at a time. Over virtio-serial its answer is lost where it has read beyond
+/// what it answers (GLib takes the port for a file, seeks in it, and fails; agent 7.2: three writes
+/// of 1300 bytes in flight lose answers, three of 1200 do not).
+inline constexpr std::size_t window_bytes = 4096;
 
 /// When a stop request or a cancellation ends a call.
 enum class Cancel {

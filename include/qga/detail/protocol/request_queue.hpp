@@ -24,11 +24,6 @@ class RequestQueue {
   /// Requests written and not yet answered, at most. Those behind them stay unsent, and are not
   /// lost when the channel is.
   static constexpr std::size_t window = 64;
-  /// Bytes of requests written and not yet answered, at most, but for a single longer request. An
-  /// agent reads 4096 bytes at a time. Over virtio-serial its answer is lost where it has read
-  /// beyond what it answers (GLib takes the port for a file, seeks in it, and fails; agent 7.2:
-  /// three writes of 1300 bytes in flight lose answers, three of 1200 do not).
-  static constexpr std::size_t window_bytes = 4096;
 
   /// A request that is in the output, or written and not yet answered.
   struct Slot {

@@ -35,7 +35,6 @@ namespace qga::detail {
 
 class Session {
  public:
-  static constexpr std::size_t window_bytes = RequestQueue::window_bytes;
   /// A guest that rebooted leaves its channel open and silent: after such a
   /// pause, a handshake goes first.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
