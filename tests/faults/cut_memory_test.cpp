@@ -28,7 +28,7 @@ class MemoryEngine {
         line_(std::move(line)),
         timeout_(timeout),
         by_line_(by_line),
-        session_(qga::ClientParams()) {}
+        session_(std::in_place, qga::ClientParams()) {}
 
   bool struck() const { return struck_ || line_.struck(); }
   FaultyLine finish() { return std::exchange(spoilt_, {}).value_or(std::move(line_)); }
@@ -37,20 +37,20 @@ class MemoryEngine {
     std::deque<Call> calls;
     for (const Step& step : steps) {
       Call& call = calls.emplace_back(step, now_ + timeout_);
-      session_.submit(call);
+      session_->submit(call);
     }
     std::vector<Result> results(steps.size());
     std::size_t left = steps.size();
     while (left > 0) {
       const bool moved = move();
       if (!moved) {
-        const auto next = session_.next_deadline();
+        const auto next = session_->next_deadline();
         if (next == Clock::time_point::max() || next <= now_)
           throw std::logic_error("a call hangs");
         now_ = next;
-        session_.expire(now_);
+        session_->expire(now_);
       }
-      while (qga::detail::Call* const call = session_.finished()) {
+      while (qga::detail::Call* const call = session_->finished()) {
         const auto at =
             static_cast<std::size_t>(std::find_if(calls.begin(), calls.end(),
                                                   [&](const Call& one) { return &one == call; }) -
@@ -70,6 +70,7 @@ class MemoryEngine {
     if (!spoilt_) spoilt_ = std::move(line_);
     struck_ = true;
     line_ = FaultyLine();
+    session_.emplace(qga::ClientParams());  // of another connection
   }
 
  private:
@@ -77,7 +78,7 @@ class MemoryEngine {
     Call(const Step& step, Clock::time_point until)
         : TypedCall(step.command, qga::detail::RawRequest(step.command, step.arguments).handling(),
                     {}) {
-      wire = step.wire;
+      text = step.wire;
       deadline = until;
     }
   };
@@ -98,35 +99,35 @@ class MemoryEngine {
   bool move() {
     if (lost_) return false;
     bool moved = false;
-    const std::string_view out = session_.output(now_).substr(0, line_.room());
+    const std::string_view out = session_->output(now_).substr(0, line_.room());
     if (!out.empty()) {
       line_.carry(Way::to_agent, out);
-      session_.wrote(out.size());
+      session_->wrote(out.size());
       moved = true;
     }
     for (std::string bytes; !(bytes = line_.take(Way::to_agent)).empty(); moved = true) {
       line_.carry(Way::to_client, agent_.hear(bytes));
     }
-    while (session_.wants_input()) {
+    while (session_->wants_input()) {
       if (unread_.empty()) unread_ = line_.take(Way::to_client);
       if (unread_.empty()) break;
-      const auto space = session_.input();
+      const auto space = session_->input();
       const std::size_t arrived =
           by_line_ ? std::min(unread_.find('\n'), unread_.size() - 1) + 1 : unread_.size();
       const std::size_t size = std::min(space.size(), arrived);
       std::copy_n(unread_.begin(), size, space.begin());
       unread_.erase(0, size);
-      session_.received(size, now_);
+      session_->received(size, now_);
       moved = true;
       if (by_line_) break;
     }
-    if (line_.ended() && unread_.empty() && session_.busy()) {
+    if (line_.ended() && unread_.empty() && session_->busy()) {
       lost_ = true;
-      const bool writing = !session_.output(now_).empty();
+      const bool writing = !session_->output(now_).empty();
       if (writing) {
-        session_.lost(qga::detail::make_error<qga::WriteError>, "the channel broke", {});
+        session_->lost(qga::detail::make_error<qga::WriteError>, "the channel broke", {});
       } else {
-        session_.lost(qga::detail::make_error<qga::ReadError>, "the channel ended", {});
+        session_->lost(qga::detail::make_error<qga::ReadError>, "the channel ended", {});
       }
       moved = true;
     }
@@ -142,7 +143,7 @@ class MemoryEngine {
   Clock::duration timeout_;
   bool by_line_;  ///< what is said arrives line by line, and the session may write in between
   Clock::time_point now_ = Clock::time_point() + 24h;
-  qga::detail::Session session_;
+  std::optional<qga::detail::Session> session_;
 };
 
 /// One way in which the whole session is tried.

@@ -15,6 +15,7 @@
 #include "qga/detail/protocol/base64.hpp"
 #include "qga/detail/protocol/decode.hpp"
 #include "qga/detail/protocol/json.hpp"
+#include "qga/detail/protocol/scan.hpp"
 
 namespace {
 

@@ -27,6 +27,7 @@
 #include "qga/commands/file.hpp"
 #include "qga/detail/protocol/raw_request.hpp"
 #include "qga/detail/protocol/session.hpp"
+#include "qga/detail/protocol/operation.hpp"
 #include "session_agent.hpp"
 
 namespace {
@@ -52,12 +53,20 @@ struct Asked {
   bool not_sent = false;
 };
 
+/// An operation that is no more than the owner of a call.
+struct Owner final : qga::detail::Operation {
+  Owner() : Operation({}, {}, Clock::time_point()) {}
+  void start() override {}
+  void deliver(qga::detail::Call&) override {}
+  Clock::time_point next_deadline() const override { return Clock::time_point::max(); }
+};
+
 template <class Request>
 Asked ask(std::uint64_t number, const Request& request, Clock::time_point deadline, auto is_own) {
   using Typed = TypedCall<typename Request::Reply, std::identity>;
   const auto handling = qga::detail::handling_of(request);
   auto call = std::make_unique<Typed>("a command", handling, std::identity());
-  qga::detail::encode_into(call->wire, request);
+  qga::detail::encode_into(call->text, request);
   call->deadline = deadline;
   const Typed* const at = call.get();
   return {number, std::move(call), [=] { return at->result.value && is_own(*at->result.value); },
@@ -76,7 +85,7 @@ class Run {
         is_hostile_(bytes_.number() % 2 == 1),
         agent_(static_cast<Ids>(bytes_.number() % 3)),
         params_(params(bytes_.number())),
-        session_(params_) {}
+        session_(std::in_place, params_) {}
 
   void go() {
     while (!bytes_.empty()) {
@@ -85,7 +94,7 @@ class Run {
     }
     check_works_again();
     lose();
-    require(!session_.busy() && !session_.owed(), "a lost session owes nothing");
+    require(!session_->busy() && !session_->replies_due(), "a lost session owes nothing");
     for (const Asked& asked : asked_) require(asked.done, "every call is finished in the end");
   }
 
@@ -176,14 +185,14 @@ class Run {
                                       value.buf_b64 == std::to_string(number);
                              }));
     }
-    session_.submit(*asked_.back().call);
+    session_->submit(*asked_.back().call);
   }
 
   void write(std::size_t at_most) {
-    const std::string out(session_.output(now_).substr(0, at_most));
+    const std::string out(session_->output(now_).substr(0, at_most));
     const std::size_t before = agent_.runs;
     agent_.hear(out);
-    session_.wrote(out.size());
+    session_->wrote(out.size());
     for (const auto& [number, ran] : agent_.ran) {
       if (ran.at <= before) continue;
       require(is_hostile_ || agent_.answered_sync > settled_from_, "nothing is sent into silence");
@@ -196,12 +205,12 @@ class Run {
     piece =
         std::max(piece, said.size() / 64);  // a flood in small pieces takes long and shows nothing
     for (std::string_view left = said; !left.empty();) {
-      const auto space = session_.input();
+      const auto space = session_->input();
       require(!space.empty(), "there is always room");
       require(space.size() <= most_memory(), "memory stays within the limits");
       const std::size_t size = std::min({piece, space.size(), left.size()});
       std::copy_n(left.begin(), size, space.begin());
-      session_.received(size, now_);
+      session_->received(size, now_);
       left.remove_prefix(size);
     }
   }
@@ -214,28 +223,31 @@ class Run {
 
   void pass(Clock::duration time) {
     now_ += time;
-    session_.expire(now_);
+    session_->expire(now_);
     settle();
     for (const Asked& asked : asked_) {
       require(asked.done || asked.call->deadline > now_, "a call ends at its deadline");
-      require(asked.done || asked.call->deadline >= session_.next_deadline(), "it is waited for");
+      require(asked.done || asked.call->deadline >= session_->next_deadline(), "it is waited for");
     }
   }
 
   void cancel(Asked& asked) {
     if (asked.done) return;
-    session_.cancel(*asked.call);
+    Owner owner;
+    asked.call->operation = &owner;
+    session_->withdraw(owner);
     settle();
     require(asked.done, "a call that is cancelled is finished");
   }
 
   void lose() {
-    session_.lost(qga::detail::make_error<qga::ReadError>, "lost", {});
+    session_->lost(qga::detail::make_error<qga::ReadError>, "lost", {});
     agent_.disconnect();
     settled_from_ = agent_.runs;
     settle();
     for (const Asked& asked : asked_) require(asked.done, "no call outlives its connection");
-    require(session_.output(now_).empty(), "nothing is left to write");
+    require(session_->output(now_).empty(), "nothing is left to write");
+    session_.emplace(params_);  // of the next connection
   }
 
   void restart(std::size_t keep) { agent_.restart(keep); }
@@ -272,7 +284,7 @@ class Run {
   // ---- what must hold ----------------------------------------------------------------------
 
   void settle() {
-    while (Call* const call = session_.finished()) {
+    while (Call* const call = session_->finished()) {
       const auto asked = std::find_if(asked_.begin(), asked_.end(),
                                       [&](const Asked& any) { return any.call.get() == call; });
       require(asked != asked_.end() && !asked->done, "a call is finished once");
@@ -330,7 +342,7 @@ class Run {
       asked_.push_back(ask(number, RawRequest("guest-x", {{"n", number}}), until,
                            [](const nlohmann::json&) { return true; }));
       Asked& probe = asked_.back();
-      session_.submit(*probe.call);
+      session_->submit(*probe.call);
       for (int rounds = 0; rounds < 8 && !probe.done; ++rounds) {
         write(std::string::npos);
         read(std::string::npos, std::string::npos);
@@ -346,7 +358,7 @@ class Run {
   bool is_hostile_;
   Agent agent_;
   qga::ClientParams params_;
-  qga::detail::Session session_;
+  std::optional<qga::detail::Session> session_;
   Clock::time_point now_ = Clock::time_point() + 24h;
   std::vector<Asked> asked_;
   std::size_t settled_from_ = 0;  ///< a handshake behind this has to be answered first

@@ -88,7 +88,7 @@ class FreezeError : public virtual GuestAgentError {
   FreezeError(const GuestAgentError& cause, bool thawed) : GuestAgentError(cause), thawed_(thawed) {
     detail::ErrorAccess::set_text(
         *this, std::string(cause.what()) +
-                   (thawed ? "; nothing is frozen" : "; the guest may still be frozen"));
+                   (thawed ? "; the guest is thawed" : "; the guest may still be frozen"));
   }
 
   /// True: the guest is not frozen. False: it is, or nobody knows.
@@ -132,7 +132,8 @@ class Freeze {
     deadline_ = std::min(deadline_after(timeout_, io_.now()), io_.until());
     guard_ = io_.guard(GuestFsfreezeThawRequest(), GuestFsfreezeStatusRequest(), "\"frozen\"");
     guard_->expect_answer(true);
-    const Step step{.until = std::min(deadline_, deadline_after(first_wait, io_.now()))};
+    ask_at_ = deadline_after(first_wait, io_.now());
+    const Step step{.until = std::min(deadline_, ask_at_)};
     const auto then = [this](std::exception_ptr error, std::int64_t count) {
       guard_->expect_answer(false);
       if (error) return failed(std::move(error));
@@ -158,7 +159,9 @@ class Freeze {
     error_ = std::move(error);
     const Outcome outcome = outcome_of(error_);
     if (outcome == Outcome::unknown) {
-      return code_of(error_) == err_timed_out && io_.now() < deadline_ ? ask() : undo();
+      // A timeout of the caller's that came first ends it.
+      const bool may_go_on = io_.now() >= ask_at_ && io_.now() < deadline_;
+      return code_of(error_) == err_timed_out && may_go_on ? ask() : undo();
     }
     // An agent that fails has thawed what it had frozen; one that refuses may be frozen already.
     guard_->disarm();
@@ -213,6 +216,7 @@ class Freeze {
   Io& io_;
   Mountpoints mountpoints_;
   Clock::duration timeout_;
+  Clock::time_point ask_at_ = {};
   Clock::time_point deadline_ = {};
   std::unique_ptr<Guard> guard_;
   std::exception_ptr error_;

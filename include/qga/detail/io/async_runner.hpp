@@ -7,6 +7,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -77,7 +78,7 @@ class OperationRunner : public AsyncRunner,
 
  protected:
   OperationRunner(std::shared_ptr<ClientState> client, const Executor& io)
-      : client_(std::move(client)), io_(io) {}
+      : client_(std::move(client)), io_(io), closes_(client_ ? client_->closes() : 0) {}
 
   /// Has `run` called on the handler's executor.
   virtual void schedule(bool initiating) = 0;
@@ -192,8 +193,10 @@ class OperationRunner : public AsyncRunner,
       connection_ = connection;
     }
     if (connection) return connection->submit(*operation_, initiating);
+    const bool closed = client_->closes() != closes_;
     while (Call* const call = operation_->next_to_submit()) {
-      call->fail(not_connected(call->command()));
+      call->fail(closed ? cancelled(call->command(), Outcome::not_sent)
+                        : not_connected(call->command()));
       on_finished(*call, initiating);
     }
   }
@@ -206,7 +209,7 @@ class OperationRunner : public AsyncRunner,
     timer_->async_wait([self = this->shared_from_this()](std::error_code) { self->on_waited({}); });
   }
 
-  void connect(Clock::time_point until) {
+  void connect(Clock::time_point until) try {
     const auto attempt = client_->begin_connecting();
     Target target = client_->target();
     auto done = [self = this->shared_from_this(), attempt, shown = target.shown](
@@ -228,6 +231,8 @@ class OperationRunner : public AsyncRunner,
     }
     connecting->start();
     if (operation_->stop_requested()) connecting->cancel();
+  } catch (const std::system_error& error) {
+    on_waited(connect_error(error.code()));
   }
 
   void work() {
@@ -266,6 +271,7 @@ class OperationRunner : public AsyncRunner,
 
   const std::shared_ptr<ClientState> client_;
   const Executor io_;
+  const std::uint64_t closes_;  ///< of the client, when this began
   Operation* operation_ = nullptr;
   bool joined_ = false;
 

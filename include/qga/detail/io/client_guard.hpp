@@ -3,6 +3,7 @@
 // The guards of a client's helpers: what a `File` or a `Frozen` does when nobody has done it.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -26,14 +27,22 @@ class ClientGuard final : public Guard, private ArmedGuard {
   static constexpr Clock::duration thaw_timeout = std::chrono::seconds(30);
 
   /// @param question null: the guard belongs to the connection; otherwise to the guest
+  /// @param again the request behind the question
   ClientGuard(std::shared_ptr<ClientState> client, std::unique_ptr<GuardCall> request,
-              std::unique_ptr<GuardCall> question, std::uint64_t freeze)
+              std::unique_ptr<GuardCall> question, std::unique_ptr<GuardCall> again,
+              std::uint64_t freeze)
       : client_(std::move(client)),
         connection_(client_->connection()),
         request_(std::move(request)),
-        question_(std::move(question)),
         freeze_(freeze) {
     if (!connection_) return;
+    if (question) {
+      later_ = std::make_shared<Later>();
+      later_->question = std::move(question);
+      later_->request = std::move(again);
+      later_->client = client_;
+      later_->ended = connection_;
+    }
     const auto lock = ConnectionGuards::lock(*connection_);
     ConnectionGuards::of(*connection_).add(*this);
   }
@@ -68,50 +77,71 @@ class ClientGuard final : public Guard, private ArmedGuard {
       guards.remove(*this);
       if (!request_) return true;
       Cleanup cleanup = release_cleanup();
-      if (connection_->is_child() || (is_of_guest_ && client_->latest_freeze() != freeze_)) {
-        return false;
+      if (connection_->is_child() || (later_ && client_->latest_freeze() != freeze_)) return false;
+      bool done = false;
+      if (connection_->is_open()) {
+        done = guards.clean_up(std::move(lock), std::move(cleanup));
+      } else {
+        lock.unlock();
+        if (cleanup.on_lost) {
+          cleanup.on_lost();
+        } else {
+          note(*connection_, std::string(cleanup.first->command()) + ": its connection has ended");
+        }
       }
-      if (connection_->is_open()) return guards.clean_up(std::move(lock), std::move(cleanup));
-      lock.unlock();
-      return act_later(std::move(cleanup));
+      return done || (later_ && later_->done);
     } catch (const std::exception& error) {
-      note(error.what());
+      note(*connection_, error.what());
       return false;
     }
   }
 
  private:
+  /// What a guard that belongs to the guest does where its connection has ended. It outlives the
+  /// guard.
+  struct Later {
+    std::unique_ptr<GuardCall> question;
+    std::unique_ptr<GuardCall> request;
+    std::shared_ptr<ClientState> client;
+    std::shared_ptr<Connection> ended;
+    std::atomic<bool> done = false;
+  };
+
   Cleanup release_cleanup() noexcept override {
-    return {.first = std::move(request_), .timeout = is_of_guest_ ? thaw_timeout : file_timeout};
+    Cleanup cleanup{.first = std::move(request_), .timeout = later_ ? thaw_timeout : file_timeout};
+    if (later_) cleanup.on_lost = [later = later_] { act_later(*later); };
+    return cleanup;
   }
-  bool outlives_connection() const noexcept override { return is_of_guest_; }
+  bool outlives_connection() const noexcept override { return later_ != nullptr; }
 
-  /// Its connection has ended. A guard of the guest asks first, and then acts: over the client's
-  /// connection of today, because an agent serves one client at a time, or over one of its own.
-  bool act_later(Cleanup cleanup) {
-    if (!is_of_guest_) {
-      note(std::string(cleanup.first->command()) + ": its connection has ended");
-      return false;
-    }
-    cleanup.first->at_once = false;
-    cleanup.second = std::exchange(cleanup.first, std::move(question_));
-    if (const auto current = client_->connection(); current && current->is_open()) {
-      auto lock = ConnectionGuards::lock(*current);
-      return ConnectionGuards::of(*current).clean_up(std::move(lock), std::move(cleanup));
-    }
-    const Target target = client_->target();
-    if (!target.known()) {
-      note(std::string(cleanup.second->command()) +
-           ": the connection has ended, and it is not known where to connect again");
-      return false;
-    }
-    return ConnectionGuards::clean_up_at(*connection_, target, client_->params(),
-                                         std::move(cleanup));
-  }
-
-  void note(std::string_view text) noexcept {
+  /// Asks first, and then acts: over the client's connection of today, because an agent serves one
+  /// client at a time, or over one of its own.
+  static void act_later(Later& later) noexcept {
     try {
-      connection_->note(text);
+      const auto current = later.client->connection();
+      const Target target = later.client->target();
+      Cleanup cleanup{.first = std::move(later.question),
+                      .second = std::move(later.request),
+                      .timeout = thaw_timeout};
+      if (!cleanup.first) return;  // it was tried before
+      if (current && current->is_open()) {
+        auto lock = ConnectionGuards::lock(*current);
+        later.done = ConnectionGuards::of(*current).clean_up(std::move(lock), std::move(cleanup));
+      } else if (target.known()) {
+        later.done = ConnectionGuards::clean_up_at(*later.ended, target, later.client->params(),
+                                                   std::move(cleanup));
+      } else {
+        note(*later.ended, std::string(cleanup.second->command()) +
+                               ": the connection has ended, and where it led is not known");
+      }
+    } catch (const std::exception& error) {
+      note(*later.ended, error.what());
+    }
+  }
+
+  static void note(Connection& connection, std::string_view text) noexcept {
+    try {
+      connection.note(text);
     } catch (...) {  // no memory is left, and nobody to tell
     }
   }
@@ -119,8 +149,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   const std::shared_ptr<ClientState> client_;
   const std::shared_ptr<Connection> connection_;  ///< null: made while there was none
   std::unique_ptr<GuardCall> request_;            ///< null: disarmed
-  std::unique_ptr<GuardCall> question_;
-  const bool is_of_guest_ = question_ != nullptr;
+  std::shared_ptr<Later> later_;                  ///< null: the guard belongs to the connection
   const std::uint64_t freeze_;
 };
 
@@ -133,9 +162,11 @@ class ClientOfHelper final : public HelperClient {
   bool has_target() const override { return client_->has_target(); }
 
   std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
-                                    std::unique_ptr<GuardCall> question) override {
+                                    std::unique_ptr<GuardCall> question,
+                                    std::unique_ptr<GuardCall> again) override {
     const std::uint64_t freeze = question ? client_->begin_freeze() : 0;
-    return std::make_unique<ClientGuard>(client_, std::move(request), std::move(question), freeze);
+    return std::make_unique<ClientGuard>(client_, std::move(request), std::move(question),
+                                         std::move(again), freeze);
   }
 
   std::exception_ptr check(const Guard* guard, std::string_view command) const override {

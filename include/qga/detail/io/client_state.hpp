@@ -90,6 +90,7 @@ class ClientState {
 
   /// Closes the connection, and ends an attempt to connect that is under way.
   void close(std::function<void()> on_closed = {}) {
+    ++closes_;
     end_connection(Connection::End::closed, std::move(on_closed));
   }
 
@@ -115,6 +116,9 @@ class ClientState {
   // ---- freezes -----------------------------------------------------------------------------
 
   std::uint64_t begin_freeze() { return ++freezes_; }
+  /// How often it was closed: what goes on across that is cancelled.
+  std::uint64_t closes() const { return closes_; }
+
   /// The number of the latest freeze. An older guard must not thaw what a later one has frozen.
   std::uint64_t latest_freeze() const { return freezes_; }
 
@@ -144,6 +148,7 @@ class ClientState {
   std::uint64_t attempts_ = 0;  ///< to connect or to close
   std::weak_ptr<Connecting> connecting_;
   std::atomic<std::uint64_t> freezes_ = 0;
+  std::atomic<std::uint64_t> closes_ = 0;
 };
 
 }  // namespace qga::detail

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,8 @@ struct Cleanup {
   std::unique_ptr<GuardCall> second = {};
   Clock::duration timeout = {};
   bool* done = nullptr;  ///< is set where all went well; null: nobody waits
+  /// Is called where the connection is found to be broken, with no lock held; empty: nothing to do.
+  std::function<void()> on_lost = {};
 };
 
 /// A guard, as its connection sees it. All is called with the connection locked.
@@ -69,7 +73,9 @@ class ConnectionGuards final : public GuardList {
     if (waits) {
       finish(until, lock);
       for (Cleanup& one : sent_) {
-        if (one.done == &done) one.done = nullptr;
+        if (one.done != &done) continue;
+        one.done = nullptr;
+        note(std::string(one.first->command()) + ": not answered in time");
       }
     } else {
       connection_.pump(Clock::now());
@@ -102,8 +108,11 @@ class ConnectionGuards final : public GuardList {
                                     [&](const Cleanup& one) { return one.first.get() == &call; });
     Cleanup cleanup = std::move(*found);
     sent_.erase(found);
-    if (call.error()) {
-      connection_.session_.tracer().record(TraceDirection::note, error_of(call.error())->what());
+    const int code = code_of(call.error());
+    if (cleanup.on_lost && (code == err_cannot_read || code == err_cannot_write)) {
+      connection_.on_closed_.push_back(std::move(cleanup.on_lost));
+    } else if (call.error()) {
+      note(error_of(call.error())->what());
     } else if (cleanup.second && cleanup.first->answered_as_expected()) {
       cleanup.first = std::move(cleanup.second);
       start(std::move(cleanup));
@@ -147,6 +156,10 @@ class ConnectionGuards final : public GuardList {
   }
 
  private:
+  void note(std::string_view text) {
+    connection_.session_.tracer().record(TraceDirection::note, text);
+  }
+
   void start(Cleanup cleanup) {
     if (connection_.driver_) {
       cleanup.first->deadline = deadline_after(cleanup.timeout, Clock::now());

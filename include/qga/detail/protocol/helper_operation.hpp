@@ -25,8 +25,11 @@ class HelperClient {
   virtual bool is_open() const = 0;
   /// Whether it is known where to connect to.
   virtual bool has_target() const = 0;
+  /// @param question null, or what is asked first on a later connection
+  /// @param again the request behind the question
   virtual std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
-                                            std::unique_ptr<GuardCall> question) = 0;
+                                            std::unique_ptr<GuardCall> question,
+                                            std::unique_ptr<GuardCall> again) = 0;
   /// What is wrong with a guard that was given to a helper of this client; null: nothing.
   virtual std::exception_ptr check(const Guard* guard, std::string_view command) const = 0;
 
@@ -82,7 +85,7 @@ class HelperSteps : public Operation {
 
   template <Request R>
   std::unique_ptr<Guard> guard(const R& request) {
-    return client_->make_guard(std::make_unique<GuardCall>(request), nullptr);
+    return client_->make_guard(std::make_unique<GuardCall>(request), nullptr, nullptr);
   }
   /// @param question is asked first on a later connection
   /// @param expected its reply, as JSON text, where the request is to follow
@@ -90,7 +93,8 @@ class HelperSteps : public Operation {
   std::unique_ptr<Guard> guard(const R& request, const Question& question,
                                std::string_view expected) {
     return client_->make_guard(std::make_unique<GuardCall>(request),
-                               std::make_unique<GuardCall>(question, expected));
+                               std::make_unique<GuardCall>(question, expected),
+                               std::make_unique<GuardCall>(request));
   }
   std::exception_ptr check(const Guard* guard, std::string_view command) const {
     return client_ != nullptr ? client_->check(guard, command) : not_connected(command);
