@@ -193,9 +193,11 @@ class Freeze {
         [this](std::exception_ptr failed, std::int64_t) {
           const bool refused = failed && outcome_of(failed) == Outcome::refused;
           const bool awaited = failed && code_of(failed) == err_timed_out;
-          if (failed && !refused && !awaited) return end(guard_->act());  // on a new connection
+          // What an agent means that answers in a wrong way, only its status tells.
+          const bool answered = refused || (failed && code_of(failed) == err_bad_reply);
+          if (failed && !answered && !awaited) return end(guard_->act());  // on a new connection
           guard_->disarm();
-          refused ? look() : end(!failed);
+          answered ? look() : end(!failed);
         },
         step);
   }
