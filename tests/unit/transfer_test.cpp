@@ -355,7 +355,9 @@ TEST_CASE("verify: looks for tools, and then compares what the guest has") {
 
 TEST_CASE("a transfer has its time in every step, and ten seconds more to clean up") {
   Download down({.verify = true, .timeout = 20s});
-  down.run.run({started, ran("", 127)});  // no tools: this was its last step
+  const Reply started{.json = {{"pid", 7}}};
+  const Reply no_tools{.json = {{"exited", true}, {"exitcode", 127}}};
+  down.run.run({started, no_tools});
   CHECK(down.run.latest == down.run.now_ + 20s);
   Download plain({.timeout = 20s});
   plain.run.run({opened, at(2), at(0), last, done});
