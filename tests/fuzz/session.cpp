@@ -25,9 +25,9 @@
 
 #include "fuzz.hpp"
 #include "qga/commands/file.hpp"
+#include "qga/detail/protocol/operation.hpp"
 #include "qga/detail/protocol/raw_request.hpp"
 #include "qga/detail/protocol/session.hpp"
-#include "qga/detail/protocol/operation.hpp"
 #include "session_agent.hpp"
 
 namespace {

@@ -175,7 +175,8 @@ TEST_CASE("a refused request says so, and that it was not sent") {
   CHECK(error->err() == std::errc::invalid_argument);
   CHECK(error->command() == "guest-file-open");
   CHECK_FALSE(error->is_unreachable());
-  CHECK(std::string_view(error->what()).starts_with("guest-file-open: a string must not hold a NUL byte"));
+  CHECK(std::string_view(error->what())
+            .starts_with("guest-file-open: a string must not hold a NUL byte"));
   CHECK_FALSE(refusal(qga::GuestFileOpenRequest("ab")));
 }
 
