@@ -97,9 +97,9 @@ class OperationRunner : public AsyncRunner,
   void begin() {
     scheduled_ = true;
     if (!client_) {
-      operation_->fail(not_connected(""));
+      operation_->fail(not_connected(operation_->command()));
     } else if (!(joined_ = client_->try_lock_shared())) {
-      operation_->fail(busy(""));
+      operation_->fail(busy(operation_->command()));
     } else {
       operation_->start();
     }

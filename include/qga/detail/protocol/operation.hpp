@@ -104,6 +104,8 @@ class Operation {
   const std::exception_ptr& error() const { return error_; }
   /// Whether the command is one that total cancellation may still end; helpers have started it all.
   virtual bool is_single() const { return false; }
+  /// The name of a single command; empty for a helper.
+  virtual std::string_view command() const { return {}; }
 
   const std::stop_token& stop() const { return options_.stop; }
   /// May be called on any thread. The session is told apart from this.
@@ -203,6 +205,7 @@ class CommandOperation final : public Operation {
   }
   Clock::time_point next_deadline() const override { return call_.deadline; }
   bool is_single() const override { return true; }
+  std::string_view command() const override { return call_.command(); }
 
   Result move_result() { return call_.result.move_out(); }
   /// The memory of a request's text, for the next one.
