@@ -133,6 +133,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       submit_calls(operation, rejected);
       if (rejected.empty()) {
         if (operation.stop_requested()) session_.request_stop(operation);
+        // What has no time is not sent.
+        if (const auto now = Clock::now(); operation.next_deadline() <= now) session_.expire(now);
         driver_->arm(operation.next_deadline());
         driver_->advance(lock, initiating);
       }
