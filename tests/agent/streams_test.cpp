@@ -29,6 +29,7 @@
 
 #include "agent.hpp"
 #include "catch.hpp"
+#include "full_house.hpp"
 #include "qga/client.hpp"
 #include "relay.hpp"
 #include "sockets.hpp"
@@ -99,34 +100,6 @@ void exercise(Client& ga, asio::io_context& context, const Agent& agent) {
 }
 
 bool is_open(int fd) { return ::fcntl(fd, F_GETFD) >= 0; }
-
-/// A listening socket with no room for another connection: connecting takes for ever.
-class FullHouse {
- public:
-  FullHouse() : listener_(listening_on(directory_.file("full"), 0)) {
-    const sockaddr_un address = address_of(path());
-    for (;;) {
-      Descriptor guest(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-      if (::connect(guest.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
-          0) {
-        REQUIRE(errno == EAGAIN);
-        return;
-      }
-      guests_.push_back(std::move(guest));
-    }
-  }
-
-  std::string path() const { return directory_.file("full"); }
-  /// Lets one in.
-  Descriptor accept() {
-    return Descriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  }
-
- private:
-  TemporaryDirectory directory_;
-  Descriptor listener_;
-  std::vector<Descriptor> guests_;
-};
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The guards of a client's helpers: what a `File` or a `Frozen` does when nobody has done it.
+// The guards of a client's helpers. A guard closes a file, or thaws a guest, where the program has
+// not done so before its `File` or `Frozen` ends.
 #pragma once
 
 #include <atomic>
@@ -97,7 +98,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   }
 
  private:
-  /// What a guard that belongs to the guest does where its connection has ended. It outlives the
+  /// Later thaws the guest where the guard's connection has ended. It outlives the
   /// guard.
   struct Later {
     std::unique_ptr<GuardCall> question;
@@ -142,7 +143,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   static void note(Connection& connection, std::string_view text) noexcept {
     try {
       connection.note(text);
-    } catch (...) {  // no memory is left, and nobody to tell
+    } catch (...) {  // There is no memory for the note, so it is left out.
     }
   }
 

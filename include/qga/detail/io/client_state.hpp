@@ -46,8 +46,8 @@ class ClientState {
 
   /// For a blocking operation, which has the client for itself. False: the client is in use.
   bool try_lock_exclusive() {
-    int nobody = 0;
-    return users_.compare_exchange_strong(nobody, -1, std::memory_order_acquire);
+    int no_users = 0;
+    return users_.compare_exchange_strong(no_users, -1, std::memory_order_acquire);
   }
   void unlock_exclusive() { users_.store(0, std::memory_order_release); }
 

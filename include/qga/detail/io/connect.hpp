@@ -55,7 +55,7 @@ class SocketAddress {
   int protocol_ = 0;
 };
 
-/// What a client connects to, and connects to again.
+/// A Target is what a client connects to, and connects to again.
 struct Target {
   std::vector<SocketAddress> addresses = {};  ///< are tried in turn
   /// Finds the addresses anew for each attempt, where a name has to be looked up; it may block.

@@ -34,8 +34,8 @@ namespace qga::detail {
 /// The requests of a guard; see connection_guards.hpp.
 struct Cleanup;
 
-/// What a connection knows of its guards. Only users of guards pay for more than this. All is
-/// called with the connection locked.
+/// GuardList is a connection's view of its guards. Only users of guards pay for more than this. All
+/// is called with the connection locked.
 class GuardList {
  public:
   virtual ~GuardList() = default;
@@ -52,8 +52,8 @@ class GuardList {
   virtual void finish(Clock::time_point until, std::unique_lock<std::mutex>& lock) = 0;
 };
 
-/// What a connection knows of its asynchronous driver. Only users of completion tokens pay for more
-/// than this, in memory and in compile time. All is called with the connection locked.
+/// Driver is a connection's view of its asynchronous driver. Only users of completion tokens pay
+/// for more than this, in memory and in compile time. All is called with the connection locked.
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -73,7 +73,7 @@ class Driver {
 
 class Connection;
 
-/// Who runs an operation asynchronously, as its connection sees it.
+/// An AsyncRunner runs an operation asynchronously. This is a connection's view of it.
 class AsyncRunner {
  public:
   virtual ~AsyncRunner() = default;
@@ -196,7 +196,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   friend class AsyncDriver;
   friend class ConnectionGuards;
 
-  /// While a blocking operation moves the connection along, nobody else reads from it or closes it.
+  /// While a blocking operation moves the connection along, nothing else reads from it or closes
+  /// it.
   class Blocked {
    public:
     explicit Blocked(Connection& connection) : connection_(connection) {
