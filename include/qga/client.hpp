@@ -30,7 +30,6 @@
 #include "qga/detail/io/address.hpp"
 #include "qga/detail/io/async_runner.hpp"
 #include "qga/detail/io/blocking_runner.hpp"
-#include "qga/detail/io/client_guard.hpp"
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/connecting.hpp"
 #include "qga/detail/io/resolve.hpp"
@@ -139,7 +138,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   ///         a blocking call runs
   void connect(std::string_view where,
                CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
-    connect_to(target_of_text(where), options);
+    connect_to(detail::target_of_text<StreamType>(where), options);
   }
   /// @param endpoint of the stream's protocol
   template <class Endpoint>
@@ -161,7 +160,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <class Token>
   auto async_connect(std::string_view where, Token&& token,
                      CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
-    return async_connect_to(target_of_text(where), std::forward<Token>(token), options);
+    return async_connect_to(detail::target_of_text<StreamType>(where), std::forward<Token>(token),
+                            options);
   }
   template <class Endpoint, class Token>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
@@ -322,29 +322,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   explicit Client(StatePtr state) : state_(std::move(state)) {}
 
   static StatePtr make_state(ClientParams params, const executor_type& executor) {
-    return std::make_shared<detail::ClientState>(std::move(params),
-                                                 std::make_shared<const executor_type>(executor));
+    return std::make_shared<detail::ClientState>(
+        std::move(params), std::make_unique<detail::WatchedExecutor<executor_type>>(executor));
   }
 
   template <std::same_as<asio::generic::stream_protocol::socket> Any>
   friend Client<Any> connect(std::string_view, ClientParams, CallOptions);
 
-  static detail::Target target_of_text(std::string_view where) {
-    if constexpr (std::same_as<StreamType, asio::local::stream_protocol::socket>) {
-      return detail::target_of_path(where);
-    } else {
-      return detail::target_of(detail::parse_address(where), where);
-    }
-  }
-
-  detail::ClientState& state() {
-    if (!state_) std::rethrow_exception(detail::not_connected(""));
-    return *state_;
-  }
-
   /// @param target none: the one of before
   void connect_to(std::optional<detail::Target> target, const CallOptions& options) {
-    detail::connect_blocking(state(), std::move(target), options);
+    detail::connect_blocking(state_.get(), std::move(target), options);
   }
   template <class Token>
   auto async_connect_to(std::optional<detail::Target> target, Token&& token,
@@ -391,15 +378,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   template <class Result, template <class> class Algorithm, class... Args>
   Result run_helper(const CallOptions& options, Args&&... args) {
-    detail::ClientState& client = state();
-    const detail::ClientLock lock(client);
-    if (!lock.owns()) std::rethrow_exception(detail::busy(""));
-    detail::HelperOperation<Result, Algorithm> operation(detail::client_of_helper(state_),
-                                                         client.params(), options, Clock::now(),
-                                                         std::forward<Args>(args)...);
-    detail::BlockingRunner(client, operation).run();
-    if (operation.error()) std::rethrow_exception(operation.error());
-    return operation.move_result();
+    return detail::run_helper<Result, Algorithm>(state_, options, std::forward<Args>(args)...);
   }
 
   template <class Result, template <class> class Algorithm, class Token, class... Args>

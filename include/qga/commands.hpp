@@ -50,9 +50,10 @@ namespace qga {
 ///
 /// **Asynchronous form.** Completes with `void(std::exception_ptr, Reply)`, or
 /// `void(std::exception_ptr)` where there is no reply: the pointer is null or holds one of the
-/// errors above. The handler runs on its associated executor. Cancellation is for each operation,
-/// through the handler's cancellation slot: a command that is not sent yet never is, and the reply
-/// to one that is sent is dropped; both complete with `CancelledError`.
+/// errors above. The handler runs on its associated executor; associated allocators and immediate
+/// executors are not used. Cancellation is for each operation, through the handler's cancellation
+/// slot: a command that is not sent yet never is, and the reply to one that is sent is dropped;
+/// both complete with `CancelledError`.
 ///
 /// **Arguments** are copied or moved into the call, save where a method says otherwise. What the
 /// guest replies is untrusted text and numbers: its shape is checked, its contents are not.

@@ -8,14 +8,22 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "agent.hpp"
 #include "catch.hpp"
+#include "proxy.hpp"
 #include "qga/client.hpp"
+#include "sockets.hpp"
 #include "ways.hpp"
 
 using namespace qga_test;
@@ -26,44 +34,89 @@ namespace {
 
 constexpr auto deadline = 300ms;
 
-/// Stops the agent when a certain command is sent, and lets it go on after the deadline.
-class StandStill {
+/// Stands between a client and the agent: stops the agent before a certain command reaches it, and
+/// lets it go on after the deadline.
+class StandStill final : private AgentEnd {
  public:
-  StandStill(Agent& agent, std::size_t at) : agent_(agent), at_(at) {}
+  StandStill(Agent& agent, std::size_t at)
+      : agent_(agent), at_(at), to_agent_(connected_to(agent.path())) {}
   StandStill(const StandStill&) = delete;
   StandStill& operator=(const StandStill&) = delete;
   ~StandStill() {
+    proxy_.reset();
     if (resuming_.joinable()) resuming_.join();
+    // The agent would end if its replies were left unread.
+    ::shutdown(to_agent_.get(), SHUT_WR);
+    while (!says().empty()) {
+    }
   }
 
-  qga::Trace trace() {
-    return [this](qga::TraceDirection direction, std::string_view line) {
-      const bool handshake =
-          line.find("guest-sync") != line.npos || line.find("guest-ping") != line.npos;
-      if (direction != qga::TraceDirection::sent || handshake) return;
-      if (const auto name = line.find("/tmp/qga-");
-          name != line.npos && std::isdigit(line[name + 9]) != 0) {
-        temporary_ = line.substr(name, line.find('"', name) - name);
-      }
-      if (++sent_ != at_) return;
-      agent_.stop();
-      resuming_ = std::thread([this] {
-        std::this_thread::sleep_for(2 * deadline);
-        agent_.resume();
-      });
-    };
+  /// Where the client is to connect to.
+  std::string path() const { return directory_.file("door"); }
+  /// Lets the client in that has connected.
+  void let_in() {
+    Descriptor client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    proxy_.emplace(std::move(client), static_cast<AgentEnd&>(*this), FaultyLine());
   }
+
   /// The file of long input, where there was one.
-  const std::string& temporary() const { return temporary_; }
+  std::string temporary() {
+    const std::lock_guard lock(mutex_);
+    return temporary_;
+  }
   /// Whether there was such a command.
-  bool happened() const { return sent_ >= at_; }
+  bool happened() {
+    const std::lock_guard lock(mutex_);
+    return sent_ >= at_;
+  }
 
  private:
+  std::string hear(std::string_view bytes) override {
+    for (const char byte : bytes) {
+      line_ += byte;
+      if (byte != '\n') continue;
+      look_at(line_);
+      write_all(to_agent_, line_);
+      line_.clear();
+    }
+    return {};
+  }
+  int fd() const override { return to_agent_.get(); }
+  std::string says() override {
+    std::string bytes(65536, ' ');
+    const ssize_t got = ::read(to_agent_.get(), bytes.data(), bytes.size());
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
+  }
+
+  void look_at(std::string_view line) {
+    for (const std::string_view handshake : {"guest-sync", "guest-ping"}) {
+      if (line.find(handshake) != line.npos) return;
+    }
+    const std::lock_guard lock(mutex_);
+    if (const auto name = line.find("/tmp/qga-");
+        name != line.npos && std::isdigit(line[name + 9]) != 0) {
+      temporary_ = line.substr(name, line.find('"', name) - name);
+    }
+    if (++sent_ != at_) return;
+    agent_.stop();
+    resuming_ = std::thread([this] {
+      std::this_thread::sleep_for(2 * deadline);
+      agent_.resume();
+    });
+  }
+
   Agent& agent_;
-  std::size_t at_;
+  const std::size_t at_;
+  TemporaryDirectory directory_;
+  Descriptor listener_ = listening_on(path());
+  Descriptor to_agent_;
+  std::string line_;
+  std::mutex mutex_;  ///< guards the next two
   std::size_t sent_ = 0;
   std::string temporary_;
   std::thread resuming_;
+  std::optional<Proxy> proxy_;
 };
 
 /// Runs `use` with an agent that stands still at its first command, its second, and so on, until
@@ -74,9 +127,8 @@ std::size_t stand_still_at_each_step(Agent& agent, const std::function<void(Way&
     CAPTURE(step);
     StandStill standing(agent, step);
     {
-      qga::ClientParams params = patient();
-      params.trace = standing.trace();
-      Way ga(agent.path(), std::move(params));
+      Way ga(standing.path());
+      standing.let_in();
       try {
         use(ga);
         CHECK_FALSE(standing.happened());
@@ -137,9 +189,8 @@ TEMPLATE_TEST_CASE("a deadline while waiting for an agent", "[agent]", Blocking,
   std::size_t silent = 0;
   for (std::size_t step = 1; step <= 3; ++step) {
     StandStill standing(agent, step);
-    qga::ClientParams params = patient();
-    params.trace = standing.trace();
-    TestType ga(agent.path(), std::move(params));
+    TestType ga(standing.path());
+    standing.let_in();
     const qga::Readiness ready = ga.wait_ready(deadline);
     silent += ready.state == qga::ReadyState::silent;
     CHECK(ready.waited < long_enough);

@@ -317,16 +317,19 @@ TEST_CASE("connecting asynchronously to nothing", "[agent]") {
   CHECK_FALSE(ga.is_open());
 }
 
-TEST_CASE("connecting asynchronously needs an executor", "[agent]") {
+TEST_CASE("connecting asynchronously uses the handler's executor where the client has none",
+          "[agent]") {
   const Agent agent;
   Answer<void> answer;
   asio::io_context context;
-  qga::Client<> ga(agent.path(), patient());
-  const auto error = error_of<qga::RequestError>([&] {
-    ga.async_connect(Local::endpoint(agent.path()), asio::bind_executor(context, to(answer)));
-  });
-  CHECK(error.err() == std::errc::invalid_argument);
+  qga::Client<> ga;
+  ga.async_connect(Local::endpoint(agent.path()), asio::bind_executor(context, to(answer)));
+  CHECK_FALSE(ga.is_open());
+  run_dry(context);
+  answer.get();
   CHECK(ga.sync(3) == 3);
+  ga.async_reconnect(asio::use_future).get();  // has no executor either: the system's threads
+  CHECK(ga.sync(4) == 4);
 }
 
 TEMPLATE_TEST_CASE("connecting has a deadline", "[agent]", Blocking, Async) {
@@ -436,22 +439,40 @@ TEST_CASE("a context goes with calls under way", "[agent]") {
   }
 }
 
-TEST_CASE("a stream outlives its context in a client", "[agent]") {
+TEST_CASE("a client outlives the context that it was made on", "[agent]") {
+  const bool from_stream = GENERATE(true, false);
+  const bool used = GENERATE(true, false);
+  CAPTURE(from_stream, used);
   const Agent agent;
   auto context = std::make_unique<asio::io_context>();
   Local::socket socket(*context);
   socket.connect(Local::endpoint(agent.path()));
-  qga::Client ga(std::move(socket), patient());
-  Answer<std::int64_t> answer, later;
-  ga.async(asio::bind_executor(*context, to(answer))).sync(1);
-  run_dry(*context);
-  CHECK(answer.get() == 1);
+  qga::Client<> ga = from_stream ? qga::Client<>(std::move(socket), patient())
+                                 : qga::Client<>(*context, patient());
+  if (!from_stream) {
+    socket.close();
+    ga.connect(agent.path());
+  }
+  if (used) {
+    Answer<std::int64_t> answer;
+    ga.async(asio::bind_executor(*context, to(answer))).sync(1);
+    run_dry(*context);
+    CHECK(answer.get() == 1);
+  }
   context.reset();
   CHECK(ga.sync(2) == 2);
+  Answer<std::int64_t> later;
+  Answer<void> connected, closed;
   asio::io_context other;
   ga.async(asio::bind_executor(other, to(later))).sync(3);
   run_dry(other);
   CHECK(later.get() == 3);
+  ga.async_connect(Local::endpoint(agent.path()), asio::bind_executor(other, to(connected)));
+  run_dry(other);
+  connected.get();
+  ga.async_close(asio::bind_executor(other, to(closed)));
+  run_dry(other);
+  closed.get();
 }
 
 TEST_CASE("handlers may own their client", "[agent]") {

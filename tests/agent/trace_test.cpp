@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "agent.hpp"
 #include "catch.hpp"
@@ -56,6 +57,19 @@ TEMPLATE_TEST_CASE("a trace shows both directions", "[agent]", Blocking, Async) 
   CHECK(lines.sent("\"visible\":true"));
   CHECK(lines.received("CommandNotFound"));
   CHECK_FALSE(lines.any("\n"));
+}
+
+TEMPLATE_TEST_CASE("a trace shows a request before its answer", "[agent]", Blocking, Async) {
+  Agent agent;
+  qga::ClientParams params = patient();
+  params.trace = [&](qga::TraceDirection direction, std::string_view line) {
+    const bool sent = direction == qga::TraceDirection::sent;
+    if (sent && line.find("987654") != line.npos) agent.resume();
+  };
+  TestType ga(agent.path(), std::move(params));
+  ga.ping();
+  agent.stop();
+  CHECK(ga.sync(987654) == 987654);
 }
 
 TEMPLATE_TEST_CASE("a trace hides passwords", "[agent]", Blocking, Async) {

@@ -138,7 +138,7 @@ class FileSink final : public Sink {
   FileSink& operator=(const FileSink&) = delete;
   ~FileSink() override {
     if (continued_ && file_) {
-      std::fflush(file_.get());
+      static_cast<void>(std::fflush(file_.get()));
       static_cast<void>(!::ftruncate(::fileno(file_.get()), *continued_));
     }
     if (temporary_.empty()) return;

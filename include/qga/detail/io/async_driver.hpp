@@ -16,10 +16,8 @@
 #include <sys/socket.h>
 #include <asio/basic_waitable_timer.hpp>
 #include <asio/execution/bad_executor.hpp>
-#include <asio/execution/context.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 #include <asio/post.hpp>
-#include <asio/query.hpp>
 #include <asio/system_executor.hpp>
 
 #include "qga/detail/io/async_connect.hpp"
@@ -33,14 +31,11 @@ template <class Executor>
 class AsyncDriver final : public Driver, private ContextUser {
  public:
   AsyncDriver(Connection& connection, const Executor& executor)
-      : connection_(connection), channel_(executor, connection.owned_.get()), timer_(executor) {
+      : ContextUser(executor),
+        connection_(connection),
+        channel_(executor, connection.owned_.get()),
+        timer_(executor) {
     connection.owned_.release();
-    service_ =
-        &asio::use_service<ContextShutdownService>(asio::query(executor, asio::execution::context));
-    service_->add(*this);
-  }
-  ~AsyncDriver() override {
-    if (service_ != nullptr) service_->remove(*this);
   }
 
   /// Gives a connection a driver, where it has none. @throws std::system_error
@@ -73,6 +68,7 @@ class AsyncDriver final : public Driver, private ContextUser {
       const short events = connection_.pump(Clock::now());
       if ((events & POLLOUT) != 0) wait(writing_, Channel::wait_write);
       try {
+        connection_.deliver_traces(lock);  // what was received, before the handlers see it
         connection_.hand_over_finished(lock, initiating);
         connection_.deliver_traces(lock);
       } catch (...) {  // a handler has thrown: those behind it are not to wait for an event
@@ -119,7 +115,9 @@ class AsyncDriver final : public Driver, private ContextUser {
         target, until, executor,
         [executor, params, kept, alive = connection_.shared_from_this()](std::error_code err,
                                                                          OwnedDescriptor opened) {
-          if (err) return alive->note("guest-fsfreeze-thaw: cannot connect: " + err.message());
+          if (err) {
+            return alive->note(ConnectionGuards::cannot_connect(kept->second->command(), err));
+          }
           try {
             const auto later = std::make_shared<Connection>(std::move(opened), params);
             ensure(*later, executor);
@@ -199,11 +197,10 @@ class AsyncDriver final : public Driver, private ContextUser {
     const auto alive = connection_.weak_from_this().lock();
     if (!alive) return;
     std::unique_lock lock(connection_.mutex_);
-    service_ = nullptr;
     if (channel_.is_open()) connection_.owned_ = OwnedDescriptor(channel_.release());
     const auto kept = std::move(connection_.driver_);  // this, until the end of the function
     if (!connection_.blocked_) {
-      connection_.session_.cancel_operations();
+      connection_.session_.withdraw(nullptr);
       while (Call* const call = connection_.session_.finished()) {
         if (call->operation == nullptr) {
           connection_.guards_->on_answered(*call);
@@ -215,6 +212,7 @@ class AsyncDriver final : public Driver, private ContextUser {
       }
     }
     if (!connection_.open_ && connection_.descriptor_.fd >= 0) {
+      if (draining_) detail::drain(connection_.descriptor_, drain_until_);
       draining_ ? connection_.discard() : connection_.finish_closing(lock);
     }
     connection_.on_closed_.clear();
@@ -224,12 +222,25 @@ class AsyncDriver final : public Driver, private ContextUser {
   Connection& connection_;
   Channel channel_;
   Timer timer_;
-  ContextShutdownService* service_ = nullptr;
   Clock::time_point armed_ = Clock::time_point::max();
   Clock::time_point drain_until_ = {};
   bool reading_ = false;
   bool writing_ = false;
   bool draining_ = false;
+};
+
+/// An executor that a client was given, until its context is gone.
+template <class Executor>
+class WatchedExecutor final : public ClientExecutor, private ContextUser {
+ public:
+  explicit WatchedExecutor(const Executor& executor) : ContextUser(executor), executor_(executor) {}
+
+  const void* get() const override { return executor_ ? &*executor_ : nullptr; }
+
+ private:
+  void on_context_shutdown() noexcept override { executor_.reset(); }
+
+  std::optional<Executor> executor_;
 };
 
 /// The executor of a caller. A caller without one that can wait (a future has none) gets the
@@ -246,12 +257,12 @@ Executor executor_of_caller(const Caller& caller) {
   }
 }
 
-/// The executor on which a client's I/O is done: that of the client, else that of its connection,
-/// else that of the caller. @param client null: moved from
+/// The executor on which a client's I/O is done: that of the client, while its context is there,
+/// else that of its connection, else that of the caller. @param client null: moved from
 template <class Executor, class Caller>
 Executor io_executor(const ClientState* client, const Caller& caller) {
   if (client == nullptr) return executor_of_caller<Executor>(caller);
-  if (client->executor() != nullptr) return *static_cast<const Executor*>(client->executor());
+  if (const void* const own = client->executor()) return *static_cast<const Executor*>(own);
   if (const auto connected = client->connection()) {
     if (const auto known = AsyncDriver<Executor>::executor_of(*connected)) return *known;
   }

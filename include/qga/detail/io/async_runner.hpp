@@ -70,10 +70,7 @@ class OperationRunner : public AsyncRunner,
   /// Cancels the operation. May be called on any thread.
   void cancel(asio::cancellation_type type) {
     const auto effectful = asio::cancellation_type::terminal | asio::cancellation_type::partial;
-    const bool total = (type & effectful) == asio::cancellation_type::none;
-    // A helper may have started things that cannot be taken back.
-    if (total && !operation_->is_single()) return;
-    stop(total);
+    stop((type & effectful) == asio::cancellation_type::none);
   }
 
  protected:
@@ -125,6 +122,8 @@ class OperationRunner : public AsyncRunner,
     {
       const std::lock_guard lock(mutex_);
       connection = connection_;
+      // A helper that has sent something may have started what cannot be taken back.
+      if (only_unsent && connection && !operation_->is_single()) return;
       if (!only_unsent || !connection) operation_->note_stop();
       if (timer_ && !pause_cleans_up_) timer_->cancel();
       connecting = connecting_.lock();

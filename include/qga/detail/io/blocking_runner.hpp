@@ -10,8 +10,10 @@
 #include <system_error>
 #include <utility>
 
+#include "qga/detail/io/client_guard.hpp"
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/descriptor.hpp"
+#include "qga/detail/protocol/helper_operation.hpp"
 #include "qga/detail/protocol/operation.hpp"
 
 namespace qga::detail {
@@ -138,17 +140,33 @@ auto run_command(ClientState* client, const R& request, Project project,
   return operation.move_result();
 }
 
-/// Connects a client. @param target none: the one of before
-/// @throws ConnectError, CancelledError, BusyError
-inline void connect_blocking(ClientState& client, std::optional<Target> target,
-                             const CallOptions& options) {
-  const ClientLock lock(client, ClientLock::Kind::shared);
+/// Runs a helper. @param client null: of a client that was moved from. @throws GuestAgentError
+template <class Result, template <class> class Algorithm, class... Args>
+Result run_helper(const std::shared_ptr<ClientState>& client, const CallOptions& options,
+                  Args&&... args) {
+  if (client == nullptr) std::rethrow_exception(not_connected(""));
+  const ClientLock lock(*client);
   if (!lock.owns()) std::rethrow_exception(busy(""));
-  if (target) client.set_target(std::move(*target));
-  if (!client.has_target()) std::rethrow_exception(no_target());
+  HelperOperation<Result, Algorithm> operation(client_of_helper(client), client->params(), options,
+                                               Clock::now(), std::forward<Args>(args)...);
+  BlockingRunner(*client, operation).run();
+  if (operation.error()) std::rethrow_exception(operation.error());
+  return operation.move_result();
+}
+
+/// Connects a client. @param client null: of a client that was moved from
+/// @param target none: the one of before
+/// @throws ConnectError, CancelledError, BusyError
+inline void connect_blocking(ClientState* client, std::optional<Target> target,
+                             const CallOptions& options) {
+  if (client == nullptr) std::rethrow_exception(not_connected(""));
+  const ClientLock lock(*client, ClientLock::Kind::shared);
+  if (!lock.owns()) std::rethrow_exception(busy(""));
+  if (target) client->set_target(std::move(*target));
+  if (!client->has_target()) std::rethrow_exception(no_target());
   const StopSignal stop(options.stop);
-  const auto until = connecting_deadline(client.params(), options, Clock::now());
-  const auto error = connect_now(client, until, options.stop, stop.fd());
+  const auto until = connecting_deadline(client->params(), options, Clock::now());
+  const auto error = connect_now(*client, until, options.stop, stop.fd());
   if (error) std::rethrow_exception(error);
 }
 

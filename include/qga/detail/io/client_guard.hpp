@@ -118,13 +118,14 @@ class ClientGuard final : public Guard, private ArmedGuard {
   /// Asks first, and then acts: over the client's connection of today, because an agent serves one
   /// client at a time, or over one of its own.
   static void act_later(Later& later) noexcept {
+    if (!later.question) return;  // it was tried before
+    const std::string_view command = later.request->command();
     try {
       const auto current = later.client->connection();
       const Target target = later.client->target();
       Cleanup cleanup{.first = std::move(later.question),
                       .second = std::move(later.request),
                       .timeout = thaw_timeout};
-      if (!cleanup.first) return;  // it was tried before
       if (current && current->is_open()) {
         auto lock = ConnectionGuards::lock(*current);
         later.done = ConnectionGuards::of(*current).clean_up(std::move(lock), std::move(cleanup));
@@ -132,9 +133,11 @@ class ClientGuard final : public Guard, private ArmedGuard {
         later.done = ConnectionGuards::clean_up_at(*later.ended, target, later.client->params(),
                                                    std::move(cleanup));
       } else {
-        note(*later.ended, std::string(cleanup.second->command()) +
-                               ": the connection has ended, and where it led is not known");
+        note(*later.ended,
+             std::string(command) + ": the connection has ended, and where it led is not known");
       }
+    } catch (const std::system_error& error) {
+      note(*later.ended, ConnectionGuards::cannot_connect(command, error.code()));
     } catch (const std::exception& error) {
       note(*later.ended, error.what());
     }

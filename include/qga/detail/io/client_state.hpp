@@ -31,16 +31,24 @@ class Connecting {
   virtual void cancel() = 0;
 };
 
+/// The executor that a client was given.
+class ClientExecutor {
+ public:
+  virtual ~ClientExecutor() = default;
+  /// Of the type that the client's stream has; null once its context is gone.
+  virtual const void* get() const = 0;
+};
+
 class ClientState {
  public:
-  /// @param executor of the type that the client's stream has; null: the client was given none
-  explicit ClientState(ClientParams params, std::shared_ptr<const void> executor = {})
+  /// @param executor null: the client was given none
+  explicit ClientState(ClientParams params, std::unique_ptr<const ClientExecutor> executor = {})
       : params_(std::move(params)), executor_(std::move(executor)) {}
   ClientState(const ClientState&) = delete;
   ClientState& operator=(const ClientState&) = delete;
 
   const ClientParams& params() const { return params_; }
-  const void* executor() const { return executor_.get(); }
+  const void* executor() const { return executor_ ? executor_->get() : nullptr; }
 
   // ---- who uses it -------------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class ClientState {
   }
 
   const ClientParams params_;
-  const std::shared_ptr<const void> executor_;
+  const std::unique_ptr<const ClientExecutor> executor_;
   std::atomic<int> users_ = 0;  ///< -1: a blocking operation; otherwise the asynchronous ones
   std::string spare_memory_;
   mutable std::mutex mutex_;  ///< is never held together with that of a connection

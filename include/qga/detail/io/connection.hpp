@@ -155,7 +155,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Withdraws the calls of an operation that has ended.
   void withdraw(const Operation& operation) {
     std::unique_lock lock(mutex_);
-    session_.withdraw(operation);
+    session_.withdraw(&operation);
     advance(lock, true);
   }
 
@@ -243,6 +243,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void wait_and_read(short events, Clock::time_point until, std::unique_lock<std::mutex>& lock,
                      int wake) {
+    deliver_traces(lock);  // A user sees what a guest has not answered yet.
     const int fd = descriptor_.fd;
     lock.unlock();
     const short happened = wait_for(fd, events, until, Clock::now(), wake);
@@ -339,7 +340,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // ---- closing -----------------------------------------------------------------------------
 
   void begin_closing(End end, std::unique_lock<std::mutex>& lock) {
-    session_.cancel_operations();
+    session_.withdraw(nullptr);
     Clock::duration timeout = {};
     if (guards_) timeout = guards_->begin_closing(end == End::closed);
     if (end == End::replaced) timeout = std::min(timeout, drain_timeout);

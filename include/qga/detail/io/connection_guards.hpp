@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -47,6 +48,11 @@ class ConnectionGuards final : public GuardList {
   explicit ConnectionGuards(Connection& connection) : connection_(connection) {}
 
   using Lock = std::unique_lock<std::mutex>;
+
+  /// A note of a guard that cannot reach its guest.
+  static std::string cannot_connect(std::string_view command, std::error_code err) {
+    return std::string(command) + ": cannot connect: " + err.message();
+  }
 
   static Lock lock(Connection& connection) { return Lock(connection.mutex_); }
   /// Those of a connection that is locked.

@@ -1,24 +1,39 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Tells connections that an execution context is being destroyed. Pending operations own handlers,
-// which may own the very client they wait for: nobody but the context can break that circle. And a
-// client that was bound to a context by its first asynchronous call may outlive it.
+// Tells clients and connections that an execution context is being destroyed. Pending operations
+// own handlers, which may own the very client they wait for: only the context can break that
+// circle. And a client, or its connection, may outlive the context whose executor it uses.
 #pragma once
 
 #include <mutex>
 #include <unordered_set>
 
+#include <asio/execution/context.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/query.hpp>
 
 namespace qga::detail {
 
+class ContextShutdownService;
+
+/// Hears once of the end of a context, and of nothing more after that.
 class ContextUser {
  public:
+  ContextUser(const ContextUser&) = delete;
+  ContextUser& operator=(const ContextUser&) = delete;
+
   /// The context is shutting down: drop what it would have run.
   virtual void on_context_shutdown() noexcept = 0;
 
  protected:
-  ~ContextUser() = default;
+  template <class Executor>
+  explicit ContextUser(const Executor& executor);
+  ~ContextUser();
+
+ private:
+  friend class ContextShutdownService;
+
+  ContextShutdownService* service_;  ///< null: the context is gone
 };
 
 /// One per execution context. It is made after the reactor, hence shut down before it.
@@ -49,11 +64,23 @@ class ContextShutdownService : public asio::execution_context::service {
     if (users_.empty()) return nullptr;
     ContextUser* const user = *users_.begin();
     users_.erase(users_.begin());
+    user->service_ = nullptr;
     return user;
   }
 
   std::mutex mutex_;
   std::unordered_set<ContextUser*> users_;
 };
+
+template <class Executor>
+ContextUser::ContextUser(const Executor& executor)
+    : service_(&asio::use_service<ContextShutdownService>(
+          asio::query(executor, asio::execution::context))) {
+  service_->add(*this);
+}
+
+inline ContextUser::~ContextUser() {
+  if (service_ != nullptr) service_->remove(*this);
+}
 
 }  // namespace qga::detail

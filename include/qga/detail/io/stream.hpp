@@ -11,8 +11,10 @@
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/local/stream_protocol.hpp>
 
+#include "qga/detail/io/address.hpp"
 #include "qga/detail/io/connect.hpp"
 #include "qga/detail/io/descriptor.hpp"
+#include "qga/detail/io/resolve.hpp"
 
 namespace qga::detail {
 
@@ -56,6 +58,16 @@ inline Target target_of_path(std::string_view path) {
     return target_of(asio::local::stream_protocol::endpoint(path));
   } catch (const std::system_error& error) {
     std::rethrow_exception(connect_error(error.code(), path));
+  }
+}
+
+/// The target that a text names for a client of a stream. @throws ConnectError
+template <Nameable StreamType>
+Target target_of_text(std::string_view where) {
+  if constexpr (std::same_as<StreamType, asio::local::stream_protocol::socket>) {
+    return target_of_path(where);
+  } else {
+    return target_of(parse_address(where), where);
   }
 }
 

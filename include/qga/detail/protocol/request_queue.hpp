@@ -47,6 +47,11 @@ class RequestQueue {
   /// True while somebody waits for an answer.
   bool awaited() const { return live_ > 0; }
 
+  /// The limits of the next reply.
+  const ReplyLimits& reply_limits() const {
+    return flight.empty() ? simple_reply_limits : flight.front().limits;
+  }
+
   /// Whether another request fits into the window.
   bool fits(const Call& call, bool echoes_ids) const {
     constexpr std::size_t id_and_sync = 160;

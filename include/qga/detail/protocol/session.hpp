@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The protocol core: one channel, the calls on it, and what is known of the
-// agent at its other end. It does no I/O. Its owner asks `output()` what to
-// write and `wants_input()` whether to read, reports `wrote()`, `received()`,
-// `lost()` and `expire()`, and gets back the calls that are `finished()`.
+// The protocol core: one channel, the calls on it, and what is known of the agent at its other end.
+// It does no I/O. Its owner asks `output()` what to write and `wants_input()` whether to read,
+// reports `wrote()`, `received()`, `lost()` and `expire()`, and gets back the calls that are
+// `finished()`.
 //
-// A channel is *out of sync* until an agent has answered a handshake on it, and
-// again after every timeout, cancellation, broken reply and pause. Only the
-// handshake is written then (and, at once, a thaw that has to follow a freeze).
+// A channel is *out of sync* until an agent has answered a handshake on it, and again after every
+// timeout, cancellation, broken reply and pause. Only the handshake is written then (and, at once,
+// a thaw that has to follow a freeze).
 #pragma once
 
 #include <algorithm>
@@ -35,8 +35,8 @@ namespace qga::detail {
 
 class Session {
  public:
-  /// A guest that rebooted leaves its channel open and silent: after such a
-  /// pause, a handshake goes first.
+  /// A guest that rebooted leaves its channel open and silent: after such a pause, a handshake goes
+  /// first.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
 
   explicit Session(const ClientParams& params)
@@ -49,9 +49,8 @@ class Session {
     call.at_once ? queue_.waiting.push_front(&call) : queue_.waiting.push_back(&call);
   }
 
-  /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on
-  /// a channel that got out of sync cause a handshake too: it tells which of
-  /// them will never be answered.
+  /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on a channel that got
+  /// out of sync cause a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
     if (now >= repeats_at()) desynchronize();
     const bool unsettled = state_ == State::unsynchronized && queue_.awaited();
@@ -60,15 +59,13 @@ class Session {
   }
 
   void wrote(std::size_t bytes) { queue_.output.wrote(bytes); }
-
   /// True while an answer is due that somebody waits for, or waits behind.
   bool wants_input() const {
     return busy() && (shaking_hands() || !queue_.flight.empty() || reads_first());
   }
 
-  /// True while what has come in must be read before anything is written: an
-  /// agent without ids is about to get a request, and what it said unasked must
-  /// not be mistaken for the reply.
+  /// True while what has come in must be read before anything is written: an agent without ids is
+  /// about to get a request, and what it said unasked must not be mistaken for the reply.
   bool reads_first() const {
     return state_ == State::in_sync && !echoes_ids_ && queue_.flight.empty() &&
            !queue_.waiting.empty();
@@ -92,8 +89,8 @@ class Session {
     });
   }
 
-  /// Ends what a stop request may end of an operation. A call that has to be
-  /// answered, because it is sent, goes on until its deadline.
+  /// Ends what a stop request may end of an operation. A call that has to be answered, because it
+  /// is sent, goes on until its deadline.
   void request_stop(const Operation& operation) {
     queue_.each_call([&](Call& call) {
       if (call.operation != &operation || call.cancel == Cancel::never) return;
@@ -102,18 +99,13 @@ class Session {
     });
   }
 
-  /// Withdraws all calls of an operation that has ended.
-  void withdraw(const Operation& operation) {
+  /// Ends the calls of an operation that has ended, or of all: the client is closed. The requests
+  /// of guards go on.
+  /// @param operation null: all
+  void withdraw(const Operation* operation) {
     queue_.each_call([&](Call& call) {
-      if (call.operation == &operation) abandon(call, &cancelled);
-    });
-  }
-
-  /// Ends the calls of all operations: the client is closed. The requests of
-  /// guards go on.
-  void cancel_operations() {
-    queue_.each_call([&](Call& call) {
-      if (call.operation != nullptr) abandon(call, &cancelled);
+      const bool meant = operation == nullptr || call.operation == operation;
+      if (meant && call.operation != nullptr) abandon(call, &cancelled);
     });
   }
 
@@ -146,19 +138,16 @@ class Session {
   /// True where the agent may still send what nobody waits for any more.
   bool replies_due() const { return !queue_.flight.empty() || handshake_due_; }
 
-  /// When there is output although nothing comes in: a handshake is repeated.
-  /// max: never.
+  /// When there is output although nothing comes in: a handshake is repeated. max: never.
   Clock::time_point repeats_at() const {
     return shaking_hands() && queue_.output.all_written() && busy() ? handshake_.repeats_at()
                                                                     : Clock::time_point::max();
   }
 
-  /// No call is under way: releases the memory of large replies. Thousands of
-  /// clients may rest.
+  /// No call is under way: releases the memory of large replies. Thousands of clients may rest.
   void release_memory() { reader_.release_memory(); }
 
-  /// The earliest deadline of a call, or of an answer to a handshake; max:
-  /// none.
+  /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
     auto earliest = repeats_at();
     queue_.each_call([&](const Call& call) { earliest = std::min(earliest, call.deadline); });
@@ -179,8 +168,7 @@ class Session {
 
   using Slot = RequestQueue::Slot;
 
-  // ---- output
-  // ------------------------------------------------------------------------------
+  // ---- output ---------------------------------------------------------------------------------
 
   void prepare(Clock::time_point now) {
     queue_.output.clear();
@@ -202,8 +190,7 @@ class Session {
     if (state_ == State::unsynchronized && queue_.output.all_written()) begin_handshake(now);
   }
 
-  /// A request without an answer is in front of it, and the agent is not in the
-  /// middle of another.
+  /// A request without an answer is in front of it, and the agent is not in the middle of another.
   bool may_go_at_once(const Call& call) const {
     return call.at_once && state_ != State::in_sync && !queue_.flight.empty() && !half_written_;
   }
@@ -226,16 +213,15 @@ class Session {
     tracer_.record(TraceDirection::sent, queue_.output.from(begin));
   }
 
-  /// Takes back what the agent cannot run yet. A half-written request spoils
-  /// the channel, and the 0xFF of the next handshake makes the agent forget it.
+  /// Takes back what the agent cannot run yet. A half-written request spoils the channel, and the
+  /// 0xFF of the next handshake makes the agent forget it.
   void unsend() {
     const bool half_handshake = state_ == State::syncing && !queue_.output.all_written();
     if (queue_.take_back() || half_handshake) {
       state_ = State::unsynchronized;
       half_written_ = true;
     }
-    // The end of a request that may run already (the sync behind it) still goes
-    // out.
+    // The end of a request that may run already (the sync behind it) still goes out.
     Output& output = queue_.output;
     const bool unfinished = state_ == State::in_sync && !queue_.flight.empty() &&
                             queue_.flight.back().end > output.written();
@@ -243,8 +229,7 @@ class Session {
     end_stopping();
   }
 
-  /// Ends the calls whose stop was requested while they were sent, and that are
-  /// unsent again.
+  /// Ends the calls whose stop was requested while they were sent, and that are unsent again.
   void end_stopping() {
     for (Call* next = queue_.waiting.front(); next != nullptr;) {
       Call& call = *std::exchange(next, CallList::after(next));
@@ -262,36 +247,24 @@ class Session {
     unsend();
   }
 
-  // ---- input
-  // -------------------------------------------------------------------------------
+  // ---- input ----------------------------------------------------------------------------------
 
   /// Processes the next piece of the input; false: there is none.
   bool process_next() {
     reader_.hunt(out_of_sync() && !expect_sync_reply_ && !queue_.awaited());
-    switch (reader_.next(line_limit())) {
-      case Reader::Item::none:
-        return false;
-      case Reader::Item::sentinel:
-        on_sentinel();
-        break;
-      case Reader::Item::line:
-        on_line(reader_.line());
-        break;
-      case Reader::Item::overflow:
-        on_overflow();
-        break;
-    }
-    return true;
+    const Reader::Item item = reader_.next(line_limit());
+    if (item == Reader::Item::sentinel) on_sentinel();
+    if (item == Reader::Item::line) on_line(reader_.line());
+    if (item == Reader::Item::overflow) on_overflow();
+    return item != Reader::Item::none;
   }
 
   bool shaking_hands() const { return state_ == State::syncing || state_ == State::learning; }
-
   bool out_of_sync() const { return state_ == State::unsynchronized || state_ == State::syncing; }
 
   std::size_t line_limit() const {
-    if (expect_sync_reply_ || state_ == State::learning || queue_.flight.empty())
-      return simple_reply_limits.bytes;
-    return queue_.flight.front().limits.bytes;
+    const bool in_handshake = expect_sync_reply_ || state_ == State::learning;
+    return (in_handshake ? simple_reply_limits : queue_.reply_limits()).bytes;
   }
 
   void on_sentinel() {
@@ -314,11 +287,9 @@ class Session {
       if (handshake_.is_synced_by(line)) on_synced();
       return;
     }
-    const ReplyLimits& limits =
-        queue_.flight.empty() ? simple_reply_limits : queue_.flight.front().limits;
     Envelope envelope;
     try {
-      envelope = parse_envelope(line, limits);
+      envelope = parse_envelope(line, queue_.reply_limits());
     } catch (const Malformed& error) {
       if (!out_of_sync()) broken(error.what());
       return;
@@ -339,29 +310,19 @@ class Session {
   }
 
   void on_synced() {
-    // Requests run in order: what was written before the handshake will not be
-    // answered any more.
+    // Requests run in order: what was written before the handshake will not be answered any more.
     skip_to(static_cast<std::size_t>(
         std::count_if(queue_.flight.begin(), queue_.flight.end(),
                       [this](const Slot& slot) { return !is_behind_handshake(slot); })));
     state_ = State::learning;
   }
 
-  /// Agents without ids get one request at a time, so that the order tells what
-  /// a reply answers.
+  /// Agents without ids get one request at a time, so that the order tells what a reply answers.
   void on_learned(const Envelope& envelope) {
-    switch (handshake_.learn(envelope)) {
-      case Handshake::Ids::foreign:
-        return broken("not the ping of the handshake");
-      case Handshake::Ids::unclear:
-        return desynchronize();
-      case Handshake::Ids::echoed:
-        echoes_ids_ = true;
-        break;
-      case Handshake::Ids::none:
-        echoes_ids_ = false;
-        break;
-    }
+    const Handshake::Ids ids = handshake_.learn(envelope);
+    if (ids == Handshake::Ids::foreign) return broken("not the ping of the handshake");
+    if (ids == Handshake::Ids::unclear) return desynchronize();
+    echoes_ids_ = ids == Handshake::Ids::echoed;
     next_id_ = handshake_.ping_id() + 1;
     state_ = State::in_sync;
     handshake_due_ = false;
@@ -371,8 +332,8 @@ class Session {
 
   void on_reply_by_id(const Envelope& envelope) {
     if (!envelope.has_id) {
-      // Only what the agent could not parse is answered without an id, and a
-      // handshake provokes that.
+      // Only what the agent could not parse is answered without an id, and a handshake provokes
+      // that.
       if (!out_of_sync()) broken("without an id: " + redacted(envelope.error));
       return;
     }
@@ -435,8 +396,7 @@ class Session {
     desynchronize();
   }
 
-  // ---- calls
-  // -------------------------------------------------------------------------------
+  // ---- calls ----------------------------------------------------------------------------------
 
   /// Ends a call that nobody waits for any more.
   /// @param error makes the error from the command and what is known of it
@@ -457,8 +417,8 @@ class Session {
     fail(call, error(call.command(), outcome));
   }
 
-  /// A handshake that no call waits for is dropped: its answer stays unread,
-  /// and would tell the next call nothing of the guest as it is then.
+  /// A handshake that no call waits for is dropped: its answer stays unread, and would tell the
+  /// next call nothing of the guest as it is then.
   void forget_unwanted_handshake() {
     if (shaking_hands() && !busy()) desynchronize();
   }
@@ -483,7 +443,6 @@ class Session {
   std::uint64_t next_id_ = 0;
   Clock::time_point answered_ = {};
   Clock::time_point now_ = {};
-
   CallList finished_;
 };
 

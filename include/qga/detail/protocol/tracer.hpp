@@ -38,10 +38,11 @@ class Tracer {
     while (!collected_.empty()) {
       const std::string lines = std::exchange(collected_, std::string());
       lock.unlock();
-      for (std::string_view rest = lines; !rest.empty();) {
-        const std::size_t end = rest.find('\n');
-        tell(static_cast<TraceDirection>(rest.front()), rest.substr(1, end - 1));
-        rest.remove_prefix(end + 1);
+      for (std::size_t at = 0; at < lines.size();) {
+        const std::size_t end = lines.find('\n', at);
+        const auto direction = static_cast<TraceDirection>(lines[at]);
+        tell(direction, std::string_view(lines).substr(at + 1, end - at - 1));
+        at = end + 1;
       }
       lock.lock();
     }
