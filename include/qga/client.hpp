@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The face of the library, and the only header that a user includes.
+// The main header of the library, and the only one that a user includes.
 //
 //   qga::Client ga("/run/vm/qga.sock");
 //   std::cout << ga.info().version << '\n';
@@ -72,8 +72,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   using stream_type = StreamType;
   using executor_type = typename StreamType::executor_type;
 
-  /// Unconnected: use `connect` or `async_connect`. The client runs on no executor until its first
-  /// asynchronous call, whose handler's executor its connection then uses.
+  /// Makes an unconnected client; use `connect` or `async_connect`. It runs on no executor until
+  /// its first asynchronous call, whose handler's executor its connection then uses.
   Client() : Client(std::make_shared<detail::ClientState>(ClientParams())) {}
 
   /// Connects to a UNIX socket, within `params.timeout`. The client runs on no executor until its
@@ -94,12 +94,12 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     attach(detail::release_descriptor(std::move(stream)));
   }
 
-  /// Unconnected, on an executor; use `async_connect` or `connect`.
+  /// Makes an unconnected client on an executor; use `async_connect` or `connect`.
   explicit Client(const executor_type& executor, ClientParams params = {}) requires
       std::constructible_from<StreamType, const executor_type&>
       : Client(make_state(std::move(params), executor)) {}
 
-  /// Unconnected, on the executor of an execution context; use `async_connect` or `connect`.
+  /// Makes an unconnected client on a context's executor; use `async_connect` or `connect`.
   template <std::derived_from<asio::execution_context> Context>
   requires std::constructible_from<StreamType, Context&>
   explicit Client(Context& context, ClientParams params = {})
@@ -147,13 +147,13 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     connect_to(detail::target_of(endpoint), options);
   }
 
-  /// Connects to what was last connected to.
-  /// @throws ConnectError, also where that is not known (a stream or a descriptor was taken over);
+  /// Connects again to the last target.
+  /// @throws ConnectError, also where there is none (a stream or a descriptor was taken over);
   ///         CancelledError; BusyError
   void reconnect(CallOptions options = CallOptions()) { connect_to({}, options); }
 
   /// Connects (again); as `connect`.
-  /// @param where as there. A name is looked up on a thread of the library's own
+  /// @param where as for `connect`. A name is looked up on a thread of the library's own
   /// @param token for `void(std::exception_ptr)`: `ConnectError`, `CancelledError` or `BusyError`
   ///        Supports cancellation: terminal and partial. The handler runs on its associated
   ///        executor; I/O is done on the client's executor or, where it has none, on the handler's.
@@ -169,7 +169,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     return async_connect_to(detail::target_of(endpoint), std::forward<Token>(token), options);
   }
 
-  /// Connects to what was last connected to; as `reconnect` and `async_connect`.
+  /// Connects again to the last target; as `reconnect` and `async_connect`.
   template <class Token>
   auto async_reconnect(Token&& token, CallOptions options = CallOptions()) {
     return async_connect_to({}, std::forward<Token>(token), options);
@@ -184,14 +184,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// Closes the connection. Asynchronous calls and an `async_connect` under way end with
   /// `CancelledError`. Guards act first: 5 s at most in all, 30 s where something is frozen. Where
   /// replies are still due, reads for up to 100 ms what the agent has to say, because some agents
-  /// exit when a client leaves with replies unread. After asynchronous calls all of this goes on in
+  /// exit when a client closes with replies unread. After asynchronous calls all of this goes on in
   /// the background of the executor; otherwise it is over when this returns.
   /// @throws BusyError while a blocking call runs
   void close() { close_then({}); }
 
   /// Closes the connection, as `close`.
   /// @param token for `void(std::exception_ptr)`, when all of it is over: null, or `BusyError`. It
-  ///        cannot be cancelled, and is bounded as `close` is
+  ///        cannot be cancelled, and takes no longer than `close`
   template <class Token>
   auto async_close(Token&& token) {
     return asio::async_initiate<Token, void(std::exception_ptr)>(
@@ -269,12 +269,12 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     CallOptions options_;
   };
 
-  /// @param options of the calls that are made through what is returned, such as
-  ///        `ga.with({.timeout = 1h}).fstrim()`
+  /// Makes the same commands with options, such as `ga.with({.timeout = 1h}).fstrim()`.
+  /// @param options of the calls that are made through what is returned
   WithOptions with(CallOptions options) { return WithOptions(*this, std::move(options)); }
 
-  /// The same commands under a completion token. Must not outlive the client. One that was made
-  /// with a token that can only be moved carries a single call.
+  /// The same commands under a completion token. Must not outlive the client. With a token that can
+  /// only be moved, it can make only one call.
   template <class Token>
   class Async : public Commands<Async<Token>>, public Helpers<Async<Token>> {
    public:
@@ -329,7 +329,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <std::same_as<asio::generic::stream_protocol::socket> Any>
   friend Client<Any> connect(std::string_view, ClientParams, CallOptions);
 
-  /// @param target none: the one of before
+  /// @param target none: the earlier target
   void connect_to(std::optional<detail::Target> target, const CallOptions& options) {
     detail::connect_blocking(state_.get(), std::move(target), options);
   }
@@ -409,20 +409,20 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 /// - `vsock:cid:port`: decimal numbers, 0 to 4294967294. The context id is what QEMU gave to the
 ///   guest as `guest-cid`; 1 is this machine itself, 2 its host.
 /// - `fd:N`: an open descriptor: a connected socket that was inherited, or a terminal in raw mode.
-///   It is taken over as by `Client::from_handle`: closed in the end, also where this throws on its
-///   account.
+///   It is taken over as by `Client::from_handle`: closed in the end, also where this throws
+///   because of it.
 ///
-/// A name that has several addresses has them tried in turn, each with its share of the time that
-/// is left. Looking the name up counts, but is not cut short: it takes as long as the system's
-/// resolver does. A numeric address is not looked up.
+/// The addresses of a name are tried in turn, each with its share of the time that is left. Looking
+/// the name up counts, but is not interrupted: it takes as long as the system's resolver does. A
+/// numeric address is not looked up.
 ///
-/// Whoever can connect to an agent commands its guest: it asks for no password. TCP is for
-/// loopback, or within a tunnel.
+/// Anyone who can connect to an agent controls its guest: the agent asks for no password. Use TCP
+/// only on loopback, or within a tunnel.
 /// @param options `stop` ends the connecting, `timeout` and `deadline` bound it
 /// @throws ConnectError that names the address. Its `err()` is `std::errc::invalid_argument` or
-///         `filename_too_long` for a text that is no address: trying again is of no use then.
+///         `filename_too_long` for a text that is not an address: trying again does not help then.
 ///         CancelledError where it was stopped
-/// @tparam Any the stream of an `AnyClient`, and nothing else: only who calls this compiles one
+/// @tparam Any always the stream of an `AnyClient`; a template, so that only callers compile one
 template <std::same_as<asio::generic::stream_protocol::socket> Any =
               asio::generic::stream_protocol::socket>
 Client<Any> connect(std::string_view address, ClientParams params = {},

@@ -22,7 +22,7 @@ namespace qga {
 /// The 46 commands of the agent, a method each, named as the command without `guest-` and with
 /// underscores for dashes. A `Carrier` derives from this and has `execute(request)` and
 /// `execute(request, projection)`, which send the request and give its `Reply`, the latter through
-/// `std::invoke(projection, reply)`. What `execute` returns the method returns: the reply from a
+/// `std::invoke(projection, reply)`. A method returns what `execute` returns: the reply from a
 /// blocking carrier, whatever the completion token asks for from an asynchronous one.
 ///
 /// What a method says under `@return` and `@throws` holds for both, and this for every method:
@@ -32,7 +32,7 @@ namespace qga {
 /// - `ReadError`, `WriteError`: the channel broke
 /// - `TimeoutError`: the deadline passed; the command may have run, or may yet run, unless
 ///   `outcome()` is `not_sent`
-/// - `AgentError`: the agent says no. `CommandNotFoundError`: it does not know the command (old, or
+/// - `AgentError`: the agent refused. `CommandNotFoundError`: it does not know the command (old, or
 ///   another kind of guest), or it is disabled: by policy, or while file systems are frozen
 /// - `BadReplyError`: the reply is malformed, too large, or not what the command replies
 /// - `CancelledError`: the caller cancelled or stopped the call, closed the client under it, or
@@ -52,10 +52,10 @@ namespace qga {
 /// `void(std::exception_ptr)` where there is no reply: the pointer is null or holds one of the
 /// errors above. The handler runs on its associated executor; associated allocators and immediate
 /// executors are not used. Cancellation is for each operation, through the handler's cancellation
-/// slot: a command that is not sent yet never is, and the reply to one that is sent is dropped;
+/// slot: a command that is unsent will not be sent, and the reply to one that is sent is dropped;
 /// both complete with `CancelledError`.
 ///
-/// **Arguments** are copied or moved into the call, save where a method says otherwise. What the
+/// **Arguments** are copied or moved into the call, except where a method says otherwise. What the
 /// guest replies is untrusted text and numbers: its shape is checked, its contents are not.
 template <class Carrier>
 class Commands : public AgentCommands<Carrier>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Everything the library throws on account of a guest: the err_* codes and one hierarchy.
+// Everything the library throws because of a guest: the err_* codes and one hierarchy.
 // Uses the standard library only; every other header may include this one.
 #pragma once
 
@@ -77,12 +77,12 @@ class GuestAgentError : public std::runtime_error {
   /// The wire name of the command that failed; empty where a connection failed.
   std::string_view command() const noexcept { return details_->command; }
 
-  /// What is known of the call's fate.
+  /// The outcome of the call, as far as it is known.
   Outcome outcome() const noexcept { return details_->outcome; }
 
  protected:
-  /// Is named by the classes below and never run: the class that is thrown initialises this base,
-  /// because it is virtual.
+  /// The classes below name this constructor, but it never runs: the base is virtual, so the class
+  /// that is thrown initialises it.
   GuestAgentError() : std::runtime_error("") {}
 
  private:

@@ -16,14 +16,14 @@
 
 namespace qga {
 
-/// What people do with an agent in more than one command. A `Carrier` derives from this and has
+/// Tasks that take more than one command. A `Carrier` derives from this and has
 /// `perform<Result, Algorithm>(arguments...)`. As with `Commands`, a method returns the result from
 /// a blocking carrier, and whatever the completion token asks for from an asynchronous one.
 ///
 /// `CallOptions::timeout` and `deadline` are for the whole helper, from its first step to its last;
 /// `ClientParams::timeout` is for each of its commands. A helper's own `timeout` parameter shortens
-/// that further. A helper that is cancelled or stopped still cleans up. Its error tells the fate of
-/// the whole: `outcome()` is `unknown` once a step has changed something in the guest, or may have.
+/// that further. A helper that is cancelled or stopped still cleans up. The `outcome()` of its
+/// error is for the whole: `unknown` once a step has changed something in the guest, or may have.
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,

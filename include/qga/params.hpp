@@ -38,7 +38,7 @@ enum class TraceDirection {
 /// Is called with every line sent and received. Secrets (passwords, the standard input of a
 /// program) and the bytes of files are replaced by their size, long lines are cut and control
 /// characters are escaped. It is called in the order of the lines, on a thread that uses the
-/// client, one call at a time and under no lock. What it throws is swallowed.
+/// client, one call at a time and under no lock. What it throws is ignored.
 using Trace = std::function<void(TraceDirection, std::string_view)>;
 
 /// Settings of a client.
@@ -50,8 +50,8 @@ struct ClientParams {
   /// Bytes asked of the system in the first read of a reply; doubles while a reply is longer.
   /// 1 or more.
   std::size_t read_buffer_size = 4096;
-  /// No reply longer than this is accepted, nor one with more than an element for every 64 bytes of
-  /// this. Commands have limits of their own, mostly far lower.
+  /// The longest reply that is accepted, in bytes. It may have one element for every 64 bytes of
+  /// this, and not more. Commands have limits of their own, mostly far lower.
   std::size_t max_reply_size = default_max_reply_size;
   /// Shows what goes over the channel; empty: nothing.
   Trace trace = {};

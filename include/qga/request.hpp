@@ -86,7 +86,7 @@ struct ReplyLimits {
   std::size_t string = std::numeric_limits<std::size_t>::max();
 };
 
-/// Bounds for an empty reply or a number: what is left is the text of an error.
+/// Bounds for an empty reply or a number. Their size is for the text of an error.
 inline constexpr ReplyLimits simple_reply_limits{64 << 10, 16, 1 << 10};
 /// Bounds for everything else. A list of 20 000 CPUs or memory blocks fits, and no reply takes more
 /// memory than three such replies are long.

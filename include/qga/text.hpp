@@ -13,7 +13,7 @@ namespace qga {
 /// Makes text that came from a guest safe to print: a guest must not drive a terminal or flood a
 /// log. Control characters (C0, DEL and, in UTF-8, C1) and the byte 0xFF become `\xNN`.
 /// @param text any bytes
-/// @param longest bytes of `text` that are kept; what is cut off is told by its size
+/// @param longest bytes of `text` that are kept; the size of a longer text is added
 /// @return the text; other bytes that are not ASCII stay as they are
 inline std::string to_printable(std::string_view text,
                                 std::size_t longest = std::numeric_limits<std::size_t>::max()) {

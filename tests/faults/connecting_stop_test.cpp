@@ -66,14 +66,14 @@ struct Unconnected {
   qga::Client<> ga{context, patient()};
 };
 
-std::string kinds() {
+std::string stoppable_kinds() {
   return GENERATE("connect to an endpoint", "connect to a path", "reconnect", "wait_ready");
 }
 
 }  // namespace
 
 TEST_CASE("connecting: a stop request ends it, blocking", "[faults]") {
-  const std::string kind = kinds();
+  const std::string kind = stoppable_kinds();
   const bool before = GENERATE(true, false);
   CAPTURE(kind, before);
   Unconnected unconnected;
@@ -90,7 +90,7 @@ TEST_CASE("connecting: a stop request ends it, blocking", "[faults]") {
 }
 
 TEST_CASE("connecting: a stop request ends it, asynchronous", "[faults]") {
-  const std::string kind = kinds();
+  const std::string kind = stoppable_kinds();
   const bool begun = GENERATE(false, true);
   CAPTURE(kind, begun);
   Unconnected unconnected;

@@ -4,7 +4,6 @@
 // the JSON says, or Malformed or WrongShape; nothing else, never a value out of thin air, and the
 // same that comes of it by way of nlohmann/json.
 // The first byte of an input chooses the command, the rest is the text of `return`.
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -22,16 +21,6 @@ namespace {
 using qga::detail::Malformed;
 using qga::detail::WrongShape;
 
-/// A value in JSON again; none where an enumerator is unknown or a string holds a NUL.
-template <class Reply>
-std::optional<nlohmann::json> encoded(const Reply& value) {
-  try {
-    return nlohmann::json(value);
-  } catch (const qga::detail::Unencodable&) {
-    return std::nullopt;
-  }
-}
-
 /// What is left of `json` with base64 brought into one form: its last bits are free to vary.
 void canonical(nlohmann::json& json) {
   for (const char* const name : {"buf-b64", "out-data", "err-data"}) {
@@ -45,8 +34,8 @@ void canonical(nlohmann::json& json) {
   }
 }
 
-/// Whether everything in `made` is in `given`, and the same there. Two enumerations have a wire
-/// name for what they do not know.
+/// Whether everything in `made` is in `given`, and the same there. An enumerator that the library
+/// does not know is null, or has a wire name of its own.
 bool covers(const nlohmann::json& given, const nlohmann::json& made) {
   if (made.is_object()) {
     if (!given.is_object()) return false;
@@ -63,19 +52,19 @@ bool covers(const nlohmann::json& given, const nlohmann::json& made) {
     }
     return true;
   }
-  if (made == "unknown") return given.is_string();
+  if (made.is_null() || made == "unknown") return given.is_string();
   return given == made;
 }
 
 template <class Reply>
 void check_value(std::string_view text, const Reply& value) {
-  const auto made = encoded(value);
-  if (!made) return;
+  const nlohmann::json made = value;
   auto given = nlohmann::json::parse(text);
   canonical(given);
-  fuzz::require(covers(given, *made), "a value says what its reply says");
-  fuzz::require(qga::detail::decode_reply<Reply>(made->dump()) == value,
-                "a value survives a round trip");
+  fuzz::require(covers(given, made), "a value says what its reply says");
+  const std::string again = made.dump();
+  if (again.find("null") != std::string::npos) return;  // an enumerator without a name
+  fuzz::require(qga::detail::decode_reply<Reply>(again) == value, "a value survives a round trip");
 }
 
 template <class Request>

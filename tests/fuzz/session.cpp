@@ -235,7 +235,7 @@ class Run {
     if (asked.done) return;
     Owner owner;
     asked.call->operation = &owner;
-    session_->withdraw(owner);
+    session_->withdraw(&owner);
     settle();
     require(asked.done, "a call that is cancelled is finished");
   }

@@ -177,7 +177,7 @@ class AccountCommands {
         GuestSshAddAuthorizedKeysRequest(std::move(username), std::move(keys), reset));
   }
 
-  /// Lets SSH keys log in as a user no longer.
+  /// Removes SSH keys, so that they can no longer log in as a user.
   /// @param username a user of the guest
   /// @param keys whole lines, as `ssh_get_authorized_keys` gives them; others are ignored
   /// @throws AgentError no such user, or the user's file cannot be read or written

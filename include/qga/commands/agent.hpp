@@ -107,7 +107,7 @@ class AgentCommands {
   /// @since QEMU 1.1, all guests
   auto sync_delimited(std::int64_t id) { return self().execute(GuestSyncDelimitedRequest(id)); }
 
-  /// Asks for a sign of life. Works while file systems are frozen.
+  /// Checks that the agent answers. Works while file systems are frozen.
   /// @since QEMU 0.15, all guests
   auto ping() { return self().execute(GuestPingRequest{}); }
 

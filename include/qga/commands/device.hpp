@@ -85,7 +85,7 @@ struct GuestDriverPackage {
   friend bool operator==(const GuestDriverPackage&, const GuestDriverPackage&) = default;
 };
 
-/// How a driver's service is doing; `unknown` is also what an agent says that does not know.
+/// The state of a driver's service; an agent that does not know it also says `unknown`.
 /// @since QEMU 11.2
 enum class GuestDriverServiceStatus {
   stopped,

@@ -16,7 +16,7 @@
 
 namespace qga {
 
-/// How a disk is attached; `unknown` is also what an agent says that does not know.
+/// How a disk is attached; an agent that does not know it also says `unknown`.
 /// @since QEMU 2.2
 enum class GuestDiskBusType {
   ide,
@@ -245,7 +245,7 @@ struct GuestFilesystemInfo {
   friend bool operator==(const GuestFilesystemInfo&, const GuestFilesystemInfo&) = default;
 };
 
-/// What trimming one file system came to. @since QEMU 2.4
+/// The result of trimming one file system. @since QEMU 2.4
 struct GuestFilesystemTrimResult {
   std::string path;
   std::optional<std::int64_t> trimmed;  ///< bytes
@@ -404,7 +404,7 @@ class DiskCommands {
   /// @param minimum bytes; shorter free ranges are left alone. 0: none is too short.
   /// @return `GuestFilesystemTrimResponse`; a file system that failed has its `error` there
   /// @throws AgentError the guest cannot trim at all
-  /// @throws BadReplyError an agent before QEMU 2.4 did it, but does not tell
+  /// @throws BadReplyError an agent before QEMU 2.4 has trimmed, but does not report it
   /// A timeout does not stop it. Default: 10 min.
   /// @since QEMU 1.2, Linux and Windows guests
   auto fstrim(std::int64_t minimum = 0) { return self().execute(GuestFstrimRequest(minimum)); }

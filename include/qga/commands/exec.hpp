@@ -75,8 +75,8 @@ struct GuestExecParams {
   std::vector<std::string> args = {};
   /// `NAME=value` each. They *replace* the environment, PATH included; none: the agent's own.
   std::optional<std::vector<std::string>> env = {};
-  /// The program's standard input, any bytes; empty: none. Keep it to 64 KiB: the agent is harmed
-  /// by a program that ends without reading more than a pipe holds.
+  /// The program's standard input, any bytes; empty: none. Give 64 KiB at most: longer input harms
+  /// the agent where the program ends without reading it.
   std::string input_data = {};
   /// Whether, or which, output to keep. Agents before 8.1 refuse a mode; agent 10.2 damages itself
   /// with `stdout` and `stderr`; Windows guests have no `merged`, which puts all in `out_data`.
@@ -144,8 +144,8 @@ struct GuestExecStatusRequest {
 template <class Carrier>
 class ExecCommands {
  public:
-  /// Starts a program and does not wait for it. No shell is involved, and no command can end the
-  /// program but another program.
+  /// Starts a program and does not wait for it. No shell is involved. No command of the agent ends
+  /// the program: only another program can do that.
   /// @param path a file, or a name that is looked for in the agent's PATH
   /// @param params arguments, environment, standard input, what to capture
   /// @return the process id, for `exec_status`

@@ -158,7 +158,7 @@ struct GuestFileReadRequest {
   }
 };
 
-/// `guest-file-write`, with bytes that it owns or, in `file_write`, only looks at.
+/// `guest-file-write`, with bytes that it owns or, in `file_write`, only refers to.
 /// @since QEMU 0.15
 template <class Bytes>
 struct BasicGuestFileWriteRequest {
@@ -237,7 +237,7 @@ struct GuestFileFlushRequest {
 template <class Carrier>
 class FileCommands {
  public:
-  /// Opens a file in the guest. Leaks in the agent until closed.
+  /// Opens a file in the guest. It stays open in the agent until `file_close`.
   /// @param path absolute path; no NUL (`RequestError`). A directory opens too.
   /// @param mode as for fopen: r, w, a with b and +
   /// @return the handle

@@ -16,7 +16,7 @@
 
 namespace qga {
 
-/// The agent's own flag, not the kernel's. @since QEMU 0.15
+/// Whether file systems are frozen, by the agent's own flag, not the kernel's. @since QEMU 0.15
 enum class GuestFsfreezeStatus { thawed, frozen, unknown };
 
 constexpr std::array<std::string_view, 2> wire_names(GuestFsfreezeStatus) {

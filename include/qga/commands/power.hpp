@@ -13,11 +13,11 @@
 
 namespace qga {
 
-/// How a guest goes down; the library's own name for strings of the protocol. @since QEMU 0.15
+/// How a guest goes down; the library's own enumeration of protocol strings. @since QEMU 0.15
 enum class GuestShutdownMode {
   powerdown,  ///< the virtual machine ends
-  halt,       ///< the guest stops, and the virtual machine stays with nobody to answer
-  reboot,     ///< the guest starts again; nothing marks it on the channel
+  halt,       ///< the guest stops; the virtual machine stays, and nobody answers
+  reboot,     ///< the guest starts again; the channel does not show it
 };
 
 constexpr std::array<std::string_view, 3> wire_names(GuestShutdownMode) {
@@ -101,24 +101,24 @@ class PowerCommands {
 
   /// Writes the guest's memory to its disk and powers it off.
   /// @throws AgentError the guest does not support it, or failed (after 3 to 5 s)
-  /// @throws ReadError, TimeoutError with `Outcome::unknown`: what a suspend that works looks like,
-  ///         as the guest sleeps before the agent can answer
+  /// @throws ReadError, TimeoutError with `Outcome::unknown`: also where the suspend works, because
+  ///         the guest sleeps before the agent can answer
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_disk() { return self().execute(GuestSuspendDiskRequest{}); }
 
-  /// Suspends the guest to memory. Have the host able to wake it up before.
+  /// Suspends the guest to memory. Make sure first that the host can wake it up.
   /// @throws AgentError the guest does not support it, or failed
-  /// @throws TimeoutError with `Outcome::unknown`: what a suspend that works looks like, unless the
-  ///         guest is woken up within the timeout; nothing is answered before
+  /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
+  ///         is woken up within the timeout; it answers nothing before
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_ram() { return self().execute(GuestSuspendRamRequest{}); }
 
   /// Writes the guest's memory to its disk *and* suspends it to memory.
   /// @throws AgentError the guest does not support it, or failed
-  /// @throws TimeoutError with `Outcome::unknown`: what a suspend that works looks like, unless the
-  ///         guest is woken up within the timeout; nothing is answered before
+  /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
+  ///         is woken up within the timeout; it answers nothing before
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux guests
   auto suspend_hybrid() { return self().execute(GuestSuspendHybridRequest{}); }

@@ -166,8 +166,8 @@ class SystemCommands {
 
   /// Sets the guest's clock, as after a long pause or a restored snapshot.
   /// @param time the years 1970 to 2069; none: the time of the guest's hardware clock
-  /// @throws AgentError out of range; no hardware clock to read (Linux needs hwclock). A Windows
-  ///         guest without a time to give may fail *although* it was set: compare `get_time`.
+  /// @throws AgentError out of range; no hardware clock to read (Linux needs hwclock). Without
+  ///         `time`, a Windows guest may fail *although* its clock was set: compare `get_time`.
   /// After a timeout the clock may be set still, and to a time that is old by then.
   /// Default: 30 s.
   /// @since QEMU 1.5, all guests

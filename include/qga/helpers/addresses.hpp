@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Where a guest can be reached: its addresses as a flat list, without those that lead nowhere from
-// outside, and without what a guest makes up.
+// The addresses of a guest as a flat list, without those that cannot be reached from outside, and
+// without texts that are not addresses.
 #pragma once
 
 #include <array>
@@ -20,7 +20,7 @@
 
 namespace qga {
 
-/// Which addresses `addresses` gives beside those that are good anywhere.
+/// Which special addresses `addresses` returns beside the others.
 struct AddressParams {
   bool loopback = false;    ///< 127.0.0.0/8 and ::1
   bool link_local = false;  ///< 169.254.0.0/16 and fe80::/10
@@ -28,8 +28,8 @@ struct AddressParams {
 
 /// An address of the guest.
 struct GuestAddress {
-  std::string interface = {};  ///< the guest's own word for it: any text
-  std::string address = {};    ///< numeric, and in the one spelling that the host's libc has for it
+  std::string interface = {};  ///< the guest's name for it: any text
+  std::string address = {};    ///< numeric, spelled as the host's libc spells it
   GuestIpAddressType type = GuestIpAddressType::unknown;  ///< ipv4 or ipv6, as the address is
   std::optional<int> prefix = {};  ///< bits of the network's prefix; none: the guest gave nonsense
 
@@ -40,8 +40,8 @@ namespace detail {
 
 enum class Reach { nowhere, loopback, link_local, further };
 
-/// No interface has an address of `nowhere`. Whoever connects to some of them (0.0.0.0,
-/// ::ffff:127.0.0.1) reaches his own machine, which a guest must not bring him to.
+/// An address of `nowhere` belongs to no interface. Connecting to some of them (0.0.0.0,
+/// ::ffff:127.0.0.1) reaches the host itself, and a guest must not cause that.
 inline Reach reach_of(const in_addr& address) {
   const std::uint32_t bits = ntohl(address.s_addr);
   if (bits >> 24 == 0 || bits >> 28 == 0xe || bits == 0xffffffff) return Reach::nowhere;
@@ -57,7 +57,7 @@ inline Reach reach_of(const in6_addr& address) {
   return IN6_IS_ADDR_LINKLOCAL(&address) ? Reach::link_local : Reach::further;
 }
 
-/// An address as text, if the text is one.
+/// Spells an address as the host does; none where the text is not an address.
 template <int Family, class Binary>
 std::optional<std::string> respelled(const std::string& text, Binary& address) {
   std::array<char, INET6_ADDRSTRLEN> spelled{};
@@ -65,8 +65,8 @@ std::optional<std::string> respelled(const std::string& text, Binary& address) {
   return ::inet_ntop(Family, &address, spelled.data(), spelled.size());
 }
 
-/// In bytes; Linux has 15 at most, Windows 256 characters. The name is given with each address: one
-/// of megabytes with thousands of addresses would be gigabytes.
+/// The longest name in bytes; Linux has 15 at most, Windows 256 characters. Each address has the
+/// name: one of megabytes with thousands of addresses would take gigabytes.
 inline constexpr std::size_t longest_name = 1024;
 
 inline std::vector<GuestAddress> addresses_of(const std::vector<GuestNetworkInterface>& interfaces,
@@ -110,9 +110,9 @@ inline std::vector<GuestAddress> addresses_of(const std::vector<GuestNetworkInte
 template <class Carrier>
 class AddressHelpers {
  public:
-  /// The guest's IP addresses, in its own order. What is no address, or none that an interface can
-  /// have (unspecified, multicast, IPv4 in IPv6), is left out, as is an interface whose name is
-  /// longer than 1024 bytes.
+  /// The guest's IP addresses, in its own order. Left out are texts that are not addresses,
+  /// addresses that no interface can have (unspecified, multicast, IPv4 in IPv6), and interfaces
+  /// with a name of more than 1024 bytes.
   /// @param params loopback and link-local addresses are left out unless asked for
   /// @return `std::vector<GuestAddress>`. Each is a valid address, in the spelling of the host's
   ///         `inet_ntop`, so that equal ones are equal as text; but *that it is the guest's is only

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What an agent can do: command by command, because versions do not tell. Distributions backport
-// and number as they like, and an administrator forbids what he likes.
+// What an agent can do, command by command. Its version does not tell that: distributions backport
+// and number as they like, and an administrator may forbid commands.
 #pragma once
 
 #include <algorithm>
@@ -18,11 +18,11 @@
 
 namespace qga {
 
-/// How an agent has a command.
+/// Whether an agent has a command.
 enum class Support {
   enabled,
   disabled,  ///< by policy or, before QEMU 9.1, because the guest's system has no such thing
-  frozen,    ///< disabled while file systems are frozen; what holds otherwise is not known
+  frozen,    ///< disabled while file systems are frozen; its state after a thaw is unknown
   unknown,   ///< the agent does not list it
 };
 
@@ -32,7 +32,7 @@ struct Capabilities {
   bool frozen = false;       ///< file systems are frozen, and nearly all commands are disabled
   std::vector<GuestAgentCommandInfo> commands = {};
 
-  /// How the agent has a command. @param command the wire name, such as `guest-exec`
+  /// Whether the agent has the command. @param command the wire name, such as `guest-exec`
   Support support(std::string_view command) const {
     const auto found = std::find_if(commands.begin(), commands.end(),
                                     [&](const auto& one) { return one.name == command; });
@@ -60,7 +60,7 @@ class ReadCapabilities {
     });
     io_.call(GuestFsfreezeStatusRequest(),
              [this](std::exception_ptr error, GuestFsfreezeStatus status) {
-               // An agent that refuses is not frozen: this command works then.
+               // An agent that refuses is not frozen: a frozen one answers this command.
                if (code_of(error) == err_from_agent) error = nullptr;
                result_.frozen = status == GuestFsfreezeStatus::frozen;
                answered(std::move(error));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Sets the guest's clock to the host's, as after a pause or a restored snapshot: the time that the
-// answers take is part of the measurement.
+// Sets the guest's clock to the host's, as after a pause or a restored snapshot. The time that the
+// answers take is taken into account.
 #pragma once
 
 #include <chrono>
@@ -26,7 +26,7 @@ struct ClockChange {
 
 namespace detail {
 
-/// What time it is on the host.
+/// A function that returns the time on the host.
 using HostClock = std::function<GuestTime()>;
 
 inline GuestTime host_time() {
@@ -48,7 +48,7 @@ class SetClock {
   SetClock(Io& io, HostClock host) : io_(io), host_(std::move(host)) {}
 
   void start() {
-    // A first command may have to wait for the handshake, which would count as its way.
+    // The first command may wait for the handshake, which would spoil the measurement.
     io_.call(GuestPingRequest(), [this](std::exception_ptr error) {
       if (error) return io_.fail(std::move(error));
       compare(result_.before, [this] { set(); });
@@ -56,7 +56,7 @@ class SetClock {
   }
 
  private:
-  /// The guest has read its clock halfway between its being asked and its answer.
+  /// Assumes that the guest reads its clock halfway between the request and the reply.
   void compare(std::chrono::nanoseconds& difference, const std::function<void()>& then) {
     const auto asked = io_.now();
     io_.call(GuestGetTimeRequest(),
@@ -68,8 +68,8 @@ class SetClock {
              });
   }
 
-  /// Its own answer tells nothing of the way: some agents set the hardware clock before they give
-  /// it. So the way is taken to be as long as that of the question before.
+  /// The time until this reply cannot be used: some agents set the hardware clock before they
+  /// reply. So half of the last round trip is used.
   void set() {
     io_.call(GuestSetTimeRequest(host_() + half_), [this](std::exception_ptr error) {
       if (error) return io_.fail(std::move(error));
@@ -89,7 +89,7 @@ class SetClock {
 template <class Carrier>
 class ClockHelpers {
  public:
-  /// Sets the guest's clock to the host's. Right to about half of what an answer takes.
+  /// Sets the guest's clock to the host's. It is exact to about half of the time of a round trip.
   /// @return `ClockChange`: how far it was off before, and how far it is after
   /// @throws AgentError the guest refused; a Linux guest may have set its clock, and not its
   ///         hardware clock

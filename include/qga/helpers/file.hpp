@@ -23,9 +23,9 @@
 namespace qga {
 
 /// An open file of the guest. It is closed by `close` or else when this is destroyed or its client
-/// is closed: then nobody is told of what could not be written. Where the client has no executor,
-/// destroying it waits for the answer, 5 s at most and once for all files of a guest that does not
-/// answer; otherwise the request goes on in the background. A handle is never closed twice.
+/// is closed; a failure to write is not reported then. Where the client has no executor, destroying
+/// it waits for the answer, 5 s at most and once for all files of a guest that does not answer;
+/// otherwise the request goes on in the background. A handle is never closed twice.
 ///
 /// It belongs to its connection: over a later one, where its number may be another file's, it is
 /// refused and does nothing. It is refused with another client, too (`RequestError`). In a forked
@@ -45,7 +45,7 @@ class File {
     guard_.reset();
   }
 
-  /// For the library.
+  /// For the library's own use.
   const detail::Guard* guard() const { return guard_.get(); }
 
  private:
@@ -71,7 +71,7 @@ inline void check_written(const GuestFileWrite& reply, std::size_t sent) {
                 Outcome::unknown));
 }
 
-/// What is wrong with a file that a caller uses; null: nothing.
+/// Checks a caller's file. @return what is wrong; null: nothing
 template <class Io>
 std::exception_ptr check_file(Io& io, const File& file, std::string_view command) {
   if (file.is_open()) return io.check(file.guard(), command);
@@ -241,8 +241,8 @@ class CloseFile {
 }  // namespace detail
 
 /// Open files of the guest; see `Helpers`. A `File` has to live until the call that uses it has
-/// ended. All fail while file systems are frozen (`CommandNotFoundError`), and many distributions
-/// forbid them; with one that is not open they throw `RequestError`.
+/// ended, and must be open (`RequestError`). All fail while file systems are frozen
+/// (`CommandNotFoundError`), and many distributions forbid them.
 template <class Carrier>
 class FileHelpers {
  public:
@@ -251,7 +251,7 @@ class FileHelpers {
   /// @param mode as for fopen: r, w, a with b and +
   /// @return `File`, which closes itself
   /// @throws AgentError no such file, no permission, bad mode
-  /// A timeout may leave it open, with a number that nobody knows.
+  /// A timeout may leave the file open, with an unknown handle.
   /// @since QEMU 0.15, all guests
   auto open(std::string path, std::string mode = "r") {
     return self().template perform<File, detail::OpenFile>(std::move(path), std::move(mode));

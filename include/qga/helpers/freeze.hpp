@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Freezing file systems under a guard that thaws them on every way out. Freezing is how a client
-// can take a guest out of service, so a thaw follows every freeze, also one whose answer was lost.
+// Freezes file systems under a guard that thaws them on every way out. A guest that stays frozen is
+// out of service, so a thaw follows every freeze, also one whose answer was lost.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +26,8 @@ namespace qga {
 /// closed. Where the client has no executor, destroying it waits for the thaw, 30 s at most;
 /// otherwise the thaw goes on in the background of the executor.
 ///
-/// It belongs to the guest: where the connection has broken, it connects once more to where that
-/// was, asks whether the guest is frozen, and thaws it, unless a later freeze of the same client
+/// It belongs to the guest: where the connection has broken, it connects once more to the same
+/// target, asks whether the guest is frozen, and thaws it, unless a later freeze of the same client
 /// has taken its place. With another client it is refused (`RequestError`). In a forked child it
 /// does nothing. What it could not do is told to the trace (`TraceDirection::note`).
 ///
@@ -58,7 +58,7 @@ class Frozen {
 
   /// How many file systems; none: they are frozen, but the answer that told how many was lost.
   std::optional<std::int64_t> count() const { return count_; }
-  /// For how long they have been.
+  /// For how long they have been frozen.
   Clock::duration age() const { return Clock::now() - since_; }
   /// Leaves them frozen, for somebody else to thaw.
   void release() noexcept {
@@ -66,7 +66,7 @@ class Frozen {
     guard_.reset();
   }
 
-  /// For the library.
+  /// For the library's own use.
   const detail::Guard* guard() const { return guard_.get(); }
 
  private:
@@ -75,14 +75,14 @@ class Frozen {
   std::unique_ptr<detail::Guard> guard_;
 };
 
-/// What `thaw` came to.
+/// The result of `thaw`.
 struct ThawResult {
   std::int64_t count = 0;           ///< how many file systems were thawed
   Clock::duration frozen_for = {};  ///< since `freeze` had its answer
 };
 
-/// What every error of `freeze` is, beside what went wrong: a `TimeoutError`, say, is a
-/// `FreezeError`, too.
+/// Every error of `freeze` is a `FreezeError`, beside its own type: a `TimeoutError`, for example,
+/// is both.
 class FreezeError : public virtual GuestAgentError {
  public:
   FreezeError(const GuestAgentError& cause, bool thawed) : GuestAgentError(cause), thawed_(thawed) {
@@ -149,8 +149,8 @@ class Freeze {
   }
 
  private:
-  /// A freeze takes its time, for hooks and for what has to be written. But its answer may be lost,
-  /// too, with an agent that was restarted: after this time, ask.
+  /// A freeze may take long, for hooks and for writing. But its answer may also be lost, because
+  /// the agent was restarted: after this time, the status is asked for.
   static constexpr Clock::duration first_wait = std::chrono::seconds(60);
   static constexpr Clock::duration thaw_wait = std::chrono::minutes(3);
   static constexpr Clock::duration status_wait = std::chrono::seconds(5);
@@ -159,7 +159,7 @@ class Freeze {
     error_ = std::move(error);
     const Outcome outcome = outcome_of(error_);
     if (outcome == Outcome::unknown) {
-      // A timeout of the caller's that came first ends it.
+      // The caller's own timeout, where it comes first, ends the freeze.
       const bool may_go_on = io_.now() >= ask_at_ && io_.now() < deadline_;
       return code_of(error_) == err_timed_out && may_go_on ? ask() : undo();
     }
@@ -169,7 +169,7 @@ class Freeze {
   }
 
   /// The agent answers one command after another: this one when the freeze is done, or at once
-  /// where it never saw it.
+  /// where the freeze never reached it.
   void ask() {
     io_.call(GuestFsfreezeStatusRequest(),
              [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
@@ -184,7 +184,7 @@ class Freeze {
              {.until = deadline_});
   }
 
-  /// The thaw is written right behind the freeze, so that the agent has it whatever comes.
+  /// The thaw is written right behind the freeze, so that the agent has it in every case.
   void undo() {
     Step step = cleaning_up(deadline_after(thaw_wait, io_.now()));
     step.at_once = true;
@@ -193,7 +193,7 @@ class Freeze {
         [this](std::exception_ptr failed, std::int64_t) {
           const bool refused = failed && outcome_of(failed) == Outcome::refused;
           const bool awaited = failed && code_of(failed) == err_timed_out;
-          // What an agent means that answers in a wrong way, only its status tells.
+          // After a reply of the wrong form, only the status tells whether the guest is thawed.
           const bool answered = refused || (failed && code_of(failed) == err_bad_reply);
           if (failed && !answered && !awaited) return end(guard_->act());  // on a new connection
           guard_->disarm();
@@ -206,7 +206,7 @@ class Freeze {
     io_.call(
         GuestFsfreezeStatusRequest(),
         [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
-          // An agent that refuses even this knows no freezing.
+          // An agent that refuses even this cannot freeze.
           end(unanswered ? outcome_of(unanswered) == Outcome::refused
                          : status == GuestFsfreezeStatus::thawed);
         },
@@ -340,10 +340,9 @@ class WhileFrozen {
 template <class Carrier>
 class FreezeHelpers {
  public:
-  /// Freezes all file systems. Where this fails, nothing is left frozen, as far as a guest that
-  /// answers can be brought to thaw: a freeze without an answer is followed by a thaw, which has
-  /// 3 min more than the caller's timeout. Within 10 min, hooks included, unless the caller says
-  /// otherwise.
+  /// Freezes all file systems, within 10 min (hooks included) unless the caller says otherwise.
+  /// Where this fails, nothing stays frozen, if the guest answers and can thaw: a freeze without an
+  /// answer is followed by a thaw, which has 3 min more than the caller's timeout.
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
   /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
   ///         is known
@@ -373,17 +372,16 @@ class FreezeHelpers {
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto thaw(Frozen& frozen) { return self().template perform<ThawResult, detail::Thaw>(&frozen); }
 
-  /// Freezes file systems, has work done, and thaws them on every way out. A stop request or a
+  /// Freezes file systems, calls `work`, and thaws them on every way out. A stop request or a
   /// cancellation ends the freezing, or is passed on to the work as a cancellation; the thaw
   /// follows in any case.
   /// @param mountpoints none: all; an empty list is a `RequestError`
   /// @param work a function without parameters that returns nothing. Under a completion token it
-  /// may
-  ///        return an `asio::awaitable<void>`, a coroutine that runs on the handler's executor. It
-  ///        must not use the client: a blocking call is a `BusyError`, and the agent refuses most
-  ///        commands while it is frozen
+  ///        may return an `asio::awaitable<void>`, a coroutine that runs on the handler's executor.
+  ///        It must not use the client: a blocking call is a `BusyError`, and the agent refuses
+  ///        most commands while it is frozen
   /// @return `ThawResult`: how many were frozen, and for how long
-  /// @throws what `freeze` throws, and the work is not begun then; what `work` throws, behind the
+  /// @throws what `freeze` throws, and the work is not begun then; what `work` throws, after the
   ///         thaw; what `thaw` throws, with the exception of `work` nested in it
   ///         (`std::rethrow_if_nested`) where that failed, too
   /// @since QEMU 0.15 (2.2 with mountpoints), FreeBSD, Linux and Windows guests

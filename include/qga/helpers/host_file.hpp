@@ -33,7 +33,7 @@ namespace qga::detail {
 class Source {
  public:
   virtual ~Source() = default;
-  /// @param offset bytes to leave out
+  /// @param offset how many bytes to skip
   virtual void open(std::uint64_t offset) = 0;
   /// How many bytes there are from the start, where that is known.
   virtual std::optional<std::uint64_t> size() const = 0;
@@ -43,7 +43,7 @@ class Source {
 
 class Sink {
  public:
-  /// Takes back what was not committed.
+  /// Undoes what was not committed.
   virtual ~Sink() = default;
   /// @param offset bytes that are there already
   virtual void open(std::uint64_t offset) = 0;
@@ -129,8 +129,8 @@ class TextSource final : public Source {
   std::size_t at_ = 0;
 };
 
-/// Writes beside the file and takes its place in the end. A device or a pipe is written directly,
-/// and a partial file is continued where it is.
+/// Writes a temporary file, which replaces the file in the end. A device or a pipe is written
+/// directly, and a partial file is continued where it is.
 class FileSink final : public Sink {
  public:
   explicit FileSink(std::filesystem::path path) : path_(std::move(path)) {}
@@ -157,7 +157,8 @@ class FileSink final : public Sink {
       file_ = open_host_file(path_, "wbe");
       return;
     }
-    if (offset > 0 && exists && std::cmp_equal(there.st_size, offset)) return go_on(there.st_size);
+    if (offset > 0 && exists && std::cmp_equal(there.st_size, offset))
+      return continue_at(there.st_size);
     if (exists) replaced_ = there;
     open_temporary();
     if (offset > 0) copy_start(offset);
@@ -183,7 +184,7 @@ class FileSink final : public Sink {
   }
 
  private:
-  /// The file is the one that a link names, also where that does not exist yet.
+  /// Makes `path_` the file that a link names, also where that does not exist yet.
   void follow_links() {
     constexpr int most_links = 40;  // as many as the kernel follows
     for (int i = 0; i < most_links && std::filesystem::is_symlink(path_); ++i) {
@@ -191,13 +192,13 @@ class FileSink final : public Sink {
     }
   }
 
-  void go_on(off_t size) {
+  void continue_at(off_t size) {
     file_ = open_host_file(path_, "r+be");
     if (::fseeko(file_.get(), size, SEEK_SET) != 0) host_failure(path_.string());
     continued_ = size;
   }
 
-  /// For its owner alone, as long as the guest's bytes are written.
+  /// Opens the temporary file. Only its owner may read it while the guest's bytes are written.
   void open_temporary() {
     constexpr std::size_t longest_kept = 255 - sizeof "..18446744073709551615" + 1;
     const std::string name = path_.filename().string().substr(0, longest_kept);
@@ -215,18 +216,18 @@ class FileSink final : public Sink {
     }
   }
 
-  /// Those of the file that it takes the place of, or of any new file.
+  /// Sets the permissions of the file that is replaced, or those of any new file.
   void set_permissions(int fd) const {
     mode_t mode = 0666 & ~current_umask();
     if (replaced_) {
       mode = replaced_->st_mode & 07777;
-      // Only root may give a file away; the set-id bits are for the owner that it had.
+      // Only root may change the owner. Under another owner the set-id bits must not be kept.
       if (::fchown(fd, replaced_->st_uid, replaced_->st_gid) != 0) mode &= 0777;
     }
     if (::fchmod(fd, mode) != 0) host_failure(path_.string());
   }
 
-  /// Read without changing it, which other threads would notice.
+  /// Reads the umask without changing it, because other threads would notice a change.
   static mode_t current_umask() {
     std::ifstream status("/proc/self/status");
     for (std::string word; status >> word;) {

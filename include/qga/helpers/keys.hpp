@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Adds SSH keys of which some may be there already: an agent compares whole lines, so that another
-// comment would make another line of the same key.
+// Adds SSH keys of which some may be there already. An agent compares whole lines, so it would add
+// the same key again where the comment is different.
 #pragma once
 
 #include <algorithm>
@@ -28,8 +28,8 @@ inline std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
-/// Takes a word off the front of a text, and the blanks behind it. Blanks between quotes are part
-/// of a word, as sshd has it for options.
+/// Removes the first word of a text and the blanks behind it, and returns the word. Blanks between
+/// quotes are part of a word, as in the options of sshd.
 inline std::string_view take_word(std::string_view& text) {
   bool quoted = false;
   std::size_t end = 0;
@@ -45,8 +45,8 @@ inline std::string_view take_word(std::string_view& text) {
   return word;
 }
 
-/// What makes a line of authorized_keys a key: its type and its base64, without the options before
-/// and the comment behind. The line itself where it is something else, such as a comment.
+/// The key in a line of authorized_keys: its type and its base64, without the options before and
+/// the comment behind. The line itself where it is not a key but, for example, a comment.
 inline std::string key_of(std::string_view line) {
   constexpr std::array<std::string_view, 3> types{"ssh-", "ecdsa-", "sk-"};
   line = trimmed(line);
@@ -56,7 +56,7 @@ inline std::string key_of(std::string_view line) {
     return std::any_of(types.begin(), types.end(),
                        [&](std::string_view prefix) { return type.starts_with(prefix); });
   };
-  if (!is_type()) type = take_word(rest);  // those were the options
+  if (!is_type()) type = take_word(rest);  // the first word was the options
   if (line.starts_with('#') || !is_type() || rest.empty()) return std::string(line);
   std::string key(type);
   return key.append(" ").append(take_word(rest));
@@ -71,7 +71,7 @@ class AddKeys {
   void start() {
     io_.call(GuestSshGetAuthorizedKeysRequest(username_),
              [this](std::exception_ptr error, const GuestAuthorizedKeys& present) {
-               // A refusal is also what a user has who never had a key. Where there is no such user
+               // An agent also refuses where the user never had a key. Where there is no such user,
                // adding fails.
                if (error && !refused(error)) return io_.fail(std::move(error));
                add(present.keys);
@@ -119,7 +119,7 @@ template <class Carrier>
 class KeyHelpers {
  public:
   /// Lets SSH keys log in as a user, each of them once: a key is known by its type and its base64,
-  /// whatever options and comment it has. One that is there keeps the options that it has there.
+  /// whatever options and comment it has. A key that is there already keeps its options.
   /// @param username a user of the guest
   /// @param keys public keys, a line each, as .pub files have them
   /// @return how many were added (`std::size_t`); the others were there. 0: nothing was written

@@ -26,8 +26,8 @@ namespace qga {
 
 namespace detail {
 
-/// More input than fits into a pipe makes the agent spin where the program leaves it unread. Such
-/// input goes through a file for its owner alone, whose name is gone when the program starts.
+/// Input that does not fit into a pipe makes the agent busy-loop where the program does not read
+/// it. Such input goes through a private file, whose name is removed before the program starts.
 template <class Io>
 class Run {
  public:
@@ -42,11 +42,11 @@ class Run {
         error ? io_.fail(std::move(error)) : io_.finish(std::move(result));
       });
     }
-    // The file has a name of ours, so that it can be removed whatever is heard of it.
+    // The library chooses the file's name, so that it can remove it without an answer.
     const auto random = random_bits();
     file_ = "/tmp/qga-" + std::to_string(random[0]) + "-" + std::to_string(random[1]);
     RunParams params = timed({});
-    params.kill = true;  // or it could make the file when that is removed already
+    params.kill = true;  // or it could make the file after its removal
     params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
     const auto then = [this](std::exception_ptr error, const RunResult& made) {
       if (error && outcome_of(error) == Outcome::refused) return io_.fail(std::move(error));
@@ -85,7 +85,7 @@ class Run {
     });
   }
 
-  /// A program that is started all the same, late, finds no input and does not run.
+  /// Removes the file. A program that is started late finds no input then, and does not run.
   void remove(std::exception_ptr error) {
     RunParams params;
     params.args = {"-f", "--", file_};
@@ -122,8 +122,8 @@ class Run {
 template <class Carrier>
 class RunHelpers {
  public:
-  /// Runs a program to its end. It is started once, whatever happens. What an agent needs to know
-  /// of it is forgotten with its end.
+  /// Runs a program to its end. It is started once, whatever happens. After its end the agent keeps
+  /// no record of it.
   /// @param path a file, or a name that is looked for in the agent's PATH; no shell is involved
   /// @param params arguments, environment, input, what to capture, how long it may run
   /// @return `RunResult`: exit code or signal, and what it wrote, as bytes
@@ -134,8 +134,8 @@ class RunHelpers {
   /// @throws AgentError no such program; the agent was restarted meanwhile
   /// @throws CancelledError, UnreachableError
   /// Input of more than 64 KiB goes through a file below `/tmp`, which takes `/bin/sh` and
-  /// `/bin/rm` in the guest, and an agent that may write files. Its `path` is run by that shell
-  /// then: one that there is not is exit code 127. With captured output a program counts as ended
+  /// `/bin/rm` in the guest, and an agent that may write files. That shell then runs `path`: where
+  /// there is no such program, the exit code is 127. With captured output a program counts as ended
   /// only when its children have closed those outputs too: a daemon never ends. Killing needs a
   /// `/bin/sh` in the guest.
   /// @since QEMU 2.5, all guests

@@ -48,8 +48,8 @@ struct RunResult {
   Truncated err_truncated = Truncated::no;
 };
 
-/// What every error of `run` is once the program was started, beside what went wrong: a
-/// `ReadError`, say, is a `ProgramError`, too. Its `outcome()` is `unknown`.
+/// Every error of `run` after the program was started is a `ProgramError`, beside its own type,
+/// such as `ReadError`. Its `outcome()` is `unknown`.
 class ProgramError : public virtual GuestAgentError {
  public:
   ProgramError(const GuestAgentError& cause, std::int64_t pid, bool ended)
@@ -59,7 +59,7 @@ class ProgramError : public virtual GuestAgentError {
                                              (ended ? " has ended" : " may still run"));
   }
 
-  /// Its process in the guest.
+  /// The process id in the guest.
   std::int64_t pid() const { return pid_; }
   /// True where it has ended, or was killed and is gone; false: it still runs, as far as is known.
   bool ended() const { return ended_; }
@@ -83,7 +83,7 @@ class ProgramTimeoutError : public TimeoutError, public ProgramError {
 
 namespace detail {
 
-/// What an agent says of an output. Before 10.2 the member is absent where all is there and *false*
+/// Whether an agent dropped output. Before 10.2 the member is absent where all is there and *false*
 /// where output was cut; since then it is right. Both keep 16 MiB.
 inline Truncated truncation(const std::optional<std::string>& data, std::optional<bool> flag) {
   constexpr std::size_t kept = 16 << 20;
@@ -120,9 +120,9 @@ class RunProgram {
  private:
   static constexpr Clock::duration shortest_pause = std::chrono::milliseconds(4);
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
-  /// For killing a program, and for its end.
+  /// The time for killing a program, and for its end.
   static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
-  /// For an answer about a program; then it is asked for again.
+  /// The time for an answer about a program; after that, it is asked for again.
   static constexpr Clock::duration answer_wait = std::chrono::seconds(60);
 
   void ask() {
@@ -145,7 +145,7 @@ class RunProgram {
     const int code = code_of(error);
     if (code == err_cancelled) return give_up(std::move(error));
     if (code == err_timed_out && io_.now() >= deadline_) return give_up(nullptr);
-    if (code == err_timed_out) {  // a guest that is busy or paused; the record may be gone with it
+    if (code == err_timed_out) {  // the guest is busy, or the answer is lost and the record with it
       answer_lost_ = true;
       return ask();
     }

@@ -27,7 +27,7 @@ class Sha256 {
     }
   }
 
-  /// In hexadecimal digits. Nothing can be added any more.
+  /// The digest in hexadecimal digits. Nothing can be added after this.
   std::string digest() {
     const std::uint64_t bits = size_ * 8;
     add(std::string_view("\x80", 1));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Whole files between guest and host, in constant memory.
+// Copies whole files between guest and host, in constant memory.
 #pragma once
 
 #include <cstdint>
@@ -58,7 +58,7 @@ class TransferHelpers {
   /// @throws BadReplyError counts that do not agree
   /// @throws VerificationError another SHA-256, or none
   /// @throws TransferError every error of the guest is one, too, once its file was opened
-  /// @throws RequestError the guest's file is longer than what is sent behind an `offset`
+  /// @throws RequestError with an `offset`: the guest's file is longer than all that was sent
   /// @since QEMU 0.15, all guests
   auto upload(std::filesystem::path host, std::string guest,
               TransferParams params = TransferParams()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What a caller says of a transfer, and hears of it.
+// The parameters, the result and the errors of a transfer.
 #pragma once
 
 #include <chrono>
@@ -19,13 +19,13 @@ namespace qga {
 
 /// How a file is transferred.
 struct TransferParams {
-  /// Bytes that are there already, from an earlier transfer, which goes on behind them. They are
-  /// not compared, and a stream is read from where it stands.
+  /// Bytes that are there already from an earlier transfer, which this one continues. They are not
+  /// compared, and a stream is read from where it stands.
   std::uint64_t offset = 0;
   /// Bytes in a request, 1 to 47 MiB.
   std::size_t chunk = 256 << 10;
-  /// Requests in flight together, 1 to 64. In an upload only as many as have 4096 bytes together,
-  /// or the one that is under way and the next.
+  /// Requests in flight together, 1 to 64. An upload has at most 4096 bytes of them in flight, or
+  /// one that is longer and the next.
   std::size_t in_flight = 4;
   /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
   std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
@@ -33,11 +33,11 @@ struct TransferParams {
   /// it is known. It may stop or cancel the transfer; it must not make calls of the client. What it
   /// throws ends the transfer.
   std::function<void(std::uint64_t, std::optional<std::uint64_t>)> progress = {};
-  /// Compare SHA-256 of what was transferred with what the guest has. It takes `/bin/sh`, `tail`,
+  /// Compare SHA-256 of what was transferred with what the guest has. This needs `/bin/sh`, `tail`,
   /// `head` and `sha256sum` in the guest, and an agent that may run programs: where one is missing
   /// the transfer fails before its first byte.
   bool verify = false;
-  /// Leave what was transferred where it is when the transfer fails, to go on later with `offset`.
+  /// Keep what was transferred when the transfer fails, so that a later one can continue it.
   bool keep_partial = false;
   /// How long it may take; none: each request has its own time. Cleaning up takes up to 10 s more.
   std::optional<Clock::duration> timeout = {};
@@ -49,8 +49,8 @@ struct TransferResult {
   std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
 };
 
-/// What every error of a transfer is once its file was opened, beside what went wrong: a
-/// `ReadError`, say, is a `TransferError`, too. Errors of the host are `std::system_error`s alone.
+/// Every error of a transfer after its file was opened is a `TransferError`, beside its own type,
+/// such as `ReadError`. Errors of the host are `std::system_error`s alone.
 class TransferError : public virtual GuestAgentError {
  public:
   TransferError(const GuestAgentError& cause, std::uint64_t bytes)
@@ -59,8 +59,8 @@ class TransferError : public virtual GuestAgentError {
                                              " bytes were transferred");
   }
 
-  /// How many bytes were transferred, without `offset`. Whether they are still there is up to
-  /// `keep_partial`.
+  /// How many bytes were transferred, without `offset`. `keep_partial` decides whether they are
+  /// still there.
   std::uint64_t bytes() const { return bytes_; }
 
  protected:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The algorithms of file transfers: what is sent, what is in flight, and what is left of a failure.
+// The algorithms of file transfers: what is sent, what is in flight, and what is left by a failure.
 #pragma once
 
 #include <algorithm>
@@ -29,14 +29,14 @@
 namespace qga {
 namespace detail {
 
-/// The guest cannot hash, or it has other bytes.
+/// Makes an error: the guest cannot hash, or it has other bytes.
 inline std::exception_ptr verification_error(const std::string& what, Outcome outcome,
                                              std::uint64_t bytes,
                                              VerificationError::Reason reason) {
   return std::make_exception_ptr(VerificationError(what, {.outcome = outcome}, bytes, reason));
 }
 
-/// What both directions share: opening, requests in flight, the end, and what is left of a failure.
+/// What both directions share: opening, requests in flight, the end, and what is left by a failure.
 template <class Io>
 class FileTransfer {
  public:
@@ -63,11 +63,11 @@ class FileTransfer {
 
   virtual std::string mode() const = 0;
   virtual void open_host() = 0;
-  /// Keeps requests in flight; says so with `ended_` where there are no more. May throw.
+  /// Keeps requests in flight; sets `ended_` where there are no more. May throw.
   virtual void fill() = 0;
   /// Writes what the guest has buffered, before its file is closed.
   virtual void flush() = 0;
-  /// The guest's file is closed and verified. May throw.
+  /// Is called when the guest's file is closed and verified. May throw.
   virtual void commit() = 0;
   /// Is called after a failure, with the guest's file closed; ends with `give_up`.
   virtual void undo() = 0;
@@ -105,7 +105,7 @@ class FileTransfer {
       if (again) return close();
       error_ ? undo() : verify();
     };
-    file_.forget();  // a handle is closed once, whatever becomes of it
+    file_.forget();  // a handle is closed once, also where that fails
     io_.call(GuestFileCloseRequest(file_.handle()), next, cleaning());
   }
 
@@ -151,7 +151,7 @@ class FileTransfer {
  private:
   static constexpr Clock::duration cleanup_time = std::chrono::seconds(10);
 
-  /// Before the first byte: a good copy must not be given up because the guest cannot hash it.
+  /// This is checked first: a good copy must not be lost because the guest cannot hash it.
   void look_for_tools() {
     run_in_guest({"-c", "head -c 0 </dev/null | tail -c +1 | sha256sum"},
                  [this](std::exception_ptr error, const RunResult& run) {
@@ -177,7 +177,7 @@ class FileTransfer {
              {.until = deadline_after(cleanup_time, until_), .cancel = Cancel::unsent});
   }
 
-  /// What has no end to seek to, such as a pipe, has no size either.
+  /// Asks for the size of the file. A pipe, for example, has no end to seek to, and no size.
   void measure() {
     io_.call(GuestFileSeekRequest(file_.handle(), 0, QGASeek::end),
              [this](std::exception_ptr error, const GuestFileSeek& end) {
@@ -358,7 +358,7 @@ class Upload final : public FileTransfer<Io> {
     return alone ? std::min<std::size_t>(this->params_.in_flight, 2) : this->params_.in_flight;
   }
 
-  /// A full disk shows here; closing would lose that.
+  /// A flush reports a full disk; closing would not.
   void flush() override {
     this->io_.call(GuestFileFlushRequest(this->file_.handle()),
                    [this](std::exception_ptr error) {

@@ -42,7 +42,7 @@ struct CpuUsage {
   double busy = 0;       ///< user + system + steal
   double user = 0;       ///< programs, those with a lower priority and virtual machines included
   double system = 0;     ///< the kernel, interrupts included
-  double steal = 0;      ///< the host had other things to do
+  double steal = 0;      ///< the processor had to wait, because the host ran something else
   double iowait = 0;     ///< idle, and something waited for a disk
   double idle = 0;       ///< anything else
 };
@@ -66,8 +66,8 @@ struct InterfaceUsage {
   double errors = 0;          ///< per second, of both directions
 };
 
-/// How busy a guest was between two samples. In the order of the later one; without what was not
-/// there before, and without what counts from the start again.
+/// How busy a guest was between two samples, in the order of the later one. What the earlier one
+/// does not have is left out, and what was reset between them.
 struct Usage {
   Clock::duration interval = {};  ///< between the samples
   std::vector<CpuUsage> cpus = {};
@@ -78,8 +78,8 @@ struct Usage {
 
 namespace detail {
 
-/// How far counters have gone up. Notices the one that went down: it was reset or has wrapped, and
-/// what the others have to say is no better then.
+/// Computes how far counters have gone up, and notes one that went down. That one was reset or has
+/// wrapped, and the others are not reliable then.
 class Increase {
  public:
   double operator()(std::uint64_t before, std::uint64_t after) {
@@ -95,7 +95,7 @@ class Increase {
   bool backwards_ = false;
 };
 
-// Templates, so that only who compares samples compiles these.
+// These are templates, so that only programs that compare samples compile them.
 
 template <class Stats>  // GuestLinuxCpuStats
 std::optional<CpuUsage> cpu_usage(const Stats& before, const Stats& after) {
@@ -153,7 +153,7 @@ std::optional<InterfaceUsage> interface_usage(const Interface& before, const Int
   return usage;
 }
 
-/// Calls `compare` with what both lists have, each thing once, in the order of the later list.
+/// Calls `compare` with each thing that both lists have, once, in the order of the later list.
 template <class T, class Key, class Compare>
 void match(const std::optional<std::vector<T>>& before, const std::optional<std::vector<T>>& after,
            Key key, Compare compare) {
@@ -284,7 +284,7 @@ class MeasureUsage {
 template <class Carrier>
 class UsageHelpers {
  public:
-  /// The guest's counters of now; two samples tell what goes on: see `usage_between`.
+  /// The guest's counters of now; `usage_between` compares two samples.
   /// @return `Sample`, without what the agent does not give: all of it while file systems are
   ///         frozen, load averages before QEMU 10.0, all but network and load on Windows
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // Waiting for a guest that boots: connects again for each attempt, because some channels stay
-// silent to whoever came too early, and tells how far the guest has come.
+// silent where a client came too early, and tells how far the guest has come.
 #pragma once
 
 #include <algorithm>
@@ -29,10 +29,10 @@ enum class ReadyState {
   ready,      ///< the agent answers
 };
 
-/// What `wait_ready` came to.
+/// The result of `wait_ready`.
 struct Readiness {
   ReadyState state = ReadyState::no_socket;
-  std::error_code err = {};  ///< why not, of the last attempt to connect or to be answered
+  std::error_code err = {};  ///< why not: of the last attempt to connect or to get an answer
   std::string version = {};  ///< of the agent, once it has answered
   int attempts = 0;          ///< to get an answer
   Clock::duration waited = {};
@@ -116,7 +116,7 @@ class WaitReady {
              {.until = deadline_});
   }
 
-  /// Nobody has answered, which has taken its time.
+  /// Handles an attempt without an answer. It has taken its time, so no pause is needed.
   void silent(std::exception_ptr error) {
     if (give_up(ReadyState::silent, error)) return end();
     io_.can_connect() ? connect() : ask();
@@ -167,9 +167,9 @@ template <class Carrier>
 class WaitReadyHelpers {
  public:
   /// Waits until an agent answers. Connects again for each attempt, where the client was made from
-  /// a path, an address or an endpoint; also one that was made with `defer_connect`. What the
-  /// client has under way is cancelled by that. A command that is disabled does not become enabled,
-  /// and someone has to thaw what is frozen: these are told at once.
+  /// a path, an address or an endpoint; also one that was made with `defer_connect`. Calls that are
+  /// under way are cancelled by that. `disabled` and `frozen` end the wait at once: a disabled
+  /// command stays disabled, and somebody has to thaw the guest.
   /// @param timeout in all
   /// @param command the wire name of one that is needed, such as `guest-exec`; empty: none
   /// @return `Readiness`, also when the time is up: converts to true where the agent is ready

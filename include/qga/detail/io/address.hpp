@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The text that names a channel, such as `tcp:host:7000`, and what it means. Does no I/O and looks
-// nothing up: any text at all is an address here, or a ConnectError that says why not.
+// The text that names a channel, such as `tcp:host:7000`, and what it means. This does no I/O and
+// no look-up: a text becomes an address, or a ConnectError that says why not.
 #pragma once
 
 #include <charconv>
@@ -54,7 +54,7 @@ using Address = std::variant<UnixAddress, TcpAddress, VsockAddress, HandleAddres
       make_error<ConnectError>("", what, Outcome::not_sent, std::make_error_code(err)));
 }
 
-/// Decimal digits alone: no sign, no blanks.
+/// Parses decimal digits only: no sign, no blanks.
 inline std::optional<std::uint32_t> parse_number(std::string_view text, std::uint32_t least,
                                                  std::uint32_t most) {
   std::uint32_t value = 0;
@@ -75,7 +75,7 @@ inline bool is_ipv4(std::string_view text) {
   return ::inet_pton(AF_INET, std::string(text).c_str(), &ignored) == 1;
 }
 
-/// With or without a zone: `fe80::1%eth0`.
+/// Whether a text is an IPv6 address, with or without a zone: `fe80::1%eth0`.
 inline bool is_ipv6(std::string_view text) {
   const std::size_t percent = text.find('%');
   if (percent != std::string_view::npos && !is_host_name(text.substr(percent + 1))) return false;
@@ -131,8 +131,8 @@ inline Address parse_handle(std::string_view text, std::string_view number) {
   return HandleAddress{static_cast<int>(*handle)};
 }
 
-/// What an address means; see `qga::connect` for what it looks like.
-/// @throws ConnectError where it is none
+/// Parses an address; `qga::connect` describes its forms.
+/// @throws ConnectError where `text` is not an address
 inline Address parse_address(std::string_view text) {
   if (text.find('\0') != std::string_view::npos)
     refuse_address(text, "an address must not hold a NUL byte");

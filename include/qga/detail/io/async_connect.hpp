@@ -87,12 +87,12 @@ class AsyncConnect final : public Connecting,
     timer_.cancel();
     std::error_code ignored;
     if (socket_) socket_->cancel(ignored);
-    if (target_.lookup && !socket_) {  // a look-up cannot be ended, only forgotten
+    if (target_.lookup && !socket_) {  // a look-up cannot be ended: its result is ignored
       asio::post(executor_, [self = this->shared_from_this()] { self->resume({}); });
     }
   }
 
-  /// Goes on at the start, after the look-up and after each wait.
+  /// Does the next step: at the start, after the look-up and after each wait.
   void resume(std::error_code waited) {
     std::unique_lock lock(mutex_);
     if (!done_) return;
@@ -101,14 +101,14 @@ class AsyncConnect final : public Connecting,
     const int fd = socket_->native_handle();
     if (step_.next == Next::retry) {
       proceed(lock, connect_step(fd, addresses_[at_ - 1]));
-    } else if (waited) {  // the share of this address is over
+    } else if (waited) {  // the time of this address is over
       next(lock, std::make_error_code(std::errc::timed_out));
     } else {
       proceed(lock, {Next::done, connect_result(fd)});
     }
   }
 
-  /// Tries the next address. @param failed what became of the one before
+  /// Tries the next address. @param failed the error of the one before
   void next(std::unique_lock<std::mutex>& lock, std::error_code failed) {
     socket_.reset();
     if (at_ == addresses_.size()) {
@@ -177,8 +177,8 @@ class AsyncConnect final : public Connecting,
   const Executor executor_;
   std::mutex mutex_;  ///< guards all below; handlers may run on several threads
   std::vector<SocketAddress> addresses_;
-  std::size_t at_ = 0;            ///< of the address behind the one that is tried
-  Clock::time_point until_ = {};  ///< for the address that is tried
+  std::size_t at_ = 0;            ///< the index of the next address
+  Clock::time_point until_ = {};  ///< the deadline of the address that is tried
   std::optional<Socket> socket_;
   Timer timer_;
   ConnectStep step_;

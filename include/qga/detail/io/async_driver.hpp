@@ -52,7 +52,7 @@ class AsyncDriver final : public Driver, private ContextUser {
     return static_cast<AsyncDriver&>(*connection.driver_).channel_.get_executor();
   }
 
-  /// The timer is left alone while it fires early enough: calls in a row share one.
+  /// Sets the timer, unless it fires early enough already: calls in a row share one.
   void arm(Clock::time_point deadline) override {
     if (deadline >= armed_) return;
     armed_ = deadline;
@@ -71,7 +71,7 @@ class AsyncDriver final : public Driver, private ContextUser {
         connection_.deliver_traces(lock);  // what was received, before the handlers see it
         connection_.hand_over_finished(lock, initiating);
         connection_.deliver_traces(lock);
-      } catch (...) {  // a handler has thrown: those behind it are not to wait for an event
+      } catch (...) {  // a handler has thrown: the next handlers must not wait for an event
         if (!lock.owns_lock()) lock.lock();
         post_advance();
         throw;
@@ -164,7 +164,7 @@ class AsyncDriver final : public Driver, private ContextUser {
     advance(lock, false);
   }
 
-  /// No call is under way: lets the context run out of work.
+  /// Lets the context run out of work, because no call is under way.
   void rest() {
     connection_.session_.release_memory();
     if (armed_ != Clock::time_point::max()) {
@@ -191,8 +191,8 @@ class AsyncDriver final : public Driver, private ContextUser {
     wait(reading_, Channel::wait_read);
   }
 
-  /// Handlers that wait are dropped unheard, as Asio does. What is left to be done for guards is
-  /// done on this thread.
+  /// Drops the waiting handlers without calling them, as Asio does. The guards that have something
+  /// left to do act on this thread.
   void on_context_shutdown() noexcept override {
     const auto alive = connection_.weak_from_this().lock();
     if (!alive) return;
@@ -229,7 +229,7 @@ class AsyncDriver final : public Driver, private ContextUser {
   bool draining_ = false;
 };
 
-/// An executor that a client was given, until its context is gone.
+/// The executor that a client was given; none once its context is gone.
 template <class Executor>
 class WatchedExecutor final : public ClientExecutor, private ContextUser {
  public:
@@ -243,8 +243,8 @@ class WatchedExecutor final : public ClientExecutor, private ContextUser {
   std::optional<Executor> executor_;
 };
 
-/// The executor of a caller. A caller without one that can wait (a future has none) gets the
-/// system's threads. @throws asio::execution::bad_executor where the stream has a type of executor
+/// The executor of a caller, or the system's threads where the caller has none that does I/O (a
+/// future has none). @throws asio::execution::bad_executor where the stream has a type of executor
 /// of its own
 template <class Executor, class Caller>
 Executor executor_of_caller(const Caller& caller) {

@@ -36,7 +36,7 @@
 
 namespace qga::detail {
 
-/// All of a runner that does not depend on the handler.
+/// The parts of a runner that do not depend on the handler.
 /// @tparam Executor of the I/O
 template <class Executor>
 class OperationRunner : public AsyncRunner,
@@ -77,7 +77,7 @@ class OperationRunner : public AsyncRunner,
   OperationRunner(std::shared_ptr<ClientState> client, const Executor& io)
       : client_(std::move(client)), io_(io), closes_(client_ ? client_->closes() : 0) {}
 
-  /// Has `run` called on the handler's executor.
+  /// Makes the handler's executor call `run`.
   virtual void schedule(bool initiating) = 0;
   /// Invokes the handler.
   virtual void complete() = 0;
@@ -89,7 +89,7 @@ class OperationRunner : public AsyncRunner,
     operation.runner = this;
   }
 
-  /// Begins, within the initiating function. The operation may end on another thread before this
+  /// Starts the operation, within the initiating function. It may end on another thread before this
   /// returns.
   void begin() {
     scheduled_ = true;
@@ -105,7 +105,7 @@ class OperationRunner : public AsyncRunner,
     if (!sleep()) schedule(true);
   }
 
-  /// Goes on after what has happened.
+  /// Handles what has happened, and continues the operation.
   void run() {
     for (;;) {
       handle_events();
@@ -122,7 +122,7 @@ class OperationRunner : public AsyncRunner,
     {
       const std::lock_guard lock(mutex_);
       connection = connection_;
-      // A helper that has sent something may have started what cannot be taken back.
+      // A helper that has sent a request may have started something that cannot be undone.
       if (only_unsent && connection && !operation_->is_single()) return;
       if (!only_unsent || !connection) operation_->note_stop();
       if (timer_ && !pause_cleans_up_) timer_->cancel();
@@ -162,7 +162,7 @@ class OperationRunner : public AsyncRunner,
     if (waited) operation_->end_wait(std::move(error));
   }
 
-  /// Starts what the operation asks for. Where the process is out of resources, it ends.
+  /// Starts what the operation waits for. An exception, such as for lack of memory, ends it.
   void proceed(bool initiating) try {
     switch (operation_->waiting()) {
       case Waiting::nothing:
@@ -256,7 +256,7 @@ class OperationRunner : public AsyncRunner,
     schedule(false);
   }
 
-  /// Withdraws what an algorithm that has thrown has left behind, and ends.
+  /// Withdraws calls that an algorithm has left behind by an exception, and completes.
   void finish() {
     if (!operation_->is_single()) {
       std::unique_lock lock(mutex_);
@@ -270,7 +270,7 @@ class OperationRunner : public AsyncRunner,
 
   const std::shared_ptr<ClientState> client_;
   const Executor io_;
-  const std::uint64_t closes_;  ///< of the client, when this began
+  const std::uint64_t closes_;  ///< `ClientState::closes` when this began
   Operation* operation_ = nullptr;
   bool joined_ = false;
 
@@ -279,7 +279,7 @@ class OperationRunner : public AsyncRunner,
   bool waited_ = false;     ///< a pause or connecting is over
   bool scheduled_ = false;  ///< `run` is on its way, or running
   std::exception_ptr wait_error_;
-  std::size_t in_session_ = 0;              ///< calls
+  std::size_t in_session_ = 0;              ///< how many calls the session has
   std::shared_ptr<OperationRunner> kept_;   ///< itself, while the session has calls of it
   std::shared_ptr<Connection> connection_;  ///< that has, or had, the calls
   std::weak_ptr<Connecting> connecting_;
@@ -398,7 +398,7 @@ auto initiate(Token&& token, std::shared_ptr<ClientState> client, const CallOpti
       token, std::move(client), options, std::forward<Args>(args)...);
 }
 
-/// A token that can only be moved, out of where it is kept. @throws RequestError the second time
+/// Moves a move-only token out of `kept`. @throws RequestError the second time
 template <class Token>
 Token move_once(std::optional<Token>& kept) {
   if (!kept) {

@@ -18,7 +18,7 @@
 
 namespace qga::detail {
 
-/// Has a client for itself for as long as it lives, or shares it.
+/// Locks a client while it lives, exclusive or shared.
 class ClientLock {
  public:
   enum class Kind { exclusive, shared };
@@ -42,8 +42,8 @@ class ClientLock {
   bool owns_ = false;
 };
 
-/// Connects a client to its target, which replaces its connection. Every kind of blocking
-/// connecting ends here.
+/// Connects a client to its target, which replaces its connection. Every blocking way to connect
+/// uses this.
 /// @param wake becomes readable when `stop` is requested
 /// @return null, or a ConnectError or CancelledError
 inline std::exception_ptr connect_now(ClientState& client, Clock::time_point until,
@@ -67,7 +67,7 @@ class BlockingRunner {
         stop_(operation.stop()),
         connection_(client.connection()) {}
 
-  /// Carries the operation to its end, which it then tells itself.
+  /// Runs the operation to its end. The operation then has the result.
   void run() {
     operation_.start();
     while (!operation_.done()) {
@@ -122,7 +122,7 @@ class BlockingRunner {
   std::shared_ptr<Connection> connection_;  ///< null: there is none
 };
 
-/// Runs a command. @param client null: of a client that was moved from. @throws GuestAgentError
+/// Runs a command. @param client null: the client was moved from. @throws GuestAgentError
 template <Request R, class Project>
 auto run_command(ClientState* client, const R& request, Project project,
                  const CallOptions& options) {
@@ -140,7 +140,7 @@ auto run_command(ClientState* client, const R& request, Project project,
   return operation.move_result();
 }
 
-/// Runs a helper. @param client null: of a client that was moved from. @throws GuestAgentError
+/// Runs a helper. @param client null: the client was moved from. @throws GuestAgentError
 template <class Result, template <class> class Algorithm, class... Args>
 Result run_helper(const std::shared_ptr<ClientState>& client, const CallOptions& options,
                   Args&&... args) {
@@ -154,8 +154,8 @@ Result run_helper(const std::shared_ptr<ClientState>& client, const CallOptions&
   return operation.move_result();
 }
 
-/// Connects a client. @param client null: of a client that was moved from
-/// @param target none: the one of before
+/// Connects a client. @param client null: the client was moved from
+/// @param target none: the earlier target
 /// @throws ConnectError, CancelledError, BusyError
 inline void connect_blocking(ClientState* client, std::optional<Target> target,
                              const CallOptions& options) {

@@ -21,14 +21,14 @@
 
 namespace qga::detail {
 
-/// Sends one more request. Its own state is guarded by the mutex of its connection.
+/// Sends the request of a guard. Its own state is guarded by the mutex of its connection.
 class ClientGuard final : public Guard, private ArmedGuard {
  public:
   static constexpr Clock::duration file_timeout = std::chrono::seconds(5);
   static constexpr Clock::duration thaw_timeout = std::chrono::seconds(30);
 
   /// @param question null: the guard belongs to the connection; otherwise to the guest
-  /// @param again the request behind the question
+  /// @param again the same request, to be sent after the question
   ClientGuard(std::shared_ptr<ClientState> client, std::unique_ptr<GuardCall> request,
               std::unique_ptr<GuardCall> question, std::unique_ptr<GuardCall> again,
               std::uint64_t freeze)
@@ -98,8 +98,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   }
 
  private:
-  /// Later thaws the guest where the guard's connection has ended. It outlives the
-  /// guard.
+  /// What thaws the guest later, where the guard's connection has ended. It outlives the guard.
   struct Later {
     std::unique_ptr<GuardCall> question;
     std::unique_ptr<GuardCall> request;
@@ -115,8 +114,8 @@ class ClientGuard final : public Guard, private ArmedGuard {
   }
   bool outlives_connection() const noexcept override { return later_ != nullptr; }
 
-  /// Asks first, and then acts: over the client's connection of today, because an agent serves one
-  /// client at a time, or over one of its own.
+  /// Sends the question, and then the request: over the client's present connection, because an
+  /// agent serves one client at a time, or over a new one.
   static void act_later(Later& later) noexcept {
     if (!later.question) return;  // it was tried before
     const std::string_view command = later.request->command();
@@ -151,7 +150,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   }
 
   const std::shared_ptr<ClientState> client_;
-  const std::shared_ptr<Connection> connection_;  ///< null: made while there was none
+  const std::shared_ptr<Connection> connection_;  ///< null: there was none
   std::unique_ptr<GuardCall> request_;            ///< null: disarmed
   std::shared_ptr<Later> later_;                  ///< null: the guard belongs to the connection
   const std::uint64_t freeze_;
@@ -191,7 +190,7 @@ class ClientOfHelper final : public HelperClient {
   const std::shared_ptr<ClientState> client_;
 };
 
-/// @param client null: of a client that was moved from
+/// @param client null: the client was moved from
 inline std::unique_ptr<HelperClient> client_of_helper(std::shared_ptr<ClientState> client) {
   return client ? std::make_unique<ClientOfHelper>(std::move(client)) : nullptr;
 }

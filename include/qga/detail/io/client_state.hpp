@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// All of a client that outlives its moves: its settings, who uses it just now, its connection and
-// where that leads to. Every kind of connecting goes through `begin_connecting` and
+// The state of a client, which stays in place when the client is moved: its settings, its users,
+// its connection and its target. Every kind of connecting goes through `begin_connecting` and
 // `finish_connecting`, which replace one connection by another.
 #pragma once
 
@@ -35,7 +35,7 @@ class Connecting {
 class ClientExecutor {
  public:
   virtual ~ClientExecutor() = default;
-  /// Of the type that the client's stream has; null once its context is gone.
+  /// Points to an executor of the stream's type; null once its context is gone.
   virtual const void* get() const = 0;
 };
 
@@ -52,14 +52,14 @@ class ClientState {
 
   // ---- who uses it -------------------------------------------------------------------------
 
-  /// For a blocking operation, which has the client for itself. False: the client is in use.
+  /// Locks the client for one blocking operation alone. False: the client is in use.
   bool try_lock_exclusive() {
     int no_users = 0;
     return users_.compare_exchange_strong(no_users, -1, std::memory_order_acquire);
   }
   void unlock_exclusive() { users_.store(0, std::memory_order_release); }
 
-  /// For asynchronous operations, which share the client. False: a blocking one has it.
+  /// Locks the client for asynchronous operations, which share it. False: a blocking one has it.
   bool try_lock_shared() {
     int users = users_.load();
     while (users >= 0 && !users_.compare_exchange_weak(users, users + 1)) {
@@ -68,12 +68,12 @@ class ClientState {
   }
   void unlock_shared() { users_.fetch_sub(1); }
 
-  /// Memory of an earlier request, for who has the client for itself: steady use allocates nothing.
+  /// Memory of an earlier request, for the exclusive user: repeated calls allocate nothing.
   std::string& spare_memory() { return spare_memory_; }
 
   // ---- its connection ----------------------------------------------------------------------
 
-  /// Null before the first one, and once it was closed.
+  /// The connection; null before the first one, and once it was closed.
   std::shared_ptr<Connection> connection() const {
     const std::lock_guard lock(mutex_);
     return connection_;
@@ -124,7 +124,7 @@ class ClientState {
   // ---- freezes -----------------------------------------------------------------------------
 
   std::uint64_t begin_freeze() { return ++freezes_; }
-  /// How often it was closed: what goes on across that is cancelled.
+  /// How often the client was closed. Operations that began before that are cancelled.
   std::uint64_t closes() const { return closes_; }
 
   /// The number of the latest freeze. An older guard must not thaw what a later one has frozen.

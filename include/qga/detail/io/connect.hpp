@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Connecting: where to, and the steps that both runners repeat. Asio's own connecting would take a
-// UNIX socket whose backlog is full for a connected one.
+// The target of connecting, and the steps that both runners repeat. Asio's own connecting would
+// take a UNIX socket whose backlog is full for a connected one.
 #pragma once
 
 #include <algorithm>
@@ -127,8 +127,8 @@ inline std::error_code connect_result(int fd) {
   return {error, std::system_category()};
 }
 
-/// The share of one of the addresses that are left, in the time that is left: one that does not
-/// answer must not keep the next from being tried.
+/// The deadline of the next address. Each address that is left has an equal part of the time that
+/// is left, so that one without an answer does not prevent trying the next.
 inline Clock::time_point share_of(Clock::time_point deadline, std::size_t addresses_left,
                                   Clock::time_point now) {
   if (deadline == Clock::time_point::max() || addresses_left <= 1) return deadline;
@@ -168,7 +168,7 @@ inline OwnedDescriptor connect_to(const Target& target, Clock::time_point deadli
       const auto until = share_of(deadline, addresses.size() - i, Clock::now());
       return connect_to(addresses[i], until, stop, wake);
     } catch (const std::system_error&) {
-      if (stop.stop_requested()) throw;  // otherwise the next one may be better
+      if (stop.stop_requested()) throw;  // otherwise the next address is tried
     }
   }
   if (addresses.empty()) throw std::system_error(asio::error::host_not_found);

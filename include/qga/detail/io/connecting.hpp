@@ -19,7 +19,7 @@
 
 namespace qga::detail {
 
-/// The algorithm of `async_connect` and its kin.
+/// The algorithm of `async_connect` and `async_reconnect`.
 template <class Io>
 class ConnectTo {
  public:

@@ -2,7 +2,7 @@
 //
 // One connection: its descriptor, its session and its guards, from connecting to closing. It is
 // never opened again: another connection is another object, and begins with a handshake. Blocking
-// operations are moved along here, asynchronous ones by the driver that the first of them gives it.
+// operations run here; asynchronous ones run in the driver, which the first of them makes.
 #pragma once
 
 #include <algorithm>
@@ -42,13 +42,13 @@ class GuardList {
 
   /// A request of a guard is answered.
   virtual void on_answered(const Call& call) = 0;
-  /// Has the guards act, because the connection ends. Those that belong to the guest may stay
-  /// armed.
+  /// Makes the guards act, because the connection ends.
+  /// @param all false: guards that belong to the guest stay armed
   /// @return how long they may take
   virtual Clock::duration begin_closing(bool all) = 0;
-  /// The end of the time for what has been sent.
+  /// Sets the deadline of the requests that the guards have sent.
   virtual void set_deadline(Clock::time_point deadline) = 0;
-  /// Moves the requests along on this thread, until all are answered.
+  /// Runs the guards' requests on this thread, until all are answered or the time is over.
   virtual void finish(Clock::time_point until, std::unique_lock<std::mutex>& lock) = 0;
 };
 
@@ -58,11 +58,11 @@ class Driver {
  public:
   virtual ~Driver() = default;
 
-  /// Has the deadlines of calls looked at, at the latest then.
+  /// Makes the driver check the deadlines of calls then, or earlier.
   virtual void arm(Clock::time_point deadline) = 0;
   /// Moves the asynchronous calls along. @param initiating within an initiating function
   virtual void advance(std::unique_lock<std::mutex>& lock, bool initiating) = 0;
-  /// Has `advance` called later, on the executor.
+  /// Makes the executor call `advance` later.
   virtual void post_advance() = 0;
   /// Drains in the background, then closes.
   virtual void drain() = 0;
@@ -79,9 +79,9 @@ class AsyncRunner {
   virtual ~AsyncRunner() = default;
   /// A driver for a connection that has none. @throws std::system_error
   virtual std::unique_ptr<Driver> make_driver(Connection& connection) = 0;
-  /// Never called with the connection locked.
+  /// Reports a finished call. It is never called with the connection locked.
   virtual void on_finished(Call& call, bool initiating) = 0;
-  /// The context is gone: the call will not be answered, and the handler never be invoked.
+  /// Reports that the context is gone: the call gets no answer, and the handler is never invoked.
   virtual void on_dropped(Call& call) noexcept = 0;
 };
 
@@ -124,7 +124,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // ---- asynchronous ------------------------------------------------------------------------
 
-  /// Sends the calls of an operation; its runner hears of their end.
+  /// Sends the calls of an operation; `on_finished` reports their end to its runner.
   void submit(Operation& operation, bool initiating) {
     CallList rejected;
     {
@@ -133,7 +133,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       submit_calls(operation, rejected);
       if (rejected.empty()) {
         if (operation.stop_requested()) session_.request_stop(operation);
-        // What has no time is not sent.
+        // A call that has no time left is not sent.
         if (const auto now = Clock::now(); operation.next_deadline() <= now) session_.expire(now);
         driver_->arm(operation.next_deadline());
         driver_->advance(lock, initiating);
@@ -143,8 +143,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       operation.runner->on_finished(*call, initiating);
   }
 
-  /// Ends what a stop request may end.
-  /// @param only_unsent true: nothing, where something of the operation was sent
+  /// Ends those calls of an operation that a stop request may end.
+  /// @param only_unsent true: does nothing where a call of the operation was sent
   void request_stop(const Operation& operation, bool only_unsent = false) {
     std::unique_lock lock(mutex_);
     if (only_unsent && !session_.unsent(operation)) return;
@@ -173,12 +173,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Why a connection is closed.
   enum class End {
     closed,    ///< by the user: guards that belong to the guest act now
-    replaced,  ///< by another one: they act on that
+    replaced,  ///< by another one: guards that belong to the guest act over that
   };
 
-  /// Ends every call with `CancelledError`, has the guards act, leaves nothing unread, and closes:
+  /// Ends every call with `CancelledError`, makes the guards act, drains the channel, and closes:
   /// in the background where there is a driver.
-  /// @param on_closed is called when all is over, unlocked
+  /// @param on_closed is called at the end, with no lock held
   void close(End end, std::function<void()> on_closed = {}) {
     std::unique_lock lock(mutex_);
     if (on_closed) on_closed_.push_back(std::move(on_closed));
@@ -227,7 +227,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
   }
 
-  /// One round of a blocking operation: what is due, writing, waiting and reading.
+  /// One round of a blocking operation: handles deadlines and stops, writes, waits and reads.
   void step(Operation& operation, std::unique_lock<std::mutex>& lock, int wake) {
     auto now = Clock::now();
     const auto deadline = operation.next_deadline();
@@ -243,7 +243,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void wait_and_read(short events, Clock::time_point until, std::unique_lock<std::mutex>& lock,
                      int wake) {
-    deliver_traces(lock);  // A user sees what a guest has not answered yet.
+    deliver_traces(lock);  // The user sees a request before its answer.
     const int fd = descriptor_.fd;
     lock.unlock();
     const short happened = wait_for(fd, events, until, Clock::now(), wake);
@@ -251,7 +251,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     if ((happened & ~POLLOUT) != 0 && descriptor_.fd >= 0) read(Clock::now());
   }
 
-  /// Writes what there is. Returns what to wait for.
+  /// Writes the output. Returns the events to wait for.
   short pump(Clock::time_point now) {
     if (descriptor_.fd >= 0 && session_.reads_first()) read(now);
     while (descriptor_.fd >= 0) {
@@ -275,9 +275,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     }
   }
 
-  /// Reads what is there, within reason. Returns what broke the channel, or no error.
+  /// Reads the input that is there, up to a limit. Returns what broke the channel, or no error.
   std::error_code read_pending(Clock::time_point now) {
-    // A full buffer is followed by another read, this often: one channel must not keep a thread.
+    // After a full buffer it reads again, at most this often: one channel must not keep a thread.
     constexpr int reads_in_a_row = 16;
     for (int i = 0; i < reads_in_a_row && session_.wants_input(); ++i) {
       const std::span<char> space = session_.input();
@@ -297,7 +297,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     discard();
   }
 
-  /// Takes the finished calls of a blocking operation; others go their way.
+  /// Collects the finished calls of a blocking operation, and hands others to their owners.
   void collect(Operation& operation, CallList& finished, std::unique_lock<std::mutex>& lock) {
     while (Call* const call = session_.finished()) {
       call->operation == &operation ? finished.push_back(call) : hand_over(*call, lock, true);
@@ -312,7 +312,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     lock.lock();
   }
 
-  /// Moves everything along that nobody waits for here.
+  /// Advances all that no blocking operation waits for: asynchronous calls, traces, closing.
   void advance(std::unique_lock<std::mutex>& lock, bool initiating) {
     if (driver_) return driver_->advance(lock, initiating);
     if (!blocked_) hand_over_finished(lock, initiating);
@@ -320,7 +320,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     call_on_closed(lock);
   }
 
-  /// A blocking operation looks at its calls itself.
+  /// Hands over the finished calls. A blocking operation collects its own.
   void hand_over_finished(std::unique_lock<std::mutex>& lock, bool initiating) {
     while (Call* const call = session_.finished()) hand_over(*call, lock, initiating);
   }
@@ -375,7 +375,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Session session_;
   std::atomic<bool> open_ = true;
   bool blocked_ = false;  ///< a blocking operation moves it along
-  bool silent_ = false;   ///< a guard has waited in vain, and nothing has come in since
+  bool silent_ = false;   ///< a guard got no answer in time, and nothing has come in since
   const pid_t process_ = ::getpid();
   std::unique_ptr<GuardList> guards_;
   Clock::time_point closing_until_ = {};

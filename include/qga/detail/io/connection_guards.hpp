@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The guards of a connection, and the requests that they have sent. Made with the first guard.
+// The guards of a connection, and the requests that they sent. The first guard makes this object.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ struct Cleanup {
 /// A guard, as its connection sees it. All is called with the connection locked.
 class ArmedGuard {
  public:
-  /// Gives up its requests, because the connection ends.
+  /// Hands over its requests, because the connection ends.
   virtual Cleanup release_cleanup() noexcept = 0;
   /// A guard that belongs to the guest outlives its connection.
   virtual bool outlives_connection() const noexcept = 0;
@@ -49,13 +49,13 @@ class ConnectionGuards final : public GuardList {
 
   using Lock = std::unique_lock<std::mutex>;
 
-  /// A note of a guard that cannot reach its guest.
+  /// The text of a note: a guard cannot reach its guest.
   static std::string cannot_connect(std::string_view command, std::error_code err) {
     return std::string(command) + ": cannot connect: " + err.message();
   }
 
   static Lock lock(Connection& connection) { return Lock(connection.mutex_); }
-  /// Those of a connection that is locked.
+  /// The guards of a connection, which must be locked.
   static ConnectionGuards& of(Connection& connection) {
     if (!connection.guards_) connection.guards_ = std::make_unique<ConnectionGuards>(connection);
     return static_cast<ConnectionGuards&>(*connection.guards_);

@@ -16,13 +16,13 @@ namespace qga::detail {
 
 class ContextShutdownService;
 
-/// Hears once of the end of a context, and of nothing more after that.
+/// A ContextUser is told once that its context shuts down, and nothing after that.
 class ContextUser {
  public:
   ContextUser(const ContextUser&) = delete;
   ContextUser& operator=(const ContextUser&) = delete;
 
-  /// The context is shutting down: drop what it would have run.
+  /// Drops what the context would have run, because it shuts down.
   virtual void on_context_shutdown() noexcept = 0;
 
  protected:
@@ -36,7 +36,7 @@ class ContextUser {
   ContextShutdownService* service_;  ///< null: the context is gone
 };
 
-/// One per execution context. It is made after the reactor, hence shut down before it.
+/// There is one per execution context. It is made after the reactor, and shut down before it.
 class ContextShutdownService : public asio::execution_context::service {
  public:
   using key_type = ContextShutdownService;

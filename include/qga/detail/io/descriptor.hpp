@@ -50,7 +50,7 @@ class OwnedDescriptor {
   int fd_;
 };
 
-/// A copy that a child process does not inherit.
+/// Duplicates a descriptor. A child process does not inherit the copy.
 /// @throws std::system_error where the process has no descriptor left
 inline OwnedDescriptor duplicate(int fd) {
   OwnedDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
@@ -138,7 +138,7 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  /// Readable once a stop is requested; -1 where none can be.
+  /// The descriptor is readable once a stop is requested; -1: no stop can be requested.
   int fd() const { return fd_.get(); }
 
  private:
@@ -151,7 +151,7 @@ class StopSignal {
   };
 
   OwnedDescriptor fd_;
-  std::optional<std::stop_callback<Wake>> callback_;  // before the descriptor goes
+  std::optional<std::stop_callback<Wake>> callback_;  // destroyed before the descriptor
 };
 
 /// Waits for `events` on `fd` (-1: for none), or for `wake` to become readable (-1: not). Returns

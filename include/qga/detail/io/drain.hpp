@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // Draining a channel before it is closed. An agent on a listening socket may exit when a client
-// closes with replies unread: it is told that no more is coming, and what it still says is dropped.
+// closes with replies unread. So the client ends its own sending, and reads and drops the rest.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ namespace qga::detail {
 
 inline constexpr Clock::duration drain_timeout = std::chrono::milliseconds(100);
 
-/// Drops what is there, within reason. False: the peer has said everything.
+/// Reads and drops the input that is there, up to a limit. False: the input has ended.
 inline bool drop_pending(Descriptor from) {
   constexpr int reads_in_a_row = 16;
   char unread[4096];
@@ -28,7 +28,7 @@ inline bool drop_pending(Descriptor from) {
   return true;
 }
 
-/// Blocks until the peer has said everything, or until `deadline`.
+/// Blocks until the input has ended, or until `deadline`.
 inline void drain(Descriptor from, Clock::time_point deadline) {
   ::shutdown(from.fd, SHUT_WR);
   for (;;) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// From an address to what can be connected to: looks up what has a name.
+// Makes a target of an address: looks host names up.
 #pragma once
 
 #include <memory>
@@ -84,8 +84,8 @@ inline Target target_of([[maybe_unused]] const VsockAddress& address) {
 #endif
 }
 
-/// The target that an address names. A text is kept for errors.
-/// @throws ConnectError; it also says that a descriptor is nothing to connect to
+/// The target that an address names. `text` is shown in errors.
+/// @throws ConnectError, also for the address of a descriptor
 inline Target target_of(const Address& address, std::string_view text) {
   try {
     Target target = std::visit(

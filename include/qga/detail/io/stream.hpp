@@ -19,8 +19,8 @@
 namespace qga::detail {
 
 /// A connected Asio stream over a descriptor: a stream socket of any protocol, a serial port, a
-/// POSIX stream descriptor. Acceptors and datagram sockets cannot read or write a stream of bytes;
-/// a stream over another stream would be passed by, because the client uses the descriptor.
+/// POSIX stream descriptor. Acceptors and datagram sockets are refused, because they are not
+/// streams of bytes; so is a stream over another stream, because the client would bypass it.
 template <class T>
 concept DescriptorStream = std::move_constructible<T> &&
     requires(T& stream, char* bytes, std::error_code& err) {
@@ -34,13 +34,12 @@ concept DescriptorStream = std::move_constructible<T> &&
   stream.next_layer();
 };
 
-/// A stream that a client can connect to what a text names: a path, or for any socket an address.
+/// A stream that a text can connect: a UNIX socket by a path, a generic socket by an address.
 template <class T>
 concept Nameable = std::same_as<T, asio::local::stream_protocol::socket> ||
     std::same_as<T, asio::generic::stream_protocol::socket>;
 
-/// Takes the descriptor out of a stream. One that does not let go of it (a serial port) gives a
-/// copy.
+/// Releases the descriptor of a stream. A stream without `release` (a serial port) gives a copy.
 /// @throws std::system_error
 template <class StreamType>
 OwnedDescriptor release_descriptor(StreamType stream) {
@@ -61,7 +60,7 @@ inline Target target_of_path(std::string_view path) {
   }
 }
 
-/// The target that a text names for a client of a stream. @throws ConnectError
+/// The target that a text names for a type of stream. @throws ConnectError
 template <Nameable StreamType>
 Target target_of_text(std::string_view where) {
   if constexpr (std::same_as<StreamType, asio::local::stream_protocol::socket>) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// A user's function within a helper that is a coroutine: it runs on the executor of the helper's
-// handler, and is cancelled with the helper.
+// Runs a user's coroutine within a helper. It runs on the executor of the helper's handler, and is
+// cancelled with the helper.
 #pragma once
 
 #include <exception>

@@ -2,7 +2,7 @@
 //
 // Helpers are algorithms over requests. An algorithm is a class template over the `Io` that runs
 // it, and does no I/O itself: it says what to send, what to wait for and what the result is, and
-// goes on in continuations. So the same lines serve blocking callers, completion tokens and tests.
+// continues in callbacks. So the same code serves blocking callers, completion tokens and tests.
 //
 //   template <class Io>
 //   class Algorithm {
@@ -10,7 +10,7 @@
 //     void start();
 //   };
 //
-// This is the contract between algorithms and those who run them; `AlgorithmIo` says it in code.
+// This is the contract between algorithms and the code that runs them; `AlgorithmIo` states it.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +29,7 @@
 
 namespace qga::detail {
 
-/// How a caller hears of the end of a call: by an error or by the reply.
+/// The signature of a handler: an error (null where there is none) and the reply, if there is one.
 template <class Reply>
 struct CompletionSignature {
   using type = void(std::exception_ptr, Reply);
@@ -44,15 +44,15 @@ struct CompletionSignature<void> {
 template <class Reply>
 using Continuation = std::function<typename CompletionSignature<Reply>::type>;
 
-/// Where a user's function that takes its time is run; null in a blocking call. Defined with the
-/// asynchronous runner.
+/// The executor and the cancellation signal of a user's function; null in a blocking call. It is
+/// defined in work.hpp.
 struct WorkContext;
 
 /// Starts a user's function, and calls the continuation when its work is over.
 using Work = std::function<void(WorkContext*, Continuation<void>)>;
 
-/// How to wait for what a user's function returns: nothing here, coroutines with the asynchronous
-/// runner.
+/// Starts a user's function and waits for its end. The asynchronous runner adds a version for
+/// coroutines.
 template <class Result>
 struct WorkStarter;
 template <>
@@ -69,7 +69,7 @@ struct WorkStarter<void> {
   }
 };
 
-/// A user's function as a `Work`.
+/// Makes a `Work` of a user's function.
 template <class Function>
 Work work_of(Function function) {
   return [kept = std::make_shared<Function>(std::move(function))](WorkContext* context,
@@ -78,7 +78,7 @@ Work work_of(Function function) {
   };
 }
 
-/// How one step of an algorithm is made.
+/// The settings of one step of an algorithm.
 struct Step {
   /// The latest time at which it may end.
   Clock::time_point until = Clock::time_point::max();
@@ -92,7 +92,7 @@ struct Step {
   bool at_once = false;
 };
 
-/// A step that cleans up, and may take until then.
+/// A step that cleans up and must end before `until`.
 inline Step cleaning_up(Clock::time_point until) {
   return {.until = until, .cancel = Cancel::never, .cleans_up = true};
 }
@@ -106,18 +106,17 @@ struct AnyRequest {
 };
 
 /// Runs algorithms.
-/// - `call` sends a request; `then(error, reply)`, or `then(error)` where there is no reply.
-/// Several
-///   calls may be in flight together, and are answered in order.
-/// - `pause`: `then(error)`; the error is null, a CancelledError or a TimeoutError. No call is in
-///   flight meanwhile. A pause that cleans up is not ended by a stop request or the caller's time.
-/// - `work` runs a user's function: `then(error)`, with what it throws.
-/// - `guard` makes a guard that sends the request unless it is disarmed; with a second request, a
-///   question, it belongs to the guest and not to the connection.
-/// - `check` tells what is wrong with a guard of a caller's: it is of another client or connection.
-/// - `now`, `until`: the time, and the end of the whole call.
+/// - `call` sends a request and calls `then(error, reply)`, or `then(error)` where there is no
+///   reply. Several calls may be in flight together, and are answered in order.
+/// - `pause` calls `then(error)`; the error is null, a CancelledError or a TimeoutError. No call is
+///   in flight meanwhile. A stop request and the caller's time end a pause, unless it cleans up.
+/// - `work` runs a user's function and calls `then(error)` with what the function throws.
+/// - `guard` makes a guard that sends the request unless it is disarmed. With a second request, a
+///   question, the guard belongs to the guest; otherwise it belongs to the connection.
+/// - `check` returns what is wrong with a caller's guard: it is of another client or connection.
+/// - `now` is the time, `until` is the end of the whole call.
 /// - `finish(result)` or `fail(error)` is called once, and last.
-/// Continuations never run within the call that they were given to, and run one at a time.
+/// Continuations run one at a time, and never within the call that they were given to.
 template <class Io>
 concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* guard) {
   io.call(AnyRequest(), then, Step());
@@ -134,8 +133,8 @@ concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* gua
   io.fail(std::exception_ptr());
 };
 
-/// An `Io` that can connect, for those who wait for a guest. `connect` replaces the connection:
-/// `then(error)`.
+/// An `Io` that can connect, for algorithms that wait for a guest. `connect` replaces the
+/// connection and calls `then(error)`.
 template <class Io>
 concept ConnectingIo = AlgorithmIo<Io> && requires(Io& io, Continuation<void> then) {
   { io.connected() } -> std::same_as<bool>;
@@ -143,7 +142,7 @@ concept ConnectingIo = AlgorithmIo<Io> && requires(Io& io, Continuation<void> th
   io.connect(then, Clock::time_point());
 };
 
-/// An algorithm as a part of another one: the `Io` that it runs on, which is that of the whole.
+/// Runs an algorithm as a part of another one, over the `Io` of the whole.
 template <class Io, class Result, template <class> class Algorithm>
 class SubAlgorithm {
  public:

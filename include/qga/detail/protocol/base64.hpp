@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // Base64 (RFC 4648, padded, no line breaks), straight between a buffer and its destination.
-// Four table look-ups a group.
+// A group takes four table look-ups.
 #pragma once
 
 #include <array>
@@ -17,10 +17,10 @@ namespace base64_detail {
 inline constexpr char alphabet[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Set in a table's entry for every byte outside the alphabet, and in no valid group.
+/// A bit that marks bytes outside the alphabet in the tables. No valid group has it.
 inline constexpr std::uint32_t invalid = 0x01000000;
 
-/// Filled at run time: compilers take a tenth of a second for it, in every file that includes this.
+/// Filled at run time, because compilers need 0.1 s for it in every file that includes this.
 struct Tables {
   std::array<std::uint32_t, 256> first, second, third, fourth;  ///< what a character stands for
   std::array<std::array<char, 2>, 4096> pairs;                  ///< the characters for 12 bits
@@ -74,8 +74,8 @@ inline void base64_encode(std::string_view bytes, std::string& out) {
   to[3] = '=';
 }
 
-/// Decodes `text` into `out`, replacing what it holds. False, and `out` is unspecified, where
-/// `text` is not padded base64 of the standard alphabet.
+/// Decodes `text` into `out`, replacing what it holds. Returns false where `text` is not padded
+/// base64 of the standard alphabet; `out` is unspecified then.
 inline bool base64_decode(std::string_view text, std::string& out) {
   const auto& [first, second, third, fourth, pairs] = base64_detail::tables();
   if (text.size() % 4 != 0) return false;

@@ -21,10 +21,10 @@ namespace qga::detail {
 
 class Operation;
 
-/// Bytes of requests written and not yet answered, at most, but for a single longer request. An
-/// agent reads 4096 bytes at a time. Over virtio-serial its answer is lost where it has read beyond
-/// what it answers (GLib takes the port for a file, seeks in it, and fails; agent 7.2: three writes
-/// of 1300 bytes in flight lose answers, three of 1200 do not).
+/// The most bytes of requests that are written and not yet answered; a single request may be
+/// longer. An agent reads 4096 bytes at a time. Over virtio-serial its answer is lost where it has
+/// read more than it answers (GLib takes the port for a file, seeks in it, and fails; agent 7.2:
+/// three writes of 1300 bytes in flight lose answers, three of 1200 do not).
 inline constexpr std::size_t window_bytes = 4096;
 
 /// When a stop request or a cancellation ends a call.
@@ -67,8 +67,8 @@ class Call {
   Clock::time_point deadline = Clock::time_point::max();  ///< max: none
   Operation* operation = nullptr;                         ///< the owner; null: a guard's request
   Cancel cancel = Cancel::always;
-  /// True: it is written at once, although the channel is out of sync. Only for a thaw right behind
-  /// a freeze without an answer, which the agent must have even when the client is gone.
+  /// True: the request is written at once, although the channel is out of sync. This is for a thaw
+  /// behind a freeze without an answer: the agent must have it even when the client is gone.
   bool at_once = false;
 
  protected:
@@ -105,10 +105,10 @@ class Call {
   Call* next_ = nullptr;
   Call* previous_ = nullptr;
   bool finished_ = false;
-  bool stopping_ = false;  ///< a stop was requested; it ends the call where that is still unsent
+  bool stopping_ = false;  ///< a stop is requested: the call ends if it becomes unsent again
 };
 
-/// A queue of calls, linked through themselves: queueing allocates nothing.
+/// A queue of calls. The calls themselves hold the links, so queueing allocates nothing.
 class CallList {
  public:
   bool empty() const { return first_ == nullptr; }
@@ -169,8 +169,8 @@ struct Projected<void, Project> {
   using type = void;
 };
 
-/// The call of a typed request; its result is the reply as `Project` shows it.
-/// @tparam Base a Call, or a class over it
+/// The call of a typed request; its result is what `Project` makes of the reply.
+/// @tparam Base Call, or a class derived from it
 template <class Reply, class Project = std::identity, class Base = Call>
 class TypedCall : public Base {
  public:

@@ -75,7 +75,7 @@ inline void decode_string(const Value& from, std::string& to) {
 
 inline void decode_base64(const Value& from, std::string& to) {
   const std::string_view characters = string_characters(from);
-  // An escape is outside the alphabet, so this refuses what has any.
+  // A backslash is outside the alphabet, so this refuses text with escapes.
   if (base64_decode(characters, to)) return;
   if (!base64_decode(json_unescaped(characters), to)) from.wrong("expected base64");
 }
@@ -211,7 +211,7 @@ void decode_text(std::string_view text, T& to) {
   decode_value(Value{json}, to);
 }
 
-/// Checks the text of a `return` that has nothing to say. @throws Malformed, WrongShape
+/// Checks the text of a `return` without a value. @throws Malformed, WrongShape
 inline void decode_empty(std::string_view text) {
   if (text == "{}") return;
   const JsonIndex json(text);

@@ -31,8 +31,8 @@ struct Unencodable : std::runtime_error {
 /// A visitor of field tables that appends `"name": value` for each member.
 class Encoder {
  public:
-  /// For whom: an agent silently cuts a string at a NUL and knows no enumerator `unknown`, so both
-  /// are refused; a user gets what a guest has said.
+  /// The reader of the JSON. An agent silently cuts a string at a NUL and does not know the
+  /// enumerator `unknown`, so both are refused for it, and allowed for a user.
   enum class For { agent, user };
 
   explicit Encoder(std::string& out, For whom = For::agent) : out_(out), for_(whom) {}
@@ -187,7 +187,7 @@ inline constexpr bool has_constant_name = requires {
   std::string_view(*&R::command);
 };
 
-/// The agent's lexer gives up at 64 MiB; an id, and maybe a sync, still come behind the text.
+/// The agent's lexer accepts less than 64 MiB; an id, and maybe a sync, are added to the text.
 inline constexpr std::size_t max_request_size = (64 << 20) - 256;
 
 /// Appends a request up to where its id goes: `{"execute":"...","arguments":{...}`.

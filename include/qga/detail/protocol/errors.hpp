@@ -38,7 +38,7 @@ inline std::string error_text(std::string_view command, std::string_view what, O
   return text;
 }
 
-/// @tparam Error the system's words follow in its text where it is about the connection; elsewhere
+/// @tparam Error the system's words are added to the text of a connection's error; in other texts
 ///         they would only repeat `what`
 template <class Error>
 std::exception_ptr make_error(std::string_view command, std::string_view what, Outcome outcome,
@@ -118,7 +118,7 @@ inline Outcome outcome_of(const std::exception_ptr& error) {
   return known != nullptr ? known->outcome() : Outcome::unknown;
 }
 
-/// The `err_*` code of a step that failed; 0 where there is no error, or one of another's.
+/// The `err_*` code of an error; 0 where there is none, or where it is not the library's.
 inline int code_of(const std::exception_ptr& error) {
   const GuestAgentError* const known = error_of(error);
   return known != nullptr ? known->code() : 0;
@@ -126,7 +126,7 @@ inline int code_of(const std::exception_ptr& error) {
 
 /// Changes an error that nobody else has seen yet.
 struct ErrorAccess {
-  /// Says that a part of the whole was done, although the last step was not.
+  /// Sets the outcome of the whole, where it differs from that of the last step.
   static void set_outcome(GuestAgentError& error, Outcome outcome) {
     std::string text = error.what();
     const std::string_view before = describe(error.outcome());
@@ -141,8 +141,8 @@ struct ErrorAccess {
   }
 };
 
-/// Calls `visit` with the error as what it is. The exception itself is changed by what `visit`
-/// changes.
+/// Calls `visit` with the exception itself, where it is the library's: what `visit` changes stays
+/// changed.
 template <class Visit>
 void visit_error(const std::exception_ptr& error, Visit visit) {
   try {
@@ -150,11 +150,11 @@ void visit_error(const std::exception_ptr& error, Visit visit) {
   } catch (GuestAgentError& known) {
     visit(known);
   } catch (...) {
-    // The error is another's.
+    // The error is not the library's.
   }
 }
 
-/// Lifts the outcome of the last step to that of the whole, after steps that had an effect.
+/// Sets the outcome to `unknown`, because an earlier step of the whole had an effect.
 inline void lift_outcome(const std::exception_ptr& error) {
   visit_error(error, [](GuestAgentError& known) {
     if (known.outcome() != Outcome::unknown) ErrorAccess::set_outcome(known, Outcome::unknown);
@@ -169,9 +169,9 @@ class ErrorWith final : public Cause, public Extra {
       : GuestAgentError(extra), Cause(cause), Extra(extra) {}
 };
 
-/// The same error, which is an `Extra`, too. One that is an `Extra` already, and one that is not
-/// the library's, stay as they are.
-/// @tparam Extra a class over GuestAgentError that is made from one and from `args`
+/// Returns the error as one that is an `Extra`, too. An error that is an `Extra` already, or that
+/// is not the library's, is returned as it is.
+/// @tparam Extra a class derived from GuestAgentError, made from one and from `args`
 template <class Extra, class... Args>
 std::exception_ptr error_with(const std::exception_ptr& error, const Args&... args) {
   const auto with = [&](const auto& cause) {

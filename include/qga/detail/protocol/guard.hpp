@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What `File` and `Frozen` hold: a guard that sends one more request, unless somebody has done it
-// before. This is the part of it without I/O.
+// The guards that `File` and `Frozen` hold. A guard sends one more request, unless it is disarmed
+// before. This header is the part without I/O.
 #pragma once
 
 #include <memory>
@@ -17,7 +17,7 @@ namespace qga::detail {
 /// A request of a guard. Its text is made beforehand, so that sending it needs no memory.
 class GuardCall final : public Call {
  public:
-  /// @param expected the reply, as JSON text, that lets the guard go on; empty: any
+  /// @param expected the reply, as JSON text, after which the guard goes on; empty: any
   template <Request R>
   explicit GuardCall(const R& request, std::string_view expected = {})
       : Call(R::command, handling_of(request)), expected_(expected) {
@@ -37,18 +37,17 @@ class GuardCall final : public Call {
   bool as_expected_ = false;
 };
 
-/// Destroying it does what it is there for, unless it is disarmed.
+/// A guard acts when it is destroyed, unless it is disarmed.
 class Guard {
  public:
   virtual ~Guard() = default;
 
-  /// There is nothing left to do.
+  /// Disarms the guard, because there is nothing left to do.
   virtual void disarm() noexcept = 0;
-  /// Does now what is to be done. True: it is done; false: it could not be, or it goes on in the
-  /// background.
+  /// Acts now. True: all is done; false: it failed, or it goes on in the background.
   virtual bool act() noexcept = 0;
-  /// The request that it is there to undo is not answered yet, so that its own has to follow at
-  /// once.
+  /// Tells whether the request that the guard undoes still has no answer. If so, the guard's own
+  /// request is sent at once.
   virtual void expect_answer(bool expected) noexcept = 0;
 };
 

@@ -18,8 +18,8 @@ namespace qga::detail {
 
 struct Handling {
   ReplyLimits limits;
-  /// False: the agent answers only a failure (`success-response: false` in its interface), so a
-  /// sync goes right behind the request and tells acceptance from refusal.
+  /// False: the agent answers only a failure (`success-response: false` in its interface). A sync
+  /// is sent right behind the request, and its reply shows that the command was accepted.
   bool success_response = true;
   /// True: the command does harm when it runs late and nobody is there to undo it, so it is only
   /// sent right behind the answer to a fresh handshake.

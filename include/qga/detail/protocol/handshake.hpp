@@ -2,7 +2,7 @@
 //
 // The handshake that brings a channel into sync: 0xFF resets the agent's parser,
 // `guest-sync-delimited` with a random id marks the point in the input from which replies are ours,
-// and a ping shows whether this agent echoes ids. Its texts and what the answers to them mean.
+// and a ping shows whether this agent echoes ids. This header writes it and reads its answers.
 #pragma once
 
 #include <algorithm>
@@ -21,19 +21,19 @@ namespace qga::detail {
 
 class Handshake {
  public:
-  /// A handshake that is not answered may have gone to a guest that then rebooted, and is repeated:
-  /// first after this time, then after twice as long, and so on to the longest.
+  /// A handshake without an answer may have gone to a guest that then rebooted, so it is repeated:
+  /// first after this time, then after twice as long, and so on up to the longest.
   static constexpr Clock::duration first_interval = std::chrono::seconds(4);
   static constexpr Clock::duration longest_interval = std::chrono::seconds(32);
 
-  /// Appends a new one.
+  /// Appends a new handshake.
   void begin(std::string& out, Clock::time_point now) {
     repeats_at_ = now + interval_;
     interval_ = std::min(2 * interval_, longest_interval);
     const auto random = random_bits();
     constexpr auto exact = (std::uint64_t{1} << 53) - 1;  // every JSON library keeps such a number
     sync_id_ = (random[0] & exact) | 1;
-    ping_id_ = random[1] >> 34;  // short: an id costs both ends at every digit
+    ping_id_ = random[1] >> 34;  // short: every digit of an id costs time at both ends
     out += '\xFF';
     append_sync(out, sync_id_);
     out += "}\n{\"execute\":\"guest-ping\"";
@@ -41,7 +41,7 @@ class Handshake {
     out += "}\n";
   }
 
-  /// When to give up the latest and to begin another.
+  /// The time at which the latest handshake is given up and another one begins.
   Clock::time_point repeats_at() const { return repeats_at_; }
   /// An agent has answered, or there is another channel: the next repeat comes soon again.
   void reset_interval() { interval_ = first_interval; }
@@ -73,7 +73,7 @@ class Handshake {
   std::uint64_t ping_id() const { return ping_id_; }
 
  private:
-  /// Whether the answer can only be the ping's: the id is passed over, or named as what is wrong.
+  /// Whether the answer can only be the ping's: the agent ignored the id, or complains about it.
   static bool answers_without_id(const Envelope& envelope) {
     return envelope.error.empty() ? envelope.result == "{}"
                                   : envelope.error.find("'id'") != std::string_view::npos;
@@ -81,7 +81,7 @@ class Handshake {
 
   std::uint64_t sync_id_ = 0;
   std::uint64_t ping_id_ = 0;
-  bool without_ids_ = false;  ///< the last ping seemed to be answered without one
+  bool without_ids_ = false;  ///< the last ping seemed to be answered without an id
   Clock::time_point repeats_at_ = {};
   Clock::duration interval_ = first_interval;
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// A helper as an operation: the `Io` that the library gives to algorithms. It tells an algorithm of
-// its calls in the order in which it made them, and knows what the whole has come to when a step
-// fails.
+// A helper as an operation: the `Io` that the library gives to algorithms. It tells an algorithm
+// the results of its calls in the order in which it made them, and knows the outcome of the whole
+// when a step fails.
 #pragma once
 
 #include <algorithm>
@@ -19,27 +19,27 @@
 
 namespace qga::detail {
 
-/// What a helper asks of its client.
+/// What a helper needs from its client.
 class HelperClient {
  public:
   virtual bool is_open() const = 0;
   /// Whether it is known where to connect to.
   virtual bool has_target() const = 0;
-  /// @param question null, or what is asked first on a later connection
-  /// @param again the request behind the question
+  /// @param question null, or the request that is sent first on a later connection
+  /// @param again the same request, to be sent after the question
   virtual std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
                                             std::unique_ptr<GuardCall> question,
                                             std::unique_ptr<GuardCall> again) = 0;
-  /// What is wrong with a guard that was given to a helper of this client; null: nothing.
+  /// Checks a guard that was given to a helper of this client. @return what is wrong; null: nothing
   virtual std::exception_ptr check(const Guard* guard, std::string_view command) const = 0;
 
   virtual ~HelperClient() = default;
 };
 
-/// All of a helper that does not depend on its algorithm.
+/// The parts of a helper that do not depend on its algorithm.
 class HelperSteps : public Operation {
  public:
-  /// @param client null: of a client that was moved from
+  /// @param client null: the client was moved from
   HelperSteps(std::unique_ptr<HelperClient> client, const ClientParams& params,
               const CallOptions& options, Clock::time_point now)
       : Operation(params, options, now), client_(std::move(client)) {}
@@ -88,7 +88,7 @@ class HelperSteps : public Operation {
     return client_->make_guard(std::make_unique<GuardCall>(request), nullptr, nullptr);
   }
   /// @param question is asked first on a later connection
-  /// @param expected its reply, as JSON text, where the request is to follow
+  /// @param expected the reply, as JSON text, after which the request is sent
   template <Request R, Request Question>
   std::unique_ptr<Guard> guard(const R& request, const Question& question,
                                std::string_view expected) {
@@ -204,7 +204,7 @@ class HelperSteps : public Operation {
     }
   }
 
-  /// What an algorithm or a user's function throws ends the helper.
+  /// Calls a function. An exception from it ends the helper.
   template <class Function>
   void attempt(Function function) {
     try {

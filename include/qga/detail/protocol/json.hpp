@@ -2,8 +2,8 @@
 //
 // Lets users move protocol types to and from nlohmann::json: `nlohmann::json j = ga.info();`.
 // The library itself uses the encoder and the decoder directly. Base64 members stay base64 in JSON.
-// Nothing that a guest says makes `to_json` throw: a NUL stays a character, and an enumerator that
-// is newer than the library becomes null.
+// `to_json` never throws because of what a guest says: a NUL stays a character, and an enumerator
+// that is newer than the library becomes null.
 #pragma once
 
 #include <string>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Validates JSON text, and notes where its values lie: what is read of it afterwards is read where
-// it stands. It accepts what nlohmann/json accepts, except a byte order mark in front of a text
-// and a NUL behind it.
+// Validates JSON text and notes where its values are, so that they can be read in place later. It
+// accepts what nlohmann/json accepts, except a byte order mark in front of a text and a NUL behind
+// it.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,7 @@ inline double json_number(std::string_view text) {
   return std::strtod(copy.c_str(), nullptr);
 }
 
-/// The value of four hexadecimal digits; beyond all such values where they are none.
+/// The value of four hexadecimal digits; the largest number where they are not such digits.
 inline std::uint32_t json_code_unit(const char* digits) {
   std::uint32_t unit = 0;
   for (std::size_t i = 0; i < 4; ++i) {
@@ -55,11 +55,11 @@ inline std::uint32_t json_code_unit(const char* digits) {
 inline constexpr bool is_high_surrogate(std::uint32_t unit) { return unit - 0xD800 < 0x400; }
 inline constexpr bool is_low_surrogate(std::uint32_t unit) { return unit - 0xDC00 < 0x400; }
 
-/// The characters that have an escape of a letter, and their letters.
+/// The characters that are escaped by a letter, and these letters.
 inline constexpr std::string_view json_control_characters = "\b\f\n\r\t";
 inline constexpr std::string_view json_control_letters = "bfnrt";
 
-/// The text that the characters of a valid string mean.
+/// Decodes the escapes in the characters of a valid string.
 inline std::string json_unescaped(std::string_view characters) {
   std::size_t escape = characters.find('\\');
   if (escape == std::string_view::npos) return std::string(characters);
@@ -124,7 +124,7 @@ class JsonIndex {
     const Node& part = nodes_[member];
     return {begin_ + part.name, part.name_size};
   }
-  /// The value that follows all that is in this one.
+  /// The value behind this one and all that it contains.
   NodeId next_sibling(NodeId value) const { return nodes_[value].next_sibling; }
 
   /// How many values a list has.
@@ -206,7 +206,7 @@ class JsonIndex {
     return true;
   }
 
-  /// Closes what ends here, and goes to where the next value begins.
+  /// Closes the lists and objects that end here, and goes to where the next value begins.
   void climb() {
     skip_space();
     while (open_ != none && !skip_if(',')) {

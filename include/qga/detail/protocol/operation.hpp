@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// One call of a client on its way, from its start to its result: a command, which is one request,
-// or a helper (helper_operation.hpp), which is many. It does no I/O. What a deadline, a stop
-// request and a failure mean is decided here and in the session; a runner only carries it.
+// One call of a client, from its start to its result: a command, which is one request, or a helper
+// (helper_operation.hpp), which is many. It does no I/O. It and the session decide what a deadline,
+// a stop request and a failure mean; a runner only moves it along.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +26,8 @@
 
 namespace qga::detail {
 
-/// When a step has to have ended. The caller's timeout and deadline are for the whole call; where
-/// there is neither, each command has the client's timeout or its own default.
+/// The deadline of a step. The caller's timeout and deadline are for the whole call; where there is
+/// neither, each command has the client's timeout or its own default.
 /// @param whole the end of the whole call
 /// @param usual the command's default
 inline Clock::time_point step_deadline(Clock::duration usual, Clock::time_point whole,
@@ -59,12 +59,12 @@ class AsyncRunner;
 /// What an operation waits for beside its calls.
 enum class Waiting { nothing, pause, connection, work };
 
-/// Runners use it so: `start`, then give `next_to_submit` to a session and say by `deliver` which
-/// calls are finished, or do what `waiting` asks for and say so by `end_wait`, until it is `done`.
+/// A runner calls `start`. It then gives `next_to_submit` to a session and reports finished calls
+/// by `deliver`, or does what `waiting` asks for and reports it by `end_wait`, until it is `done`.
 
 class Operation {
  public:
-  AsyncRunner* runner = nullptr;  ///< null: a blocking one
+  AsyncRunner* runner = nullptr;  ///< null: the runner is blocking
 
   Operation(const ClientParams& params, const CallOptions& options, Clock::time_point now)
       : client_timeout_(params.timeout), options_(options), until_(end_of_call(options, now)) {}
@@ -74,7 +74,7 @@ class Operation {
 
   /// Makes the first calls.
   virtual void start() = 0;
-  /// A call is finished.
+  /// Reports that a call is finished.
   virtual void deliver(Call& call) = 0;
   /// The earliest deadline of a call that is not delivered yet.
   virtual Clock::time_point next_deadline() const = 0;
@@ -97,25 +97,25 @@ class Operation {
   bool wait_is_stopped() const { return !wait_cleans_up() && stop_requested(); }
   /// Starts the work that it waits for.
   virtual void start_work(WorkContext*, Continuation<void>) {}
-  /// @param error of connecting or of the work; a pause knows its own
+  /// Ends the wait. @param error of connecting or of the work; not used for a pause
   virtual void end_wait(std::exception_ptr) {}
 
   bool done() const { return done_; }
   const std::exception_ptr& error() const { return error_; }
-  /// Whether the command is one that total cancellation may still end; helpers have started it all.
+  /// True: a single command, which total cancellation may end while it is unsent. False: a helper.
   virtual bool is_single() const { return false; }
   /// The name of a single command; empty for a helper.
   virtual std::string_view command() const { return {}; }
 
   const std::stop_token& stop() const { return options_.stop; }
-  /// May be called on any thread. The session is told apart from this.
+  /// Notes a stop request. May be called on any thread. The session is told separately.
   void note_stop() { stop_noted_ = true; }
   bool stop_requested() const { return stop_noted_ || options_.stop.stop_requested(); }
 
   /// The end of the whole call; max: none.
   Clock::time_point until() const { return until_; }
 
-  /// When a step has to have ended; see `step_deadline`. What cleans up has time of its own.
+  /// The deadline of a step; see `step_deadline`. A step that cleans up has time of its own.
   /// @param usual the command's default
   Clock::time_point deadline_of(Clock::duration usual, const Step& step,
                                 Clock::time_point now) const {
@@ -144,8 +144,8 @@ class Operation {
   std::exception_ptr error_;
 };
 
-/// A request that is ready to be sent. It is made before an operation: a completion token may start
-/// the operation when the request itself is gone.
+/// A request that is ready to be sent. It is made before its operation, because a completion token
+/// may start the operation after the request itself is gone.
 template <class Reply, class Project>
 struct PreparedCommand {
   /// @param memory for the text of the request
@@ -208,15 +208,15 @@ class CommandOperation final : public Operation {
   std::string_view command() const override { return call_.command(); }
 
   Result move_result() { return call_.result.move_out(); }
-  /// The memory of a request's text, for the next one.
+  /// Returns the memory of the request's text, for the next one.
   std::string move_memory() {
     constexpr std::size_t large = 4 << 20;
-    call_.text.clear();  // it is still there where it was not sent
+    call_.text.clear();  // an unsent request still has its text
     return call_.text.capacity() <= large ? std::move(call_.text) : std::string();
   }
 
  private:
-  const std::string name_;  ///< empty: it is that of a type of requests
+  const std::string name_;  ///< empty: the type of the request has the name
   TypedCall<Reply, Project> call_;
 };
 

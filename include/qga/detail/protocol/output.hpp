@@ -46,7 +46,7 @@ class Output {
   /// The buffer, to append to.
   std::string& text() { return text_; }
 
-  /// Appends a request's text, which is empty then; its memory may be another.
+  /// Appends a request's text and leaves `request` empty, maybe with other memory.
   void append(std::string& request) {
     if (text_.empty()) {
       text_.swap(request);
@@ -56,10 +56,10 @@ class Output {
     }
   }
 
-  /// Forgets what is behind `end`, and not written.
+  /// Drops the unwritten bytes behind `end`.
   void truncate(std::uint64_t end) { text_.resize(static_cast<std::size_t>(end - base_)); }
 
-  /// Forgets all that is not written.
+  /// Drops all unwritten bytes.
   void clear() {
     base_ += at_;
     at_ = 0;
@@ -71,7 +71,7 @@ class Output {
   static constexpr std::size_t large = 4 << 20;
 
   std::string text_;
-  std::size_t at_ = 0;      ///< written of `text_`
+  std::size_t at_ = 0;      ///< bytes of `text_` that are written
   std::uint64_t base_ = 0;  ///< position of `text_`
 };
 

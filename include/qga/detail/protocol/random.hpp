@@ -12,8 +12,8 @@
 
 namespace qga::detail {
 
-/// Not from a std::random_device: to make one takes 26 us in a virtual machine, where asking the
-/// processor what it can do traps, and its header is costly to compile.
+/// These bits are not from a std::random_device: to make one takes 26 us in a virtual machine,
+/// where a CPUID instruction traps, and its header is costly to compile.
 /// @throws std::system_error
 inline std::array<std::uint64_t, 2> random_bits() {
   std::array<std::uint64_t, 2> bits{};

@@ -31,8 +31,8 @@ struct RawRequest {
     for (const auto& [key, value] : self.arguments.items()) visit.raw(key, value);
   }
 
-  /// Some commands are as silent or as dangerous when they are sent by hand. This is a member and
-  /// not an overload of `handling_of`, which only those would call that know of this header.
+  /// Some commands need the same handling when they are sent by hand. This is a member: an overload
+  /// of `handling_of` would only be called by code that includes this header.
   Handling handling() const {
     constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
                                                      "guest-suspend-ram", "guest-suspend-hybrid"};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The receive buffer: cuts what comes in into lines and sentinels (0xFF), within a limit.
-// While it hunts for a sentinel it keeps nothing, so garbage of any length costs no memory.
+// The receive buffer: splits the input into lines and sentinels (0xFF), within a limit. While it
+// looks for a sentinel it keeps nothing, so garbage of any length costs no memory.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ class Reader {
   enum class Item {
     none,      ///< more bytes are needed
     line,      ///< a line that is not blank: `line()`, valid until the next call
-    sentinel,  ///< a byte 0xFF; `cut()` tells whether it fell into a line
+    sentinel,  ///< a byte 0xFF; `cut()` tells whether it was within a line
     overflow,  ///< a line is longer than the limit; its rest will be skipped
   };
 
@@ -84,7 +84,7 @@ class Reader {
   std::string_view line() const { return line_; }
   bool cut() const { return cut_; }
 
-  /// No reply is expected for a while: releases more than a little memory.
+  /// Releases a buffer larger than `little`, because no reply is expected for a while.
   void release_memory() {
     if (!pending() && capacity_ > std::max(little, first_read_)) release_buffer();
   }
@@ -94,9 +94,9 @@ class Reader {
     void operator()(char* memory) const { std::free(memory); }
   };
 
-  /// A buffer larger than `large` is released as soon as it is empty, because to map it again costs
-  /// nothing beside filling it. One larger than `small` is released after some small lines, and one
-  /// larger than `little` when the client rests.
+  /// A buffer larger than `large` is released as soon as it is empty, because mapping it again
+  /// costs little beside filling it. One larger than `small` is released after some small lines,
+  /// and one larger than `little` when the client is idle.
   static constexpr std::size_t large = 4 << 20;
   static constexpr std::size_t small = 64 << 10;
   static constexpr std::size_t little = 8 << 10;

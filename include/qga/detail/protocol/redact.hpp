@@ -32,7 +32,7 @@ inline std::string redacted(std::string_view line) {
   std::size_t at = 0;
   while (at < line.size() && shown.size() <= max_shown_text) {
     const std::string_view rest = line.substr(at);
-    // An agent whose parser stops within a string quotes what it has of it.
+    // An agent whose parser stops within a string quotes the part that it has read.
     constexpr std::string_view quote = "stray '";
     if (rest.starts_with(quote)) {
       const std::size_t begin = at + quote.size();

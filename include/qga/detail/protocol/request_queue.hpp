@@ -21,8 +21,8 @@ namespace qga::detail {
 
 class RequestQueue {
  public:
-  /// Requests written and not yet answered, at most. Those behind them stay unsent, and are not
-  /// lost when the channel is.
+  /// The most requests that are written and not yet answered. The requests behind them stay unsent,
+  /// and are known to be so when the channel breaks.
   static constexpr std::size_t window = 64;
 
   /// A request that is in the output, or written and not yet answered.
@@ -30,11 +30,11 @@ class RequestQueue {
     std::uint64_t id;
     Call* call;             ///< null: nobody waits any more; its late reply is dropped
     std::uint64_t begin;    ///< of its bytes, in the stream of all output
-    std::uint64_t runs_at;  ///< the agent needs no newline, nor the sync behind it
+    std::uint64_t runs_at;  ///< from here the agent can run it, without newline and sync
     std::uint64_t end;
-    std::size_t text;  ///< bytes of it that are the call's own
+    std::size_t text;  ///< bytes of it that come from `Call::text`
     ReplyLimits limits;
-    bool barrier;  ///< its success is told by the sync behind it
+    bool barrier;  ///< the reply to the sync behind it shows its success
     bool refused = false;
   };
 
@@ -89,7 +89,7 @@ class RequestQueue {
     return unsent_where([&](const Call& sent) { return sent.operation == &operation; });
   }
 
-  /// Puts what the agent cannot run yet back in front of the calls that wait.
+  /// Moves requests that the agent cannot run yet back to the front of the waiting calls.
   /// @return true: a request is half written
   bool take_back() {
     bool half_written = false;
@@ -105,7 +105,7 @@ class RequestQueue {
     return half_written;
   }
 
-  /// Takes the call out of a slot, whose reply is dropped then. Null where nobody waits.
+  /// Removes the call from a slot, whose reply will be dropped. Null where nobody waits.
   Call* release(Slot& slot) {
     if (slot.call != nullptr) --live_;
     return std::exchange(slot.call, nullptr);
@@ -116,7 +116,7 @@ class RequestQueue {
     }
   }
 
-  /// Forgets the first slots.
+  /// Removes the first `count` slots.
   void drop(std::size_t count) {
     flight.erase(flight.begin(), flight.begin() + static_cast<std::ptrdiff_t>(count));
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Walks JSON text without building anything: it finds where the values of one object lie and
-// bounds depth and element count before a parser may allocate. It has to be right about extents
-// alone, because what is used of a value is parsed, and so validated, afterwards.
+// Walks JSON text without building anything: it finds where the values of one object lie and bounds
+// depth and element count before a parser may allocate. Only the extents have to be right: each
+// value that is used is parsed, and so validated, afterwards.
 #pragma once
 
 #include <array>
@@ -19,8 +19,8 @@
 
 namespace qga::detail {
 
-/// Characters of a number: far more than any number needs. To nlohmann/json a number is as costly
-/// as a string.
+/// The most characters of a number, far more than any number needs. To nlohmann/json a number is as
+/// costly as a string.
 inline constexpr std::size_t longest_number = 1024;
 
 /// A cursor over the text of one reply.
@@ -48,7 +48,7 @@ class Scanner {
     expect('}');
   }
 
-  /// Nothing but white space may follow.
+  /// Checks that only white space follows.
   void finish() {
     skip_space();
     if (at_ != end_) throw Malformed("trailing characters");

@@ -35,8 +35,8 @@ namespace qga::detail {
 
 class Session {
  public:
-  /// A guest that rebooted leaves its channel open and silent: after such a pause, a handshake goes
-  /// first.
+  /// A guest that rebooted leaves its channel open and silent, so a handshake goes first after a
+  /// pause that is longer than this.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
 
   explicit Session(const ClientParams& params)
@@ -59,13 +59,13 @@ class Session {
   }
 
   void wrote(std::size_t bytes) { queue_.output.wrote(bytes); }
-  /// True while an answer is due that somebody waits for, or waits behind.
+  /// True while input has to be read: a call waits for an answer, or waits to be sent after one.
   bool wants_input() const {
     return busy() && (shaking_hands() || !queue_.flight.empty() || reads_first());
   }
 
-  /// True while what has come in must be read before anything is written: an agent without ids is
-  /// about to get a request, and what it said unasked must not be mistaken for the reply.
+  /// True while input must be read before a request is written: an agent without ids may have sent
+  /// something unasked, which must not be taken for the reply.
   bool reads_first() const {
     return state_ == State::in_sync && !echoes_ids_ && queue_.flight.empty() &&
            !queue_.waiting.empty();
@@ -89,8 +89,8 @@ class Session {
     });
   }
 
-  /// Ends what a stop request may end of an operation. A call that has to be answered, because it
-  /// is sent, goes on until its deadline.
+  /// Ends those calls of an operation that a stop request may end. A call that is sent and needs
+  /// its answer goes on until its deadline.
   void request_stop(const Operation& operation) {
     queue_.each_call([&](Call& call) {
       if (call.operation != &operation || call.cancel == Cancel::never) return;
@@ -99,8 +99,8 @@ class Session {
     });
   }
 
-  /// Ends the calls of an operation that has ended, or of all: the client is closed. The requests
-  /// of guards go on.
+  /// Ends the calls of an operation that has ended, or of all operations when the client is closed.
+  /// The requests of guards go on.
   /// @param operation null: all
   void withdraw(const Operation* operation) {
     queue_.each_call([&](Call& call) {
@@ -112,7 +112,7 @@ class Session {
   /// Whether nothing of an operation has reached the channel.
   bool unsent(const Operation& operation) const { return queue_.unsent(operation); }
 
-  /// The channel is gone; every call fails with an error.
+  /// Fails every call with an error, because the channel is gone.
   void lost(MakeError make, std::string_view what, std::error_code err) {
     for (Slot& slot : queue_.flight) {
       const Outcome outcome = queue_.executable(slot) ? Outcome::unknown : Outcome::not_sent;
@@ -135,16 +135,16 @@ class Session {
   /// True while calls are queued or under way.
   bool busy() const { return queue_.busy(); }
 
-  /// True where the agent may still send what nobody waits for any more.
+  /// True while the agent may still send replies, even ones that nobody waits for.
   bool replies_due() const { return !queue_.flight.empty() || handshake_due_; }
 
-  /// When there is output although nothing comes in: a handshake is repeated. max: never.
+  /// When a handshake without an answer is repeated; max: never.
   Clock::time_point repeats_at() const {
     return shaking_hands() && queue_.output.all_written() && busy() ? handshake_.repeats_at()
                                                                     : Clock::time_point::max();
   }
 
-  /// No call is under way: releases the memory of large replies. Thousands of clients may rest.
+  /// Releases the memory of large replies, because thousands of clients may be idle.
   void release_memory() { reader_.release_memory(); }
 
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
@@ -190,7 +190,7 @@ class Session {
     if (state_ == State::unsynchronized && queue_.output.all_written()) begin_handshake(now);
   }
 
-  /// A request without an answer is in front of it, and the agent is not in the middle of another.
+  /// Whether the call may be written out of sync: behind a whole request without an answer.
   bool may_go_at_once(const Call& call) const {
     return call.at_once && state_ != State::in_sync && !queue_.flight.empty() && !half_written_;
   }
@@ -213,8 +213,8 @@ class Session {
     tracer_.record(TraceDirection::sent, queue_.output.from(begin));
   }
 
-  /// Takes back what the agent cannot run yet. A half-written request spoils the channel, and the
-  /// 0xFF of the next handshake makes the agent forget it.
+  /// Moves requests that the agent cannot run yet back to the queue. A half-written request brings
+  /// the channel out of sync; the 0xFF of the next handshake makes the agent forget it.
   void unsend() {
     const bool half_handshake = state_ == State::syncing && !queue_.output.all_written();
     if (queue_.take_back() || half_handshake) {
@@ -332,9 +332,9 @@ class Session {
 
   void on_reply_by_id(const Envelope& envelope) {
     if (!envelope.has_id) {
-      // Only what the agent could not parse is answered without an id, and a handshake provokes
-      // that.
-      if (!out_of_sync()) broken("without an id: " + redacted(envelope.error));
+      // An agent answers without an id only what it could not parse, and a handshake causes such an
+      // answer.
+      if (!out_of_sync()) broken("an id is missing: " + redacted(envelope.error));
       return;
     }
     for (std::size_t i = 0; i < queue_.flight.size(); ++i) {
@@ -402,7 +402,7 @@ class Session {
   /// @param error makes the error from the command and what is known of it
   void abandon(Call& call, std::exception_ptr (*error)(std::string_view, Outcome)) {
     if (!queue_.waiting.contains(&call)) unsend();
-    if (call.finished()) return;  // it was stopping, and unsent
+    if (call.finished()) return;  // `unsend` has ended it
     Outcome outcome = Outcome::not_sent;
     if (queue_.waiting.contains(&call)) {
       queue_.waiting.remove(&call);
@@ -417,8 +417,8 @@ class Session {
     fail(call, error(call.command(), outcome));
   }
 
-  /// A handshake that no call waits for is dropped: its answer stays unread, and would tell the
-  /// next call nothing of the guest as it is then.
+  /// Drops a handshake that no call waits for. Its answer would stay unread, and would not tell the
+  /// next call what the guest is like then.
   void forget_unwanted_handshake() {
     if (shaking_hands() && !busy()) desynchronize();
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // Collects the lines of a trace while a connection is locked. They are given to the user's function
-// when it is not, because no user code runs under a lock.
+// after it is unlocked, because no user code runs under a lock.
 #pragma once
 
 #include <algorithm>
@@ -31,8 +31,8 @@ class Tracer {
 
   bool has_lines() const { return !collected_.empty(); }
 
-  /// Gives the lines to the user's function, outside of the lock and in their order: where another
-  /// thread is about it already, that thread goes on with these.
+  /// Gives the lines to the user's function, outside of the lock and in their order. Where another
+  /// thread does this already, that thread delivers these lines, too.
   void deliver(std::unique_lock<std::mutex>& lock) {
     if (std::exchange(delivering_, true)) return;
     while (!collected_.empty()) {
@@ -54,7 +54,7 @@ class Tracer {
     try {
       trace_(direction, line);
     } catch (...) {
-      // The trouble of a trace function is no reason to lose a reply.
+      // An exception from a trace function must not lose a reply.
     }
   }
 
