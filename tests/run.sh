@@ -2,22 +2,21 @@
 # Builds everything and runs the tests.
 set -euo pipefail
 
-usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm] [--only=LABELS] [--except=REGEX]
+usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm]
+       tests/run.sh --threads
 
   --sanitize  with the address and undefined sanitizers
   --clang     with clang instead of the system's compiler
   --no-vm     without the tests in a live virtual machine
-  --only      only the test programs of these labels, as unit,agent, and no live tests
-  --except    without the tests whose names match"
+  --threads   only what uses several threads, with clang and the thread sanitizer"
 
-sanitize='' clang='' vm=yes only='' except='^$'
+sanitize='' clang='' vm=yes threads=''
 for argument; do
   case $argument in
     --sanitize) sanitize=sanitize ;;
     --clang) clang=clang ;;
     --no-vm) vm='' ;;
-    --only=*) only=${argument#*=} vm='' ;;
-    --except=*) except=${argument#*=} ;;
+    --threads) threads=yes sanitize=thread clang=clang vm='' ;;
     -h | --help) echo "$usage" && exit ;;
     *) echo "$usage" >&2 && exit 2 ;;
   esac
@@ -38,20 +37,16 @@ packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-d
 install_packages "${packages[@]}"
 
 cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}"
-if [[ -n $only ]]; then
-  read -ra labels <<<"${only//,/ }"
-  cmake --build --preset "$preset" --target "${labels[@]/%/_tests}"
-  # Some assert how time grows, and a busy machine disturbs them: they may try again.
-  ctest --preset "$preset" --label-regex "^(${only//,/|})$" --exclude-regex "$except" \
-    --repeat until-pass:3
-  exit
+if [[ -n $threads ]]; then
+  cmake --build --preset "$preset" --target threads_tests
+  exec ctest --preset "$preset" --label-regex threads
 fi
 cmake --build --preset "$preset"
 
 # The live tests first: what they print is more than pass or fail. And all of the others in any case.
 status=0
 [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
-ctest --preset "$preset" --label-exclude vm --exclude-regex "$except" || status=$?
+ctest --preset "$preset" --label-exclude vm || status=$?
 echo 'What was tried:'
 figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
 sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u

@@ -93,6 +93,7 @@ TEMPLATE_TEST_CASE("thawed after a pause and a restart of the agent", "[guard]",
     std::this_thread::sleep_for(1500ms);
     check_frozen(vm);
   }
+  ga.settle();
   check_thawed(vm);
 }
 
@@ -120,7 +121,7 @@ TEMPLATE_TEST_CASE("thawed where the freeze took too long", "[guard]", Blocking,
   TestType ga(vm.agent());
   const Hook hook(vm, "sleep 3");
   Stopwatch watch;
-  const auto error = error_of<qga::TimeoutError>([&] { ga.freeze({}, 1s); });
+  const auto error = error_of<qga::TimeoutError>([&] { ga.with({.timeout = 1s}).freeze(); });
   CHECK(watch.within(4s) >= 1);
   CHECK(error.outcome() == Outcome::unknown);
   CHECK(error.command() == "guest-fsfreeze-freeze");
@@ -207,20 +208,19 @@ TEST_CASE("thawed where a context is destroyed, with the guard in a handler", "[
 TEST_CASE("thawed where nobody takes the guard", "[guard]") {
   Vm& vm = ready_vm();
   Hook hook(vm, "true");
-  {
-    Answer<qga::Frozen> answer;
-    std::optional<asio::io_context> context(std::in_place);
-    qga::Client<> ga(*context, patient());
-    ga.connect(vm.agent());
-    ga.async(asio::bind_executor(*context, to(answer))).freeze();
-    // Until the freeze has been answered, and not until its handler is called.
-    while (vm.run("cat /run/hook.log 2>/dev/null || true").empty()) context->poll_one();
-    std::this_thread::sleep_for(200ms);
-    context->poll_one();
-    context.reset();
-    CHECK(answer.times == 0);
-    vm.run("until [ \"$(tail -n 1 /run/hook.log)\" = thaw ]; do usleep 20000; done");
-  }
+  Answer<qga::Frozen> answer;
+  asio::io_context context;  // of the I/O
+  std::optional<asio::io_context> handlers(std::in_place);
+  qga::Client<> ga(context, patient());
+  ga.connect(vm.agent());
+  ga.async(asio::bind_executor(*handlers, to(answer))).freeze();
+  run_dry(context);
+  CHECK(vm.run("cat /run/hook.log") == "freeze");
+  check_frozen(vm);
+  handlers.reset();
+  run_dry(context);
+  CHECK(answer.times == 0);
+  CHECK(vm.run("cat /run/hook.log") == "freeze\nthaw");
   check_thawed(vm);
 }
 

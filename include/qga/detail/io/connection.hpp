@@ -89,9 +89,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   /// @throws std::system_error
   Connection(OwnedDescriptor opened, const ClientParams& params)
-      : descriptor_(prepare_descriptor(opened.get())), session_(params) {
-    owned_ = std::move(opened);
-  }
+      : descriptor_(prepare_descriptor(opened.get())),
+        owned_(std::move(opened)),
+        session_(params) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
