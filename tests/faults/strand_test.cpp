@@ -38,7 +38,7 @@ script::Action answers_together(std::size_t requests) {
 }  // namespace
 
 TEST_CASE("a handler that throws on a strand loses no completion", "[faults]") {
-  const std::size_t thrower = GENERATE(0, 1, 2);
+  const std::size_t thrower = GENERATE(as<std::size_t>{}, 0, 1, 2);
   constexpr std::size_t calls = 4;
   ScriptedAgent agent;
   behave(agent);

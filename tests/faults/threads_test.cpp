@@ -85,6 +85,7 @@ TEST_CASE("threads: connecting, calls, helpers and closing of one client", "[fau
   guest.put("/there", "text");
   std::atomic<int> errors = 0;
   std::atomic<int> ended = 0;
+  std::atomic<std::size_t> unread = 0;
   asio::thread_pool pool(4);
   qga::Client<> ga(pool, {.timeout = 5s});
   const auto counted = [&](auto done) {
@@ -104,7 +105,11 @@ TEST_CASE("threads: connecting, calls, helpers and closing of one client", "[fau
           if (round % 8 == 7) ga.close();
         } catch (const qga::BusyError&) {  // a blocking call is using the client
         }
-        ga.async(counted(done)).read_file("/there");
+        ga.async(counted([&unread, done](std::exception_ptr error) {
+            unread += error != nullptr;
+            done(std::move(error));
+          }))
+            .read_file("/there");
       }};
   {
     std::vector<std::jthread> blocking;
@@ -130,7 +135,8 @@ TEST_CASE("threads: connecting, calls, helpers and closing of one client", "[fau
   CHECK(errors == 0);
   ga.close();
   CHECK_FALSE(ga.is_open());
-  wait_until([&] { return guest.handles() == 0; });
+  // Only a file whose connection ended before the answer to its opening stays open.
+  wait_until([&] { return guest.handles() <= unread; });
 }
 
 TEST_CASE("threads: the first calls of a client that has no executor yet", "[faults][threads]") {
