@@ -313,10 +313,13 @@ TEMPLATE_TEST_CASE("an agent that may not run programs", "[helpers]", Blocking, 
   CHECK(ga.wait_ready(long_enough, "guest-file-open").state == ReadyState::ready);
   CHECK_THROWS_AS(ga.run("/bin/true"), qga::CommandNotFoundError);
   CHECK_THROWS_AS(ga.run("/bin/true", {.input = mebibyte}), qga::CommandNotFoundError);
-  CHECK_THROWS_AS(ga.write_file("/root/file", "x", {.verify = true}), qga::CommandNotFoundError);
-  CHECK(vm.run("stat -c %s /root/file") == "0");
-  ga.write_file("/root/file", "x");
-  CHECK(vm.run("cat /root/file; rm /root/file") == "x");
+  const auto error = error_of<qga::VerificationError>(
+      [&] { ga.write_file("/root/unread", "x", {.verify = true}); });
+  CHECK(error.reason() == qga::VerificationError::Reason::unavailable);
+  CHECK(error.outcome() == Outcome::not_sent);
+  CHECK(vm.run("test -e /root/unread || echo none") == "none");
+  ga.write_file("/root/unread", "x");
+  CHECK(vm.run("cat /root/unread; rm /root/unread") == "x");
 }
 
 // ---- waiting ---------------------------------------------------------------------------------
