@@ -26,7 +26,7 @@ void end_here(CancelAsync& way) { way.signal.emit(asio::cancellation_type::termi
 TEMPLATE_TEST_CASE("progress may end its own transfer", "[faults]", StopBlocking, StopAsync,
                    CancelAsync) {
   const bool up = GENERATE(false, true);
-  const std::size_t in_flight = GENERATE(1, 8);
+  const std::size_t in_flight = GENERATE(as<std::size_t>{}, 1, 8);
   ScriptedAgent agent;
   behave(agent);
   agent.on("guest-file-seek", seeks(1 << 20));

@@ -27,6 +27,7 @@ struct Counted final : qga::detail::Guard {
     if (closed != nullptr) ++*closed;
   }
   void disarm() noexcept override { closed = nullptr; }
+  void confirm() noexcept override {}
   bool act() noexcept override { return false; }
   void expect_answer(bool) noexcept override {}
   int* closed;

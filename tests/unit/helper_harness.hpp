@@ -163,6 +163,7 @@ class Scripted {
     Logged(std::vector<std::string>& log, std::string line) : log_(&log), line_(std::move(line)) {}
     ~Logged() override { act(); }
     void disarm() noexcept override { log_ = nullptr; }
+    void confirm() noexcept override {}
     bool act() noexcept override {
       if (log_ != nullptr) log_->push_back(line_);
       return std::exchange(log_, nullptr) != nullptr;

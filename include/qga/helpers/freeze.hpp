@@ -86,12 +86,14 @@ struct ThawResult {
 class FreezeError : public virtual GuestAgentError {
  public:
   FreezeError(const GuestAgentError& cause, bool thawed) : GuestAgentError(cause), thawed_(thawed) {
+    const bool sent = cause.outcome() != Outcome::not_sent;
     detail::ErrorAccess::set_text(
-        *this, std::string(cause.what()) +
-                   (thawed ? "; the guest is thawed" : "; the guest may still be frozen"));
+        *this, std::string(cause.what()) + (!sent    ? "; nothing was frozen"
+                                            : thawed ? "; the guest is thawed"
+                                                     : "; the guest may still be frozen"));
   }
 
-  /// True: the guest is not frozen. False: it is, or nobody knows.
+  /// True: the guest is thawed, or the freeze was not sent. False: it is frozen, or nobody knows.
   bool thawed() const { return thawed_; }
 
  private:
@@ -137,7 +139,7 @@ class Freeze {
     const auto then = [this](std::exception_ptr error, std::int64_t count) {
       guard_->expect_answer(false);
       if (error) return failed(std::move(error));
-      if (count > 0) return io_.finish(Frozen(count, std::move(guard_)));
+      if (count > 0) return end_frozen(count);
       guard_->disarm();
       io_.finish(Frozen());
     };
@@ -176,7 +178,7 @@ class Freeze {
                if (unanswered && code_of(unanswered) != err_timed_out) error_ = unanswered;
                if (unanswered || status == GuestFsfreezeStatus::unknown) return undo();
                if (status == GuestFsfreezeStatus::frozen) {
-                 return io_.finish(Frozen({}, std::move(guard_)));
+                 return end_frozen({});
                }
                guard_->disarm();
                end(true);
@@ -213,6 +215,10 @@ class Freeze {
         cleaning_up(deadline_after(status_wait, io_.now())));
   }
 
+  void end_frozen(std::optional<std::int64_t> count) {
+    guard_->confirm();
+    io_.finish(Frozen(count, std::move(guard_)));
+  }
   void end(bool thawed) { io_.fail(error_with<FreezeError>(error_, thawed)); }
 
   Io& io_;

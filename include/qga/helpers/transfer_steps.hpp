@@ -100,12 +100,12 @@ class FileTransfer {
   void close() {
     const auto next = [this](std::exception_ptr error) {
       const bool unsent = error && outcome_of(error) == Outcome::not_sent;
+      if (!unsent) file_.forget();
       const bool again = unsent && !error_;  // it was cancelled or out of time: now it cleans up
       failed(std::move(error));
       if (again) return close();
       error_ ? undo() : verify();
     };
-    file_.forget();  // a handle is closed once, also where that fails
     io_.call(GuestFileCloseRequest(file_.handle()), next, cleaning());
   }
 

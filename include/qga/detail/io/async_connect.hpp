@@ -23,6 +23,7 @@
 
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/connect.hpp"
+#include "qga/detail/io/context_shutdown.hpp"
 #include "qga/params.hpp"
 
 namespace qga::detail {
@@ -35,28 +36,28 @@ inline asio::thread_pool& lookup_thread() {
 
 template <class Executor>
 class AsyncConnect final : public Connecting,
-                           public std::enable_shared_from_this<AsyncConnect<Executor>> {
+                           public std::enable_shared_from_this<AsyncConnect<Executor>>,
+                           private ContextUser {
  public:
   /// Is called once, on the executor, under no lock: with a connected descriptor or an error.
   using Done = std::function<void(std::error_code, OwnedDescriptor)>;
 
   AsyncConnect(Target target, Clock::time_point deadline, const Executor& executor, Done done)
-      : target_(std::move(target)),
+      : ContextUser(executor),
+        target_(std::move(target)),
         deadline_(deadline),
         executor_(executor),
-        timer_(executor),
+        timer_(std::in_place, executor),
         done_(std::move(done)) {}
 
   void start() {
     if (!target_.lookup) {
       addresses_ = target_.addresses;
-      return asio::post(executor_, [self = this->shared_from_this()] { self->resume({}); });
+      return asio::post(*executor_, [self = this->shared_from_this()] { self->resume({}); });
     }
-    asio::post(lookup_thread(), [self = this->shared_from_this(),
-                                 work = asio::executor_work_guard<Executor>(executor_)] {
-      self->look_up();
-      asio::post(work.get_executor(), [self] { self->resume({}); });
-    });
+    work_.emplace(*executor_);
+    asio::post(lookup_thread(), [self = this->shared_from_this()] { self->look_up(); });
+    const std::lock_guard lock(mutex_);
     arm(deadline_);
   }
 
@@ -76,19 +77,36 @@ class AsyncConnect final : public Connecting,
       failed = error.code();
     }
     const std::lock_guard lock(mutex_);
+    if (!executor_) return;  // its context has gone meanwhile
     addresses_ = std::move(found);
     if (failed) gave_up_ = failed;
+    asio::post(*executor_, [self = this->shared_from_this()] { self->resume({}); });
+    work_.reset();
+  }
+
+  /// The handler is dropped, as Asio does. A look-up may still go on.
+  void on_context_shutdown() noexcept override {
+    const auto alive = this->weak_from_this().lock();
+    if (!alive) return;
+    Done dropped;  // outside of the lock
+    const std::unique_lock lock(mutex_);
+    dropped = std::exchange(done_, {});
+    socket_.reset();
+    timer_.reset();
+    work_.reset();
+    executor_.reset();
   }
 
   /// Ends the attempt, by ending the wait under way.
   void give_up(std::error_code why) {
     const std::lock_guard lock(mutex_);
+    if (!executor_) return;
     if (!gave_up_) gave_up_ = why;
-    timer_.cancel();
+    timer_->cancel();
     std::error_code ignored;
     if (socket_) socket_->cancel(ignored);
     if (target_.lookup && !socket_) {  // a look-up cannot be ended: its result is ignored
-      asio::post(executor_, [self = this->shared_from_this()] { self->resume({}); });
+      asio::post(*executor_, [self = this->shared_from_this()] { self->resume({}); });
     }
   }
 
@@ -119,7 +137,7 @@ class AsyncConnect final : public Connecting,
     ++at_;
     try {
       OwnedDescriptor opened = open_for(address);
-      socket_.emplace(executor_, opened.get());
+      socket_.emplace(*executor_, opened.get());
       opened.release();
     } catch (const std::system_error& error) {
       return next(lock, error.code());
@@ -137,8 +155,8 @@ class AsyncConnect final : public Connecting,
       socket_->async_wait(Socket::wait_write, [self = this->shared_from_this()](
                                                   std::error_code err) { self->resume(err); });
     } else if (step_.next == Next::retry) {
-      timer_.expires_at(std::min(until_, Clock::now() + connect_retry));
-      timer_.async_wait([self = this->shared_from_this()](std::error_code) { self->resume({}); });
+      timer_->expires_at(std::min(until_, Clock::now() + connect_retry));
+      timer_->async_wait([self = this->shared_from_this()](std::error_code) { self->resume({}); });
     } else if (step_.err) {
       next(lock, step_.err);
     } else {
@@ -149,8 +167,8 @@ class AsyncConnect final : public Connecting,
   /// Ends the wait for the socket when the time is up.
   void arm(Clock::time_point until) {
     if (until == Clock::time_point::max()) return;
-    timer_.expires_at(until);
-    timer_.async_wait([self = this->shared_from_this(), until](std::error_code err) {
+    timer_->expires_at(until);
+    timer_->async_wait([self = this->shared_from_this(), until](std::error_code err) {
       if (err) return;
       const std::lock_guard lock(self->mutex_);
       std::error_code ignored;
@@ -158,12 +176,12 @@ class AsyncConnect final : public Connecting,
       if (until == self->deadline_ && !self->gave_up_) {
         self->gave_up_ = std::make_error_code(std::errc::timed_out);
       }
-      if (!self->socket_) asio::post(self->executor_, [self] { self->resume({}); });
+      if (!self->socket_) asio::post(*self->executor_, [self] { self->resume({}); });
     });
   }
 
   void finish(std::unique_lock<std::mutex>& lock, std::error_code err) {
-    timer_.cancel();
+    timer_->cancel();
     OwnedDescriptor connected;
     if (socket_ && !err) connected = OwnedDescriptor(socket_->release());
     socket_.reset();
@@ -174,13 +192,14 @@ class AsyncConnect final : public Connecting,
 
   const Target target_;
   const Clock::time_point deadline_;
-  const Executor executor_;
-  std::mutex mutex_;  ///< guards all below; handlers may run on several threads
+  std::mutex mutex_;                  ///< guards all below; handlers may run on several threads
+  std::optional<Executor> executor_;  ///< none: its context is gone
+  std::optional<asio::executor_work_guard<Executor>> work_;  ///< while a name is looked up
   std::vector<SocketAddress> addresses_;
   std::size_t at_ = 0;            ///< the index of the next address
   Clock::time_point until_ = {};  ///< the deadline of the address that is tried
   std::optional<Socket> socket_;
-  Timer timer_;
+  std::optional<Timer> timer_;
   ConnectStep step_;
   std::error_code gave_up_;
   Done done_;

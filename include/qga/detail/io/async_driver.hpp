@@ -10,11 +10,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <sys/socket.h>
 #include <asio/basic_waitable_timer.hpp>
+#include <asio/error.hpp>
 #include <asio/execution/bad_executor.hpp>
 #include <asio/posix/basic_stream_descriptor.hpp>
 #include <asio/post.hpp>
@@ -64,7 +66,7 @@ class AsyncDriver final : public Driver, private ContextUser {
 
   void advance(std::unique_lock<std::mutex>& lock, bool initiating) override {
     Session& session = connection_.session_;
-    if (!connection_.blocked_) {
+    if (!connection_.blocked()) {
       const short events = connection_.pump(Clock::now());
       if ((events & POLLOUT) != 0) wait(writing_, Channel::wait_write);
       try {
@@ -110,23 +112,20 @@ class AsyncDriver final : public Driver, private ContextUser {
   void clean_up_at(const Target& target, const ClientParams& params, Cleanup cleanup) override {
     const auto executor = channel_.get_executor();
     const auto until = deadline_after(cleanup.timeout, Clock::now());
-    auto kept = std::make_shared<Cleanup>(std::move(cleanup));
+    const auto rescue = std::make_shared<Rescue>(connection_.shared_from_this(), target, params,
+                                                 std::move(cleanup));
     std::make_shared<AsyncConnect<Executor>>(
         target, until, executor,
-        [executor, params, kept, alive = connection_.shared_from_this()](std::error_code err,
-                                                                         OwnedDescriptor opened) {
-          if (err) {
-            return alive->note(ConnectionGuards::cannot_connect(kept->second->command(), err));
-          }
-          try {
-            const auto later = std::make_shared<Connection>(std::move(opened), params);
+        [executor, rescue](std::error_code err, OwnedDescriptor opened) {
+          rescue->begun = true;
+          rescue->attempt([&] {
+            if (err) throw std::system_error(err);
+            const auto later = std::make_shared<Connection>(std::move(opened), rescue->params);
             ensure(*later, executor);
             auto lock = ConnectionGuards::lock(*later);
-            ConnectionGuards::of(*later).clean_up(std::move(lock), std::move(*kept));
+            ConnectionGuards::of(*later).clean_up(std::move(lock), std::move(rescue->cleanup));
             later->close(Connection::End::closed);
-          } catch (const std::exception& error) {
-            alive->note(error.what());
-          }
+          });
         })
         ->start();
   }
@@ -134,6 +133,41 @@ class AsyncDriver final : public Driver, private ContextUser {
  private:
   using Channel = asio::posix::basic_stream_descriptor<Executor>;
   using Timer = asio::basic_waitable_timer<Clock, asio::wait_traits<Clock>, Executor>;
+
+  /// The requests of a guard that are sent over a connection of their own. Where the context ends
+  /// before that is connected, the destructor connects on this thread.
+  struct Rescue {
+    Rescue(std::shared_ptr<Connection> ended_, Target target_, ClientParams params_,
+           Cleanup cleanup_)
+        : ended(std::move(ended_)),
+          target(std::move(target_)),
+          params(std::move(params_)),
+          cleanup(std::move(cleanup_)) {}
+    Rescue(const Rescue&) = delete;
+    Rescue& operator=(const Rescue&) = delete;
+    ~Rescue() {
+      if (begun) return;
+      attempt([this] { ConnectionGuards::clean_up_now(target, params, std::move(cleanup)); });
+    }
+
+    template <class Function>
+    void attempt(Function function) noexcept {
+      const std::string_view command = cleanup.second->command();
+      try {
+        function();
+      } catch (const std::system_error& error) {
+        ended->note(ConnectionGuards::cannot_connect(command, error.code()));
+      } catch (const std::exception& error) {
+        ended->note(error.what());
+      }
+    }
+
+    const std::shared_ptr<Connection> ended;
+    const Target target;
+    const ClientParams params;
+    Cleanup cleanup;
+    bool begun = false;
+  };
 
   void wait(bool& waiting, typename Channel::wait_type what) {
     if (!channel_.is_open() || std::exchange(waiting, true)) return;
@@ -146,7 +180,9 @@ class AsyncDriver final : public Driver, private ContextUser {
     (what == Channel::wait_read ? reading_ : writing_) = false;
     if (draining_) {
       if (channel_.is_open()) drain_now();
-    } else if (what == Channel::wait_read && !err && channel_.is_open() && !connection_.blocked_) {
+    } else if (err && err != asio::error::operation_aborted && channel_.is_open()) {
+      connection_.lose(&make_error<ReadError>, "the channel cannot be waited for", err);
+    } else if (what == Channel::wait_read && !err && channel_.is_open() && !connection_.blocked()) {
       connection_.read(Clock::now());
     }
     advance(lock, false);
@@ -157,7 +193,7 @@ class AsyncDriver final : public Driver, private ContextUser {
     armed_ = Clock::time_point::max();
     if (draining_) {
       if (channel_.is_open() && Clock::now() >= drain_until_) connection_.discard();
-    } else if (!connection_.blocked_) {
+    } else if (!connection_.blocked()) {
       connection_.session_.expire(Clock::now());
       arm(connection_.session_.next_deadline());
     }
@@ -199,7 +235,7 @@ class AsyncDriver final : public Driver, private ContextUser {
     std::unique_lock lock(connection_.mutex_);
     if (channel_.is_open()) connection_.owned_ = OwnedDescriptor(channel_.release());
     const auto kept = std::move(connection_.driver_);  // this, until the end of the function
-    if (!connection_.blocked_) {
+    if (!connection_.blocked()) {
       connection_.session_.withdraw(nullptr);
       while (Call* const call = connection_.session_.finished()) {
         if (call->operation == nullptr) {
@@ -214,6 +250,9 @@ class AsyncDriver final : public Driver, private ContextUser {
     if (!connection_.open_ && connection_.descriptor_.fd >= 0) {
       if (draining_) detail::drain(connection_.descriptor_, drain_until_);
       draining_ ? connection_.discard() : connection_.finish_closing(lock);
+    }
+    if (connection_.open_ && !connection_.blocked() && connection_.guards_) {
+      connection_.guards_->finish(connection_.guards_->deadline(), lock);
     }
     connection_.on_closed_.clear();
     lock.unlock();

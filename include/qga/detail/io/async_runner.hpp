@@ -98,6 +98,7 @@ class OperationRunner : public AsyncRunner,
     } else if (!(joined_ = client_->try_lock_shared())) {
       operation_->fail(busy(operation_->command()));
     } else {
+      connection_ = client_->connection();
       operation_->start();
     }
     if (!operation_->done()) proceed(true);
@@ -121,7 +122,7 @@ class OperationRunner : public AsyncRunner,
     std::shared_ptr<WorkContext> work;
     {
       const std::lock_guard lock(mutex_);
-      connection = connection_;
+      if (submitted_) connection = connection_;
       // A helper that has sent a request may have started something that cannot be undone.
       if (only_unsent && connection && !operation_->is_single()) return;
       if (!only_unsent || !connection) operation_->note_stop();
@@ -183,19 +184,21 @@ class OperationRunner : public AsyncRunner,
   }
 
   void submit(bool initiating) {
-    auto connection = client_->connection();
     const std::size_t calls = operation_->count_to_submit();
     {
       const std::lock_guard lock(mutex_);
       if (in_session_ == 0) kept_ = this->shared_from_this();
       in_session_ += calls;
-      connection_ = connection;
+      submitted_ = true;
     }
-    if (connection) return connection->submit(*operation_, initiating);
-    const bool closed = client_->closes() != closes_;
+    if (connection_ && client_->uses(*connection_)) {
+      return connection_->submit(*operation_, initiating);
+    }
+    // The client was closed, or has another connection, whose guest is not to be touched.
+    const bool ended = connection_ || client_->closes() != closes_;
     while (Call* const call = operation_->next_to_submit()) {
-      call->fail(closed ? cancelled(call->command(), Outcome::not_sent)
-                        : not_connected(call->command()));
+      call->fail(ended ? cancelled(call->command(), Outcome::not_sent)
+                       : not_connected(call->command()));
       on_finished(*call, initiating);
     }
   }
@@ -209,6 +212,9 @@ class OperationRunner : public AsyncRunner,
   }
 
   void connect(Clock::time_point until) try {
+    if (client_->closes() != closes_) {
+      throw std::system_error(std::make_error_code(std::errc::operation_canceled));
+    }
     const auto attempt = client_->begin_connecting();
     Target target = client_->target();
     auto done = [self = this->shared_from_this(), attempt, shown = target.shown](
@@ -216,6 +222,8 @@ class OperationRunner : public AsyncRunner,
       try {
         if (err) throw std::system_error(err);
         self->client_->finish_connecting(attempt, std::move(opened));
+        const std::lock_guard lock(self->mutex_);
+        self->connection_ = self->client_->connection();
       } catch (const std::system_error& error) {
         return self->on_waited(connect_error(error.code(), shown));
       }
@@ -244,6 +252,7 @@ class OperationRunner : public AsyncRunner,
                            [self = this->shared_from_this(), context](std::exception_ptr error) {
                              self->on_waited(std::move(error));
                            });
+    if (operation_->stop_requested()) context->cancel(context);  // it came before there was work
   }
 
   void on_waited(std::exception_ptr error) {
@@ -281,7 +290,8 @@ class OperationRunner : public AsyncRunner,
   std::exception_ptr wait_error_;
   std::size_t in_session_ = 0;              ///< how many calls the session has
   std::shared_ptr<OperationRunner> kept_;   ///< itself, while the session has calls of it
-  std::shared_ptr<Connection> connection_;  ///< that has, or had, the calls
+  std::shared_ptr<Connection> connection_;  ///< that the operation uses
+  bool submitted_ = false;                  ///< it has had a call
   std::weak_ptr<Connecting> connecting_;
   std::shared_ptr<WorkContext> work_;
   std::optional<Timer> timer_;

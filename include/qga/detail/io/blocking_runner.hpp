@@ -106,7 +106,8 @@ class BlockingRunner {
   void pause(Clock::time_point until) {
     for (auto now = Clock::now(); now < until && !operation_.wait_is_stopped();
          now = Clock::now()) {
-      wait_for(-1, 0, until, now, stop_.fd());
+      // A signal that was heard stays readable: it must not end every wait from now on.
+      wait_for(-1, 0, until, now, operation_.stop_requested() ? -1 : stop_.fd());
     }
   }
 

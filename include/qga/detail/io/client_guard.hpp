@@ -29,13 +29,12 @@ class ClientGuard final : public Guard, private ArmedGuard {
 
   /// @param question null: the guard belongs to the connection; otherwise to the guest
   /// @param again the same request, to be sent after the question
-  ClientGuard(std::shared_ptr<ClientState> client, std::unique_ptr<GuardCall> request,
-              std::unique_ptr<GuardCall> question, std::unique_ptr<GuardCall> again,
-              std::uint64_t freeze)
+  ClientGuard(std::shared_ptr<ClientState> client, std::shared_ptr<Connection> connection,
+              std::unique_ptr<GuardCall> request, std::unique_ptr<GuardCall> question,
+              std::unique_ptr<GuardCall> again)
       : client_(std::move(client)),
-        connection_(client_->connection()),
-        request_(std::move(request)),
-        freeze_(freeze) {
+        connection_(std::move(connection)),
+        request_(std::move(request)) {
     if (!connection_) return;
     if (question) {
       later_ = std::make_shared<Later>();
@@ -43,6 +42,8 @@ class ClientGuard final : public Guard, private ArmedGuard {
       later_->request = std::move(again);
       later_->client = client_;
       later_->ended = connection_;
+      later_->target = client_->target();
+      later_->target_number = client_->target_number();
     }
     const auto lock = ConnectionGuards::lock(*connection_);
     ConnectionGuards::of(*connection_).add(*this);
@@ -64,6 +65,12 @@ class ClientGuard final : public Guard, private ArmedGuard {
     request_.reset();
   }
 
+  void confirm() noexcept override {
+    if (!connection_) return;
+    const auto lock = ConnectionGuards::lock(*connection_);
+    freeze_ = client_->begin_freeze();
+  }
+
   void expect_answer(bool expected) noexcept override {
     if (!connection_) return;
     const auto lock = ConnectionGuards::lock(*connection_);
@@ -78,7 +85,8 @@ class ClientGuard final : public Guard, private ArmedGuard {
       guards.remove(*this);
       if (!request_) return true;
       Cleanup cleanup = release_cleanup();
-      if (connection_->is_child() || (later_ && client_->latest_freeze() != freeze_)) return false;
+      if (connection_->is_child()) return false;
+      if (freeze_ != 0 && client_->latest_freeze() != freeze_) return false;
       bool done = false;
       if (connection_->is_open()) {
         done = guards.clean_up(std::move(lock), std::move(cleanup));
@@ -104,7 +112,12 @@ class ClientGuard final : public Guard, private ArmedGuard {
     std::unique_ptr<GuardCall> request;
     std::shared_ptr<ClientState> client;
     std::shared_ptr<Connection> ended;
+    Target target;  ///< where that led to
+    std::uint64_t target_number = 0;
     std::atomic<bool> done = false;
+
+    /// Whether the client still leads to the same guest.
+    bool same_guest() const { return client->target_number() == target_number; }
   };
 
   Cleanup release_cleanup() noexcept override {
@@ -112,7 +125,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
     if (later_) cleanup.on_lost = [later = later_] { act_later(*later); };
     return cleanup;
   }
-  bool outlives_connection() const noexcept override { return later_ != nullptr; }
+  bool outlives_connection() const noexcept override { return later_ && later_->same_guest(); }
 
   /// Sends the question, and then the request: over the client's present connection, because an
   /// agent serves one client at a time, or over a new one.
@@ -120,8 +133,8 @@ class ClientGuard final : public Guard, private ArmedGuard {
     if (!later.question) return;  // it was tried before
     const std::string_view command = later.request->command();
     try {
-      const auto current = later.client->connection();
-      const Target target = later.client->target();
+      const auto current = later.same_guest() ? later.client->connection() : nullptr;
+      const Target& target = later.target;
       Cleanup cleanup{.first = std::move(later.question),
                       .second = std::move(later.request),
                       .timeout = thaw_timeout};
@@ -153,23 +166,24 @@ class ClientGuard final : public Guard, private ArmedGuard {
   const std::shared_ptr<Connection> connection_;  ///< null: there was none
   std::unique_ptr<GuardCall> request_;            ///< null: disarmed
   std::shared_ptr<Later> later_;                  ///< null: the guard belongs to the connection
-  const std::uint64_t freeze_;
+  std::uint64_t freeze_ = 0;                      ///< its number; 0: not known to have frozen
 };
 
 /// A client as its helpers see it.
 class ClientOfHelper final : public HelperClient {
  public:
-  explicit ClientOfHelper(std::shared_ptr<ClientState> client) : client_(std::move(client)) {}
+  explicit ClientOfHelper(std::shared_ptr<ClientState> client)
+      : client_(std::move(client)), connection_(client_->connection()) {}
 
   bool is_open() const override { return client_->is_open(); }
   bool has_target() const override { return client_->has_target(); }
+  void on_connected() override { connection_ = client_->connection(); }
 
   std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
                                     std::unique_ptr<GuardCall> question,
                                     std::unique_ptr<GuardCall> again) override {
-    const std::uint64_t freeze = question ? client_->begin_freeze() : 0;
-    return std::make_unique<ClientGuard>(client_, std::move(request), std::move(question),
-                                         std::move(again), freeze);
+    return std::make_unique<ClientGuard>(client_, connection_, std::move(request),
+                                         std::move(question), std::move(again));
   }
 
   std::exception_ptr check(const Guard* guard, std::string_view command) const override {
@@ -179,8 +193,10 @@ class ClientOfHelper final : public HelperClient {
       return wrong_argument(command,
                             "a file or a freeze must be used with the client that made it");
     }
-    if (!known->of(client_->connection())) {
-      return wrong_argument(command, "a file must be used over the connection that opened it",
+    if (!known->of(connection_)) {
+      return wrong_argument(command,
+                            "a file must be used over the connection that opened it, "
+                            "and a freeze with the guest that is frozen",
                             std::errc::bad_file_descriptor);
     }
     return nullptr;
@@ -188,6 +204,7 @@ class ClientOfHelper final : public HelperClient {
 
  private:
   const std::shared_ptr<ClientState> client_;
+  std::shared_ptr<Connection> connection_;  ///< that the helper uses
 };
 
 /// @param client null: the client was moved from

@@ -82,6 +82,11 @@ class ClientState {
     const std::lock_guard lock(mutex_);
     return connection_ && connection_->is_open();
   }
+  /// Whether this is its connection, open or broken.
+  bool uses(const Connection& connection) const {
+    const std::lock_guard lock(mutex_);
+    return connection_.get() == &connection;
+  }
 
   Target target() const {
     const std::lock_guard lock(mutex_);
@@ -93,8 +98,11 @@ class ClientState {
   }
   void set_target(Target target) {
     const std::lock_guard lock(mutex_);
+    if (!(target == target_)) ++target_number_;
     target_ = std::move(target);
   }
+  /// Another number is another target.
+  std::uint64_t target_number() const { return target_number_; }
 
   /// Closes the connection, and ends an attempt to connect that is under way.
   void close(std::function<void()> on_closed = {}) {
@@ -153,6 +161,7 @@ class ClientState {
   mutable std::mutex mutex_;  ///< is never held together with that of a connection
   std::shared_ptr<Connection> connection_;
   Target target_;
+  std::atomic<std::uint64_t> target_number_ = 0;
   std::uint64_t attempts_ = 0;  ///< to connect or to close
   std::weak_ptr<Connecting> connecting_;
   std::atomic<std::uint64_t> freezes_ = 0;

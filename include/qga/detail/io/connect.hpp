@@ -49,6 +49,11 @@ class SocketAddress {
   int family() const { return storage_.ss_family; }
   int protocol() const { return protocol_; }
 
+  bool operator==(const SocketAddress& other) const {
+    return size_ == other.size_ && protocol_ == other.protocol_ &&
+           std::memcmp(&storage_, &other.storage_, size_) == 0;
+  }
+
  private:
   sockaddr_storage storage_{};
   socklen_t size_ = 0;
@@ -63,6 +68,9 @@ struct Target {
   std::string shown = {};  ///< for errors
 
   bool known() const { return lookup || !addresses.empty(); }
+  bool operator==(const Target& other) const {
+    return shown == other.shown && addresses == other.addresses && !lookup == !other.lookup;
+  }
 };
 
 /// The target of an endpoint. Only a UNIX socket's path is shown in errors.

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -16,6 +18,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -48,6 +51,7 @@ class GuardList {
   virtual Clock::duration begin_closing(bool all) = 0;
   /// Sets the deadline of the requests that the guards have sent.
   virtual void set_deadline(Clock::time_point deadline) = 0;
+  virtual Clock::time_point deadline() const = 0;
   /// Runs the guards' requests on this thread, until all are answered or the time is over.
   virtual void finish(Clock::time_point until, std::unique_lock<std::mutex>& lock) = 0;
 };
@@ -105,6 +109,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     CallList finished;
     {
       std::unique_lock lock(mutex_);
+      wait_for_others(lock, operation.next_deadline());
       const Blocked blocked(*this);
       submit_calls(operation, finished);
       try {
@@ -136,7 +141,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         // A call that has no time left is not sent.
         if (const auto now = Clock::now(); operation.next_deadline() <= now) session_.expire(now);
         driver_->arm(operation.next_deadline());
-        driver_->advance(lock, initiating);
+        driver_->advance(lock, true);  // Handlers of other operations must not run within this one.
       }
     }
     while (Call* const call = rejected.pop_front())
@@ -196,23 +201,36 @@ class Connection : public std::enable_shared_from_this<Connection> {
   friend class AsyncDriver;
   friend class ConnectionGuards;
 
-  /// While a blocking operation moves the connection along, nothing else reads from it or closes
-  /// it.
+  /// While one thread moves the connection along, for a blocking operation or for guards, nothing
+  /// else reads from it or closes it.
   class Blocked {
    public:
-    explicit Blocked(Connection& connection) : connection_(connection) {
-      connection_.blocked_ = true;
-    }
+    explicit Blocked(Connection& connection)
+        : connection_(connection),
+          before_(std::exchange(connection.blocked_by_, std::this_thread::get_id())) {}
     Blocked(const Blocked&) = delete;
     Blocked& operator=(const Blocked&) = delete;
     ~Blocked() {
-      connection_.blocked_ = false;
+      connection_.blocked_by_ = before_;
+      if (connection_.blocked()) return;  // one within another, which a trace has caused
+      connection_.unblocked_.notify_all();
       if (connection_.driver_ && connection_.session_.busy()) connection_.driver_->post_advance();
     }
 
    private:
     Connection& connection_;
+    const std::thread::id before_;
   };
+
+  bool blocked() const { return blocked_by_ != std::thread::id(); }
+
+  /// Waits while another thread moves the connection along, and waits for its guards.
+  void wait_for_others(std::unique_lock<std::mutex>& lock, Clock::time_point until) {
+    if (!blocked()) return;
+    until = std::min(until, Clock::now() + std::chrono::minutes(1));
+    unblocked_.wait_until(
+        lock, until, [this] { return !blocked() || blocked_by_ == std::this_thread::get_id(); });
+  }
 
   // ---- moving calls along ------------------------------------------------------------------
 
@@ -284,7 +302,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
       const auto [bytes, err] = read_some(descriptor_, space);
       if (err) return err;
       if (bytes > 0) {
-        silent_ = false;
+        silent_ = {};
         session_.received(bytes, now);
       }
       if (bytes < space.size()) break;
@@ -315,7 +333,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   /// Advances all that no blocking operation waits for: asynchronous calls, traces, closing.
   void advance(std::unique_lock<std::mutex>& lock, bool initiating) {
     if (driver_) return driver_->advance(lock, initiating);
-    if (!blocked_) hand_over_finished(lock, initiating);
+    if (!blocked()) hand_over_finished(lock, initiating);
     deliver_traces(lock);
     call_on_closed(lock);
   }
@@ -343,7 +361,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
     session_.withdraw(nullptr);
     Clock::duration timeout = {};
     if (guards_) timeout = guards_->begin_closing(end == End::closed);
-    if (end == End::replaced) timeout = std::min(timeout, drain_timeout);
     closing_until_ = deadline_after(timeout, Clock::now());
     if (!driver_) return finish_closing(lock);
     if (guards_) guards_->set_deadline(closing_until_);
@@ -352,6 +369,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   /// Closes on this thread.
   void finish_closing(std::unique_lock<std::mutex>& lock) {
+    wait_for_others(lock, closing_until_);
     if (guards_) guards_->finish(closing_until_, lock);
     if (descriptor_.fd < 0) return;
     if (session_.replies_due() && descriptor_.is_socket) {
@@ -374,8 +392,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   OwnedDescriptor owned_;  ///< until a driver owns it
   Session session_;
   std::atomic<bool> open_ = true;
-  bool blocked_ = false;  ///< a blocking operation moves it along
-  bool silent_ = false;   ///< a guard got no answer in time, and nothing has come in since
+  std::thread::id blocked_by_;  ///< moves it along
+  std::condition_variable unblocked_;
+  Clock::duration silent_ = {};  ///< for how long guards have waited, with nothing coming in
   const pid_t process_ = ::getpid();
   std::unique_ptr<GuardList> guards_;
   Clock::time_point closing_until_ = {};

@@ -72,8 +72,9 @@ class ConnectionGuards final : public GuardList {
   bool clean_up(Lock lock, Cleanup cleanup) {
     if (connection_.descriptor_.fd < 0) return false;
     bool done = false;
-    const bool waits = !connection_.driver_ && !connection_.blocked_ && !connection_.silent_;
-    const auto until = deadline_after(cleanup.timeout, Clock::now());
+    const Clock::duration left = cleanup.timeout - connection_.silent_;
+    const bool waits = !connection_.driver_ && !connection_.blocked() && left > Clock::duration();
+    const auto until = deadline_after(left, Clock::now());
     if (waits) cleanup.done = &done;
     start(std::move(cleanup));
     if (waits) {
@@ -101,6 +102,9 @@ class ConnectionGuards final : public GuardList {
         return false;
       }
     }
+    return clean_up_now(target, params, std::move(cleanup));
+  }
+  static bool clean_up_now(const Target& target, const ClientParams& params, Cleanup cleanup) {
     const auto until = deadline_after(cleanup.timeout, Clock::now());
     const auto later = std::make_shared<Connection>(connect_to(target, until, {}, -1), params);
     Lock locked = lock(*later);
@@ -136,25 +140,35 @@ class ConnectionGuards final : public GuardList {
       if (all || !guard->outlives_connection()) start(guard->release_cleanup());
     }
     Clock::duration timeout = {};  // one for all of them
-    for (const Cleanup& one : sent_) timeout = std::max(timeout, one.timeout);
-    return connection_.silent_ ? Clock::duration() : timeout;
+    for (const Cleanup& one : sent_) {
+      const bool hurries = !all && !one.on_lost;  // a file of a connection that is replaced
+      timeout = std::max(timeout, hurries ? std::min(one.timeout, drain_timeout) : one.timeout);
+    }
+    return std::max(timeout - connection_.silent_, Clock::duration());
   }
 
   void set_deadline(Clock::time_point deadline) override {
     for (const Cleanup& one : sent_) one.first->deadline = deadline;
   }
 
+  Clock::time_point deadline() const override {
+    auto latest = Clock::time_point::min();
+    for (const Cleanup& one : sent_) latest = std::max(latest, one.first->deadline);
+    return latest;
+  }
+
   void finish(Clock::time_point until, Lock& lock) override {
+    const auto start = Clock::now();
+    const Connection::Blocked blocked(connection_);
     while (!sent_.empty() && connection_.descriptor_.fd >= 0) {
       const auto now = Clock::now();
       const short events = connection_.pump(now);
       connection_.hand_over_finished(lock, true);
       if (sent_.empty() || connection_.descriptor_.fd < 0) break;
       if (now >= until) {
-        connection_.silent_ = true;
+        connection_.silent_ += now - start;
         break;
       }
-      const Connection::Blocked blocked(connection_);
       connection_.wait_and_read(events, std::min(until, connection_.session_.repeats_at()), lock,
                                 -1);
       connection_.hand_over_finished(lock, true);

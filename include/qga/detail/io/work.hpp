@@ -42,8 +42,12 @@ struct WorkStarter<asio::awaitable<void, Executor>> {
       return then(
           wrong_argument("", "a coroutine needs a helper that runs under a completion token"));
     }
-    asio::co_spawn(context->executor, function(),
-                   asio::bind_cancellation_slot(context->signal.slot(), std::move(then)));
+    try {
+      asio::co_spawn(context->executor, function(),
+                     asio::bind_cancellation_slot(context->signal.slot(), then));
+    } catch (...) {  // The function has thrown before there was a coroutine.
+      then(std::current_exception());
+    }
   }
 };
 #endif

@@ -44,6 +44,9 @@ class Guard {
 
   /// Disarms the guard, because there is nothing left to do.
   virtual void disarm() noexcept = 0;
+  /// The request that it is there to undo has had its effect. Earlier guards of the same client are
+  /// replaced: their effect is over.
+  virtual void confirm() noexcept = 0;
   /// Acts now. True: all is done; false: it failed, or it goes on in the background.
   virtual bool act() noexcept = 0;
   /// Tells whether the request that the guard undoes still has no answer. If so, the guard's own

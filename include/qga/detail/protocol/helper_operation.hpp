@@ -25,6 +25,8 @@ class HelperClient {
   virtual bool is_open() const = 0;
   /// Whether it is known where to connect to.
   virtual bool has_target() const = 0;
+  /// The helper has connected: it uses that connection from now on.
+  virtual void on_connected() = 0;
   /// @param question null, or the request that is sent first on a later connection
   /// @param again the same request, to be sent after the question
   virtual std::unique_ptr<Guard> make_guard(std::unique_ptr<GuardCall> request,
@@ -143,6 +145,7 @@ class HelperSteps : public Operation {
               : out_of_time    ? timed_out("", Outcome::not_sent)
                                : nullptr;
     }
+    if (ended.what == Waiting::connection && !error && client_) client_->on_connected();
     attempt([&] { ended.then(std::move(error)); });
     advance();
   }
