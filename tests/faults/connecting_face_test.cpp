@@ -6,6 +6,7 @@
 
 #include <exception>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include <asio/bind_executor.hpp>
@@ -130,11 +131,13 @@ TEST_CASE("connecting: to a path, a client for any stream", "[faults]") {
 TEST_CASE("connecting: to what is no address, or not there", "[faults]") {
   asio::io_context context;
   qga::AnyClient ga;
-  const auto [address, reason] = GENERATE(
+  const auto row = GENERATE(
       table<std::string, std::errc>({{"tcp:127.0.0.1", std::errc::invalid_argument},
                                      {"tcp:127.0.0.1:1", std::errc::connection_refused},
                                      {"/no/such/socket", std::errc::no_such_file_or_directory},
                                      {"/" + std::string(200, 'x'), std::errc::filename_too_long}}));
+  const std::string& address = std::get<0>(row);
+  const std::errc reason = std::get<1>(row);
   CAPTURE(address);
   const bool blocking = GENERATE(true, false);
   const Fate fate = fate_of([&] {
