@@ -71,6 +71,7 @@ TEST_CASE("initiation: an executor that does not fit", "[faults]") {
 }
 
 TEST_CASE("initiation: no descriptor for an asynchronous call over a serial port", "[faults]") {
+  if (needs_descriptors()) return;
   ScriptedAgent agent;
   behave(agent);
   Terminal terminal;
@@ -89,6 +90,7 @@ TEST_CASE("initiation: no descriptor for an asynchronous call over a serial port
 }
 
 TEST_CASE("initiation: no descriptor for a stop token", "[faults]") {
+  if (needs_descriptors()) return;
   const bool helper = GENERATE(false, true);
   ScriptedAgent agent;
   behave(agent);
@@ -111,6 +113,7 @@ TEST_CASE("initiation: no descriptor for a stop token", "[faults]") {
 }
 
 TEST_CASE("initiation: no descriptor to connect with", "[faults]") {
+  if (needs_descriptors()) return;
   ScriptedAgent agent;
   behave(agent);
   asio::io_context context;
