@@ -97,34 +97,7 @@ std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& mem
 }
 
 nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
-  nlohmann::json all{{"seconds", std::chrono::duration<double>(usage.interval).count()},
-                     {"cpus", nlohmann::json::array()},
-                     {"disks", nlohmann::json::array()},
-                     {"interfaces", nlohmann::json::array()}};
-  for (const qga::CpuUsage& cpu : usage.cpus) {
-    all["cpus"].push_back({{"cpu", cpu.cpu},
-                           {"busy", cpu.busy},
-                           {"user", cpu.user},
-                           {"system", cpu.system},
-                           {"steal", cpu.steal},
-                           {"iowait", cpu.iowait},
-                           {"idle", cpu.idle}});
-  }
-  for (const qga::DiskUsage& disk : usage.disks) {
-    all["disks"].push_back({{"name", disk.name},
-                            {"read-bytes", disk.read_bytes},
-                            {"written-bytes", disk.written_bytes},
-                            {"reads", disk.reads},
-                            {"writes", disk.writes},
-                            {"busy", disk.busy}});
-  }
-  for (const qga::InterfaceUsage& interface : usage.interfaces) {
-    all["interfaces"].push_back({{"name", interface.name},
-                                 {"received-bytes", interface.received_bytes},
-                                 {"sent-bytes", interface.sent_bytes},
-                                 {"errors", interface.errors}});
-  }
-  if (usage.load) all["load"] = *usage.load;
+  nlohmann::json all = usage;
   if (memory) all["memory"] = {{"total", memory->total}, {"available", memory->available}};
   return all;
 }

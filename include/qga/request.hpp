@@ -27,38 +27,58 @@
 #include <concepts>
 #include <cstddef>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <type_traits>
+#include <variant>
+#include <vector>
 
 namespace qga {
 namespace detail {
 
 /// A visitor of field tables that does nothing. Every visitor has these members: `visit(name,
-/// member)`, `visit.bytes(name, member)` for a member that is base64 on the wire and bytes in
-/// memory, and `visit.raw(name, member)` for JSON.
+/// member)`, and `visit.bytes(name, member)` for a member that is base64 on the wire and bytes in
+/// memory.
 struct AnyVisitor {
   template <class T>
   void operator()(std::string_view, T&) {}
   template <class T>
   void bytes(std::string_view, T&) {}
-  template <class T>
-  void raw(std::string_view, T&) {}
 };
+
+/// The lists and the choices that a field table may hold.
+template <class T>
+inline constexpr bool is_member_list = false;
+template <class T>
+inline constexpr bool is_member_list<std::vector<T>> = true;
+template <class T>
+inline constexpr bool is_member_choice = false;
+template <class... Ts>
+inline constexpr bool is_member_choice<std::variant<Ts...>> = true;
+
+/// Says in the compiler's error what would be right, where a type is none of the others.
+template <class T>
+constexpr void check_member_type() {
+  static_assert(is_member_choice<T>,
+                "a member in a field table, or a Reply, must be bool, a number, std::string, "
+                "nlohmann::json, a named enumeration, a type with a field table of its own, or a "
+                "std::vector, std::optional or std::variant of these");
+}
 
 }  // namespace detail
 
 /// A type with a field table, which names each member once; encoding, decoding and the conversions
 /// to and from `nlohmann::json` read the same table. Members are `bool`, integers, floating point
-/// numbers, `std::string`, `std::vector`, `std::optional` (may be missing), `std::variant`, named
-/// enumerations and other types with a field table.
+/// numbers, `std::string`, `nlohmann::json`, `std::vector`, `std::optional` (may be missing),
+/// `std::variant`, named enumerations and other types with a field table.
 template <class T>
 concept Described = requires(T& value, detail::AnyVisitor& visit) {
   T::fields(value, visit);
 };
 
 /// An enumeration with a function `wire_names(E)` in its own namespace, which returns an array of
-/// the wire names in the order of its enumerators. Its enumerator `unknown` stands for every name
-/// that is not in the array.
+/// the wire names in the order of its enumerators. Its enumerator `unknown`, if it has one, stands
+/// for every name that is not in the array; otherwise such a name is an error.
 template <class E>
 concept NamedEnum = std::is_enum_v<E> && requires {
   wire_names(E{});
@@ -74,6 +94,12 @@ template <class T>
 concept Request = Described<T> && requires(const T& request) {
   typename T::Reply;
   { request.command } -> std::convertible_to<std::string_view>;
+};
+
+/// The base of a request without arguments, instead of a field table.
+struct NoArguments {
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
 };
 
 /// The bounds of a reply. A longer one is a `BadReplyError`.
@@ -100,14 +126,21 @@ constexpr std::string_view wire_name(E value) {
   return index < names.size() ? names[index] : std::string_view();
 }
 
-/// The enumerator that has this wire name; `unknown` where none has.
+/// The enumerator that has this wire name. Where none has: `unknown`; nothing for an enumeration
+/// without an `unknown`.
 template <NamedEnum E>
-constexpr E enum_from_wire(std::string_view name) {
+constexpr auto enum_from_wire(std::string_view name) {
   constexpr auto names = wire_names(E{});
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == name) return static_cast<E>(i);
+  constexpr bool has_unknown = requires { E::unknown; };
+  std::optional<E> found;
+  for (std::size_t i = 0; i < names.size() && !found; ++i) {
+    if (names[i] == name) found = static_cast<E>(i);
   }
-  return E::unknown;
+  if constexpr (has_unknown) {
+    return found.value_or(E::unknown);
+  } else {
+    return found;
+  }
 }
 
 }  // namespace qga

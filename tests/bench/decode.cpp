@@ -41,9 +41,11 @@ void count_bytes(benchmark::State& state, std::string_view line) {
 template <class Request>
 void decode(benchmark::State& state, const std::string& line, const Request& request) {
   const qga::ReplyLimits limits = qga::detail::handling_of(request).limits;
+  qga::detail::JsonIndex json;
   for (auto _ : state) {
-    const auto envelope = qga::detail::parse_envelope(line, limits);
-    benchmark::DoNotOptimize(qga::detail::decode_reply<typename Request::Reply>(envelope.result));
+    json.read(line, limits);
+    const auto envelope = qga::detail::envelope_of(json);
+    benchmark::DoNotOptimize(qga::detail::decode_reply<typename Request::Reply>(envelope.reply));
   }
   count_bytes(state, line);
 }

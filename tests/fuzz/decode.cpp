@@ -13,8 +13,8 @@
 #include "protocol_types.hpp"
 #include "qga/detail/protocol/base64.hpp"
 #include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/envelope.hpp"
 #include "qga/detail/protocol/json.hpp"
-#include "qga/detail/protocol/scan.hpp"
 
 namespace {
 
@@ -64,33 +64,32 @@ void check_value(std::string_view text, const Reply& value) {
   fuzz::require(covers(given, made), "a value says what its reply says");
   const std::string again = made.dump();
   if (again.find("null") != std::string::npos) return;  // an enumerator without a name
-  fuzz::require(qga::detail::decode_reply<Reply>(again) == value, "a value survives a round trip");
+  fuzz::require(qga::test::decoded<Reply>(again) == value, "a value survives a round trip");
 }
 
 template <class Request>
 void decode(std::string_view result) {
   using Reply = typename Request::Reply;
-  // As a session does it: the text is what the scanner found to be the value.
+  // As a session does it: the value is what was found in the line.
   const std::string line = "{\"return\":" + std::string(result) + "}";
   const auto limits = qga::detail::handling_of(Request()).limits;
-  qga::detail::Envelope envelope;
   try {
-    envelope = qga::detail::parse_envelope(line, limits);
-  } catch (const Malformed&) {
-  }
-  if (envelope.result.empty()) return;
-  if constexpr (std::is_void_v<Reply>) {
-    try {
-      qga::detail::decode_reply<Reply>(envelope.result);
-      fuzz::require(nlohmann::json::parse(envelope.result).is_object(), "nothing is an object");
-    } catch (const Malformed&) {
-    } catch (const WrongShape&) {
+    const qga::detail::JsonIndex json(line, limits);
+    const qga::detail::Value reply = qga::detail::envelope_of(json).reply;
+    const std::string_view text = reply.text();
+    if constexpr (std::is_void_v<Reply>) {
+      qga::detail::decode_reply<Reply>(reply);
+      fuzz::require(nlohmann::json::parse(text).is_object(), "nothing is an object");
+    } else {
+      const auto made = qga::test::by_text<Reply>(text);
+      fuzz::require(made == qga::test::by_dom<Reply>(text),
+                    "a reply comes to what it does when parsed");
+      fuzz::require(made == qga::test::by_json<Reply>(text),
+                    "a reply comes to what its conversion does");
+      if (made.value) check_value<Reply>(text, *made.value);
     }
-  } else {
-    const auto made = qga::test::by_text<Reply>(envelope.result);
-    fuzz::require(made == qga::test::by_dom<Reply>(envelope.result),
-                  "a reply comes to what it does when parsed");
-    if (made.value) check_value<Reply>(envelope.result, *made.value);
+  } catch (const Malformed&) {
+  } catch (const WrongShape&) {
   }
 }
 

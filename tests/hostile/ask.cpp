@@ -8,7 +8,7 @@
 
 #include "hostile.hpp"
 #include "protocol_types.hpp"
-#include "qga/detail/protocol/decode.hpp"
+#include "qga/detail/protocol/json.hpp"
 
 namespace hostile {
 namespace {
@@ -28,7 +28,7 @@ using Asked =
 /// From its form on the wire.
 template <class T>
 T made(const nlohmann::json& json) {
-  return qga::detail::decode_reply<T>(json.dump());
+  return json.get<T>();
 }
 
 template <class Visit>

@@ -17,7 +17,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "qga/detail/protocol/decode.hpp"
+#include "decoded.hpp"
 #include "qga/detail/protocol/json.hpp"
 
 namespace qga::test {
@@ -161,11 +161,26 @@ Made<T> by_dom(std::string_view text) {
 template <class T>
 Made<T> by_text(std::string_view text) {
   try {
-    return {.value = qga::detail::decode_reply<T>(text)};
+    return {.value = decoded<T>(text)};
   } catch (const qga::detail::Malformed&) {
     return {.error = "malformed"};
   } catch (const qga::detail::WrongShape& error) {
     return {.error = error.what()};
+  }
+}
+
+/// By the library's conversion from a parsed text.
+template <class T>
+Made<T> by_json(std::string_view text) {
+  const auto json = parsed(text);
+  if (!json) return {.error = "malformed"};
+  try {
+    T value{};
+    qga::detail::decode_value(qga::detail::JsonValue<nlohmann::json>(&*json), value);
+    return {.value = std::move(value)};
+  } catch (const nlohmann::json::exception& error) {
+    const std::string_view what = error.what();
+    return {.error = std::string(what.substr(what.find("] ") + 2))};
   }
 }
 

@@ -59,11 +59,11 @@ TEST_CASE("requests on the wire") {
   CHECK(wire(qga::GuestFileOpenRequest("/etc/motd")) ==
         R"({"execute":"guest-file-open","arguments":{"path":"/etc/motd"}})");
   CHECK(wire(qga::GuestFileReadRequest(1000, 4096)) ==
-        R"({"execute":"guest-file-read","arguments":{"handle":1000,"count":4096}})");
+        R"({"execute":"guest-file-read","arguments":{"count":4096,"handle":1000}})");
   CHECK(wire(qga::GuestFileWriteRequest(1000, "\0\xFF"s)) ==
         R"({"execute":"guest-file-write","arguments":{"handle":1000,"buf-b64":"AP8="}})");
   CHECK(wire(qga::GuestFileWriteRequest(1, "AP8=", {.is_encoded = true, .count = 1})) ==
-        R"({"execute":"guest-file-write","arguments":{"handle":1,"buf-b64":"AP8=","count":1}})");
+        R"({"execute":"guest-file-write","arguments":{"buf-b64":"AP8=","count":1,"handle":1}})");
   CHECK(wire(qga::GuestFileSeekRequest(1, -3, qga::QGASeek::end)) ==
         R"({"execute":"guest-file-seek","arguments":{"handle":1,"offset":-3,"whence":"end"}})");
   CHECK(wire(qga::GuestFileSeekRequest(1, 0, std::int64_t{2})) ==
@@ -76,7 +76,7 @@ TEST_CASE("requests on the wire") {
   CHECK(wire(qga::GuestSetVcpusRequest({{.logical_id = 1, .online = false, .can_offline = {}},
                                         {.logical_id = 2, .online = true, .can_offline = true}})) ==
         R"({"execute":"guest-set-vcpus","arguments":{"vcpus":[{"logical-id":1,"online":false},)"
-        R"({"logical-id":2,"online":true,"can-offline":true}]}})");
+        R"({"can-offline":true,"logical-id":2,"online":true}]}})");
   CHECK(wire(qga::GuestSetMemoryBlocksRequest()) ==
         R"({"execute":"guest-set-memory-blocks","arguments":{"mem-blks":[]}})");
 }
@@ -88,8 +88,8 @@ TEST_CASE("a program with everything, and with nothing") {
                                           .env = {{"A=1", "B="}},
                                           .input_data = "x\0"s,
                                           .capture_output = true})) ==
-        R"({"execute":"guest-exec","arguments":{"path":"sh","arg":["-c","echo \"$A\""],)"
-        R"("env":["A=1","B="],"input-data":"eAA=","capture-output":true}})");
+        R"({"execute":"guest-exec","arguments":{"arg":["-c","echo \"$A\""],"capture-output":true,)"
+        R"("env":["A=1","B="],"path":"sh","input-data":"eAA="}})");
   using Mode = qga::GuestExecCaptureOutputMode;
   CHECK(arguments(qga::GuestExecRequest("x", {.capture_output = Mode::merged})) ==
         json{{"path", "x"}, {"capture-output", "merged"}});

@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "catch.hpp"
+#include "decoded.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/error.hpp"
 
@@ -30,6 +31,11 @@ static_assert(std::is_base_of_v<qga::AgentError, qga::CommandNotFoundError>);
 static_assert(!std::is_base_of_v<UnreachableError, qga::RequestError>);
 
 namespace {
+
+std::exception_ptr agent_error(std::string_view command, std::string_view text) {
+  const qga::detail::JsonIndex json(text, qga::test::no_limits);
+  return qga::detail::agent_error(command, qga::detail::Value(json));
+}
 
 const GuestAgentError::Details details{.command = "guest-x",
                                        .outcome = Outcome::unknown,
@@ -106,7 +112,7 @@ TEST_CASE("an error's text has the command, the reason, the system's words and t
 }
 
 TEST_CASE("an agent's error keeps its words verbatim, and shows them escaped") {
-  const auto error = caught<qga::AgentError>(qga::detail::agent_error(
+  const auto error = caught<qga::AgentError>(agent_error(
       "guest-exec",
       R"({"class": "GenericError", "desc": "no\n\u001b[2J\u009b\u0000 \u201csuch\u201d"})"));
   CHECK(error.desc() == std::string_view("no\n\x1B[2J\u009B\0 \u201Csuch\u201D", 21));
@@ -116,8 +122,8 @@ TEST_CASE("an agent's error keeps its words verbatim, and shows them escaped") {
                                     "(GenericError)"));
   CHECK_FALSE(error.err());
 
-  const auto not_found = qga::detail::agent_error(
-      "x", R"({"desc": "", "class": "CommandNotFound", "data": {"name": "x"}})");
+  const auto not_found =
+      agent_error("x", R"({"desc": "", "class": "CommandNotFound", "data": {"name": "x"}})");
   CHECK(caught<qga::CommandNotFoundError>(not_found).error_class() == "CommandNotFound");
 }
 
@@ -127,7 +133,7 @@ TEST_CASE("an agent's error of another shape is no error of an agent") {
         R"({"class": 5, "desc": "x"})", R"({"class": "X", "desc": null})",
         R"({"class": "X", "desc": ["x"]})", "{\"class\": \"X\", \"desc\": \"\xFF\"}"}) {
     INFO(error);
-    CHECK_THROWS_AS(qga::detail::agent_error("x", error), qga::detail::Malformed);
+    CHECK_THROWS_AS(agent_error("x", error), qga::detail::Malformed);
   }
 }
 

@@ -66,7 +66,7 @@ void round_numbers(json& value) {
 
 bool taken(std::string_view text) {
   try {
-    const JsonIndex index(text);
+    const JsonIndex index(text, no_limits);
   } catch (const Malformed&) {
     return false;
   }
@@ -78,7 +78,7 @@ void compare(std::string_view text) {
   if (taken(text) != expected.has_value()) FAIL_CHECK((expected ? "refused: " : "taken: ") << text);
   if (!expected || !taken(text)) return;
   round_numbers(*expected);
-  const JsonIndex index(text);
+  const JsonIndex index(text, no_limits);
   const json found = read(index, JsonIndex::root);
   if (found != *expected) FAIL_CHECK("another value: " << text);
 }
@@ -167,7 +167,7 @@ TEST_CASE("numbers are taken and refused as by the full parser") {
                                   "1" + std::string(400, '0') + "e-200",
                                   "0." + std::string(400, '0') + "1e401",
                                   "0." + std::string(400, '0') + "1e800",
-                                  "0." + std::string(2000, '7'),
+                                  "0." + std::string(1000, '7'),
                                   std::string(309, '0'),
                                   "1 "s,
                                   " \t\r\n1 \t\r\n"s,

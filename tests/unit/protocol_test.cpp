@@ -74,10 +74,6 @@ struct Reflector {
     (*this)(key, member);
     base64.emplace(key);
   }
-  template <class T>
-  void raw(std::string_view key, const T&) {
-    FAIL("raw member " << key);
-  }
 
   void add(std::string_view key, const std::string& type, bool optional) {
     INFO(key);

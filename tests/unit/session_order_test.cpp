@@ -21,8 +21,8 @@ TEST_CASE("session: requests to an agent that echoes ids go out together with id
   REQUIRE(sent.size() == 2);
   REQUIRE(sent[0].id.value_or(0) != sent[1].id.value_or(0));
   CHECK(out == "{\"execute\":\"guest-ping\",\"id\":" + std::to_string(*sent[0].id) +
-                   "}\n{\"execute\":\"guest-file-open\",\"arguments\":{\"path\":\"/x\",\"mode\":"
-                   "\"r\"},\"id\":" +
+                   "}\n{\"execute\":\"guest-file-open\",\"arguments\":{\"mode\":\"r\",\"path\":"
+                   "\"/x\"},\"id\":" +
                    std::to_string(*sent[1].id) + "}\n");
   agent.read(reply(sent[0].id) + reply(sent[1].id, "1000"));
   CHECK(succeeded(ping));

@@ -16,10 +16,10 @@
 
 #include "catch.hpp"
 #include "protocol_types.hpp"
+#include "qga/detail/protocol/envelope.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/json.hpp"
 #include "qga/detail/protocol/reader.hpp"
-#include "qga/detail/protocol/scan.hpp"
 
 using nlohmann::json;
 using qga::detail::Reader;
@@ -56,7 +56,7 @@ std::string command_of(const std::string& request) {
 }
 
 /// Decodes a `return` as the typed command does and encodes it again; none: no such command.
-std::optional<json> through_types(const std::string& command, std::string_view result) {
+std::optional<json> through_types(const std::string& command, const qga::detail::Value& result) {
   std::optional<json> again;
   qga::test::Requests::each([&]<class R>(std::type_identity<R>) {
     if (R::command != command) return;
@@ -71,7 +71,7 @@ std::optional<json> through_types(const std::string& command, std::string_view r
   return again;
 }
 
-void check_error(std::string_view error, const json& expected) {
+void check_error(const qga::detail::Value& error, const json& expected) {
   const std::string error_class = expected.at("class");
   try {
     std::rethrow_exception(qga::detail::agent_error("guest-x", error));
@@ -95,19 +95,19 @@ void check_line(std::string_view line, const std::string& command, Tally& tally)
   INFO(line.substr(0, 200));
   const json expected = json::parse(line);
   const auto limits = qga::structured_reply_limits;
-  const auto envelope = qga::detail::parse_envelope(line, limits);
+  const qga::detail::JsonIndex index(line, limits);
+  const auto envelope = qga::detail::envelope_of(index);
   CHECK(envelope.has_id == expected.contains("id"));
   const bool has_number = expected.contains("id") && expected["id"].is_number_unsigned();
   REQUIRE(envelope.id.has_value() == has_number);
   if (has_number) CHECK(*envelope.id == expected["id"].get<std::uint64_t>());
-  REQUIRE(envelope.result.empty() != envelope.error.empty());
-  if (!envelope.error.empty()) {
+  if (envelope.refused) {
     ++tally.errors;
-    CHECK(json::parse(envelope.error) == expected.at("error"));
-    check_error(envelope.error, expected.at("error"));
+    CHECK(json::parse(envelope.reply.text()) == expected.at("error"));
+    check_error(envelope.reply, expected.at("error"));
   } else {
     ++tally.values;
-    CHECK(through_types(command, envelope.result) == expected.at("return"));
+    CHECK(through_types(command, envelope.reply) == expected.at("return"));
   }
 }
 

@@ -61,12 +61,9 @@ struct GuestSetUserPasswordRequest {
 };
 
 /// `guest-get-users`. @since QEMU 2.10
-struct GuestGetUsersRequest {
+struct GuestGetUsersRequest : NoArguments {
   using Reply = std::vector<GuestUser>;
   static constexpr std::string_view command = "guest-get-users";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-ssh-get-authorized-keys`. @since QEMU 5.2

@@ -73,21 +73,15 @@ struct GuestSyncRequest {
 };
 
 /// `guest-ping`. @since QEMU 0.15
-struct GuestPingRequest {
+struct GuestPingRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-ping";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-info`. @since QEMU 0.15
-struct GuestInfoRequest {
+struct GuestInfoRequest : NoArguments {
   using Reply = GuestAgentInfo;
   static constexpr std::string_view command = "guest-info";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them.

@@ -86,12 +86,9 @@ struct GuestCpuStats {
 };
 
 /// `guest-get-vcpus`. @since QEMU 1.5
-struct GuestGetVcpusRequest {
+struct GuestGetVcpusRequest : NoArguments {
   using Reply = std::vector<GuestLogicalProcessor>;
   static constexpr std::string_view command = "guest-get-vcpus";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-set-vcpus`. @since QEMU 1.5
@@ -112,12 +109,9 @@ struct GuestSetVcpusRequest {
 };
 
 /// `guest-get-cpustats`. @since QEMU 7.1
-struct GuestGetCpustatsRequest {
+struct GuestGetCpustatsRequest : NoArguments {
   using Reply = std::vector<GuestCpuStats>;
   static constexpr std::string_view command = "guest-get-cpustats";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. All fail while file

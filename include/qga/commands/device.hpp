@@ -123,30 +123,21 @@ struct GuestDriverService {
 };
 
 /// `guest-get-devices`. @since QEMU 5.2
-struct GuestGetDevicesRequest {
+struct GuestGetDevicesRequest : NoArguments {
   using Reply = std::vector<GuestDeviceInfo>;
   static constexpr std::string_view command = "guest-get-devices";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-driver-packages`. @since QEMU 11.2
-struct GuestGetDriverPackagesRequest {
+struct GuestGetDriverPackagesRequest : NoArguments {
   using Reply = std::vector<GuestDriverPackage>;
   static constexpr std::string_view command = "guest-get-driver-packages";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-driver-services`. @since QEMU 11.2
-struct GuestGetDriverServicesRequest {
+struct GuestGetDriverServicesRequest : NoArguments {
   using Reply = std::vector<GuestDriverService>;
   static constexpr std::string_view command = "guest-get-driver-services";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. Guests other than

@@ -337,21 +337,15 @@ struct GuestDiskStatsInfo {
 };
 
 /// `guest-get-disks`. @since QEMU 5.2
-struct GuestGetDisksRequest {
+struct GuestGetDisksRequest : NoArguments {
   using Reply = std::vector<GuestDiskInfo>;
   static constexpr std::string_view command = "guest-get-disks";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-fsinfo`. @since QEMU 2.2
-struct GuestGetFsinfoRequest {
+struct GuestGetFsinfoRequest : NoArguments {
   using Reply = std::vector<GuestFilesystemInfo>;
   static constexpr std::string_view command = "guest-get-fsinfo";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-fstrim`. @since QEMU 1.2, with this reply 2.4
@@ -374,12 +368,9 @@ struct GuestFstrimRequest {
 };
 
 /// `guest-get-diskstats`. @since QEMU 7.1
-struct GuestGetDiskstatsRequest {
+struct GuestGetDiskstatsRequest : NoArguments {
   using Reply = std::vector<GuestDiskStatsInfo>;
   static constexpr std::string_view command = "guest-get-diskstats";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. All fail while file

@@ -99,9 +99,8 @@ struct GuestExecRequest {
       : path(std::move(path_)), env(std::move(params_.env)) {
     if (!params_.args.empty()) arg = std::move(params_.args);
     if (!params_.input_data.empty()) input_data = std::move(params_.input_data);
-    if (params_.capture_output != GuestExecCaptureOutput(false)) {
-      capture_output = params_.capture_output;
-    }
+    const auto* const kept = std::get_if<bool>(&params_.capture_output);
+    if (kept == nullptr || *kept) capture_output = params_.capture_output;
   }
 
   template <class Self, class Visitor>

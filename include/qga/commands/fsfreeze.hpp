@@ -24,22 +24,16 @@ constexpr std::array<std::string_view, 2> wire_names(GuestFsfreezeStatus) {
 }
 
 /// `guest-fsfreeze-status`. @since QEMU 0.15
-struct GuestFsfreezeStatusRequest {
+struct GuestFsfreezeStatusRequest : NoArguments {
   using Reply = GuestFsfreezeStatus;
   static constexpr std::string_view command = "guest-fsfreeze-status";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-fsfreeze-freeze`. @since QEMU 0.15
-struct GuestFsfreezeFreezeRequest {
+struct GuestFsfreezeFreezeRequest : NoArguments {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-fsfreeze-freeze";
   static constexpr bool never_late = true;
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
@@ -64,12 +58,9 @@ struct GuestFsfreezeFreezeListRequest {
 };
 
 /// `guest-fsfreeze-thaw`. @since QEMU 0.15
-struct GuestFsfreezeThawRequest {
+struct GuestFsfreezeThawRequest : NoArguments {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-fsfreeze-thaw";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   Clock::duration timeout() const { return std::chrono::minutes(3); }
 };
 

@@ -70,12 +70,9 @@ struct GuestMemoryBlockInfo {
 };
 
 /// `guest-get-memory-blocks`. @since QEMU 2.3
-struct GuestGetMemoryBlocksRequest {
+struct GuestGetMemoryBlocksRequest : NoArguments {
   using Reply = std::vector<GuestMemoryBlock>;
   static constexpr std::string_view command = "guest-get-memory-blocks";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-set-memory-blocks`. @since QEMU 2.3
@@ -96,12 +93,9 @@ struct GuestSetMemoryBlocksRequest {
 };
 
 /// `guest-get-memory-block-info`. @since QEMU 2.3
-struct GuestGetMemoryBlockInfoRequest {
+struct GuestGetMemoryBlockInfoRequest : NoArguments {
   using Reply = GuestMemoryBlockInfo;
   static constexpr std::string_view command = "guest-get-memory-block-info";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. All fail while file

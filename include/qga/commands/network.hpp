@@ -121,21 +121,15 @@ struct GuestNetworkRoute {
 };
 
 /// `guest-network-get-interfaces`. @since QEMU 1.1
-struct GuestNetworkGetInterfacesRequest {
+struct GuestNetworkGetInterfacesRequest : NoArguments {
   using Reply = std::vector<GuestNetworkInterface>;
   static constexpr std::string_view command = "guest-network-get-interfaces";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-network-get-route`. @since QEMU 9.1
-struct GuestNetworkGetRouteRequest {
+struct GuestNetworkGetRouteRequest : NoArguments {
   using Reply = std::vector<GuestNetworkRoute>;
   static constexpr std::string_view command = "guest-network-get-route";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. Both fail while file

@@ -16,7 +16,7 @@ namespace qga {
 /// How a guest goes down; the library's own enumeration of protocol strings. @since QEMU 0.15
 enum class GuestShutdownMode {
   powerdown,  ///< the virtual machine ends
-  halt,       ///< the guest stops; the virtual machine stays, and nobody answers
+  halt,       ///< the guest stops and answers no more; the virtual machine stays
   reboot,     ///< the guest starts again; the channel does not show it
 };
 
@@ -44,38 +44,29 @@ struct GuestShutdownRequest {
 };
 
 /// `guest-suspend-disk`. @since QEMU 1.1
-struct GuestSuspendDiskRequest {
+struct GuestSuspendDiskRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-disk";
   static constexpr bool success_response = false;
   static constexpr bool never_late = true;
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// `guest-suspend-ram`. @since QEMU 1.1
-struct GuestSuspendRamRequest {
+struct GuestSuspendRamRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-ram";
   static constexpr bool success_response = false;
   static constexpr bool never_late = true;
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// `guest-suspend-hybrid`. @since QEMU 1.1
-struct GuestSuspendHybridRequest {
+struct GuestSuspendHybridRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-hybrid";
   static constexpr bool success_response = false;
   static constexpr bool never_late = true;
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 

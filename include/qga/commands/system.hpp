@@ -86,12 +86,9 @@ struct GuestLoadAverage {
 };
 
 /// `guest-get-time`. @since QEMU 1.5
-struct GuestGetTimeRequest {
+struct GuestGetTimeRequest : NoArguments {
   using Reply = std::int64_t;  ///< nanoseconds since 1970
   static constexpr std::string_view command = "guest-get-time";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-set-time`. @since QEMU 1.5
@@ -114,39 +111,27 @@ struct GuestSetTimeRequest {
 };
 
 /// `guest-get-host-name`. @since QEMU 2.10
-struct GuestGetHostNameRequest {
+struct GuestGetHostNameRequest : NoArguments {
   using Reply = GuestHostName;
   static constexpr std::string_view command = "guest-get-host-name";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-timezone`. @since QEMU 2.10
-struct GuestGetTimezoneRequest {
+struct GuestGetTimezoneRequest : NoArguments {
   using Reply = GuestTimezone;
   static constexpr std::string_view command = "guest-get-timezone";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-osinfo`. @since QEMU 2.10
-struct GuestGetOsinfoRequest {
+struct GuestGetOsinfoRequest : NoArguments {
   using Reply = GuestOSInfo;
   static constexpr std::string_view command = "guest-get-osinfo";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// `guest-get-load`. @since QEMU 10.0
-struct GuestGetLoadRequest {
+struct GuestGetLoadRequest : NoArguments {
   using Reply = GuestLoadAverage;
   static constexpr std::string_view command = "guest-get-load";
-
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them. All fail while file

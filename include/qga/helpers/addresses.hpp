@@ -33,6 +33,13 @@ struct GuestAddress {
   GuestIpAddressType type = GuestIpAddressType::unknown;  ///< ipv4 or ipv6, as the address is
   std::optional<int> prefix = {};  ///< bits of the network's prefix; none: the guest gave nonsense
 
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("interface", self.interface);
+    visit("address", self.address);
+    visit("type", self.type);
+    visit("prefix", self.prefix);
+  }
   friend bool operator==(const GuestAddress&, const GuestAddress&) = default;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What an agent can do, command by command. Its version does not tell that: distributions backport
-// and number as they like, and an administrator may forbid commands.
+// Tells which commands an agent offers. Its version does not tell that: distributions backport and
+// number as they like, and an administrator may forbid commands.
 #pragma once
 
 #include <algorithm>
@@ -26,11 +26,18 @@ enum class Support {
   unknown,   ///< the agent does not list it
 };
 
-/// What an agent can do, as of one moment.
+/// The commands that an agent offers at one moment.
 struct Capabilities {
   std::string version = {};  ///< for people: Windows builds and distributions number as they like
   bool frozen = false;       ///< file systems are frozen, and nearly all commands are disabled
   std::vector<GuestAgentCommandInfo> commands = {};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("version", self.version);
+    visit("frozen", self.frozen);
+    visit("commands", self.commands);
+  }
 
   /// Whether the agent has the command. @param command the wire name, such as `guest-exec`
   Support support(std::string_view command) const {

@@ -93,7 +93,8 @@ class FreezeError : public virtual GuestAgentError {
                                                      : "; the guest may still be frozen"));
   }
 
-  /// True: the guest is thawed, or the freeze was not sent. False: it is frozen, or nobody knows.
+  /// True: the guest is thawed, or the freeze was not sent. False: it is
+  /// frozen, or that is not known.
   bool thawed() const { return thawed_; }
 
  private:
@@ -347,8 +348,8 @@ template <class Carrier>
 class FreezeHelpers {
  public:
   /// Freezes all file systems, within 10 min (hooks included) unless the caller says otherwise.
-  /// Where this fails, nothing stays frozen, if the guest answers and can thaw: a freeze without an
-  /// answer is followed by a thaw, which has 3 min more than the caller's timeout.
+  /// A freeze without an answer is followed by a thaw, which has 3 min more than the caller's
+  /// timeout. So nothing stays frozen after a failure, unless the guest cannot thaw.
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
   /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
   ///         is known

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +40,10 @@ struct RunParams {
 /// Whether the agent dropped output; it keeps 16 MiB of each kind.
 enum class Truncated { no, possibly, yes };
 
+constexpr std::array<std::string_view, 3> wire_names(Truncated) {
+  return {"no", "possibly", "yes"};
+}
+
 /// How a program ended.
 struct RunResult {
   std::optional<std::int64_t> exit_code;  ///< after a normal end
@@ -46,6 +52,16 @@ struct RunResult {
   std::string err;                        ///< bytes
   Truncated out_truncated = Truncated::no;
   Truncated err_truncated = Truncated::no;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("exitcode", self.exit_code);
+    visit("signal", self.signal);
+    visit.bytes("out-data", self.out);
+    visit.bytes("err-data", self.err);
+    visit("out-truncated", self.out_truncated);
+    visit("err-truncated", self.err_truncated);
+  }
 };
 
 /// Every error of `run` after the program was started is a `ProgramError`, beside its own type,

@@ -25,7 +25,7 @@ struct TransferParams {
   /// Bytes in a request, 1 to 47 MiB.
   std::size_t chunk = 256 << 10;
   /// Requests in flight together, 1 to 64. An upload has at most 4096 bytes of them in flight, or
-  /// one that is longer and the next.
+  /// one that is longer.
   std::size_t in_flight = 4;
   /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
   std::uint64_t limit = std::numeric_limits<std::int64_t>::max();
@@ -47,6 +47,12 @@ struct TransferParams {
 struct TransferResult {
   std::uint64_t bytes = 0;  ///< without `offset`
   std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("bytes", self.bytes);
+    visit("sha256", self.sha256);
+  }
 };
 
 /// Every error of a transfer after its file was opened is a `TransferError`, beside its own type,

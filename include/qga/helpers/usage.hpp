@@ -9,7 +9,6 @@
 #include <concepts>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -45,6 +44,17 @@ struct CpuUsage {
   double steal = 0;      ///< the processor had to wait, because the host ran something else
   double iowait = 0;     ///< idle, and something waited for a disk
   double idle = 0;       ///< anything else
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("cpu", self.cpu);
+    visit("busy", self.busy);
+    visit("user", self.user);
+    visit("system", self.system);
+    visit("steal", self.steal);
+    visit("iowait", self.iowait);
+    visit("idle", self.idle);
+  }
 };
 
 /// What went to and from a disk or partition. A rate is 0 where the guest does not count it.
@@ -56,6 +66,16 @@ struct DiskUsage {
   double writes = 0;         ///< requests per second
   double busy = 0;           ///< share of the time with a request under way, from 0 to 1; guests
                              ///< count in ticks of some ms, so short requests may count as none
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("name", self.name);
+    visit("read-bytes", self.read_bytes);
+    visit("written-bytes", self.written_bytes);
+    visit("reads", self.reads);
+    visit("writes", self.writes);
+    visit("busy", self.busy);
+  }
 };
 
 /// What went through a network interface.
@@ -64,6 +84,14 @@ struct InterfaceUsage {
   double received_bytes = 0;  ///< per second
   double sent_bytes = 0;      ///< per second
   double errors = 0;          ///< per second, of both directions
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("name", self.name);
+    visit("received-bytes", self.received_bytes);
+    visit("sent-bytes", self.sent_bytes);
+    visit("errors", self.errors);
+  }
 };
 
 /// How busy a guest was between two samples, in the order of the later one. What the earlier one
@@ -74,6 +102,15 @@ struct Usage {
   std::vector<DiskUsage> disks = {};
   std::vector<InterfaceUsage> interfaces = {};
   std::optional<GuestLoadAverage> load = {};  ///< as in the later sample
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("seconds", self.interval);
+    visit("cpus", self.cpus);
+    visit("disks", self.disks);
+    visit("interfaces", self.interfaces);
+    visit("load", self.load);
+  }
 };
 
 namespace detail {
@@ -253,28 +290,21 @@ class MeasureUsage {
   MeasureUsage(Io& io, Clock::duration interval) : io_(io), interval_(interval) {}
 
   void start() {
-    take([this](Sample before) {
-      before_ = std::move(before);
+    sample_.emplace(io_, Step(), [this](std::exception_ptr error, Sample sample) {
+      if (error) return io_.fail(std::move(error));
+      if (before_) return io_.finish(usage_between(*before_, sample));
+      before_ = std::move(sample);
       io_.pause(interval_, [this](std::exception_ptr cancelled) {
-        if (cancelled) return io_.fail(std::move(cancelled));
-        take([this](const Sample& after) { io_.finish(usage_between(before_, after)); });
+        cancelled ? io_.fail(std::move(cancelled)) : start();
       });
     });
-  }
-
- private:
-  void take(std::function<void(Sample)> then) {
-    sample_.emplace(io_, Step(),
-                    [this, then = std::move(then)](std::exception_ptr error, Sample sample) {
-                      if (error) return io_.fail(std::move(error));
-                      then(std::move(sample));
-                    });
     sample_->start();
   }
 
+ private:
   Io& io_;
   Clock::duration interval_;
-  Sample before_;
+  std::optional<Sample> before_;
   std::optional<SubAlgorithm<Io, Sample, TakeSample>> sample_;
 };
 

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -29,6 +31,10 @@ enum class ReadyState {
   ready,      ///< the agent answers
 };
 
+constexpr std::array<std::string_view, 5> wire_names(ReadyState) {
+  return {"no-socket", "silent", "frozen", "disabled", "ready"};
+}
+
 /// The result of `wait_ready`.
 struct Readiness {
   ReadyState state = ReadyState::no_socket;
@@ -36,6 +42,15 @@ struct Readiness {
   std::string version = {};  ///< of the agent, once it has answered
   int attempts = 0;          ///< to get an answer
   Clock::duration waited = {};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("state", self.state);
+    visit("error", self.err);
+    visit("version", self.version);
+    visit("attempts", self.attempts);
+    visit("seconds", self.waited);
+  }
 
   explicit operator bool() const { return state == ReadyState::ready; }
 };

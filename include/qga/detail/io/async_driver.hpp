@@ -118,7 +118,7 @@ class AsyncDriver final : public Driver, private ContextUser {
         target, until, executor,
         [executor, rescue](std::error_code err, OwnedDescriptor opened) {
           rescue->begun = true;
-          rescue->attempt([&] {
+          ConnectionGuards::attempt(*rescue->ended, rescue->cleanup.second->command(), [&] {
             if (err) throw std::system_error(err);
             const auto later = std::make_shared<Connection>(std::move(opened), rescue->params);
             ensure(*later, executor);
@@ -147,19 +147,9 @@ class AsyncDriver final : public Driver, private ContextUser {
     Rescue& operator=(const Rescue&) = delete;
     ~Rescue() {
       if (begun) return;
-      attempt([this] { ConnectionGuards::clean_up_now(target, params, std::move(cleanup)); });
-    }
-
-    template <class Function>
-    void attempt(Function function) noexcept {
-      const std::string_view command = cleanup.second->command();
-      try {
-        function();
-      } catch (const std::system_error& error) {
-        ended->note(ConnectionGuards::cannot_connect(command, error.code()));
-      } catch (const std::exception& error) {
-        ended->note(error.what());
-      }
+      ConnectionGuards::attempt(*ended, cleanup.second->command(), [this] {
+        ConnectionGuards::clean_up_now(target, params, std::move(cleanup));
+      });
     }
 
     const std::shared_ptr<Connection> ended;

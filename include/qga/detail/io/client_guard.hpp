@@ -11,7 +11,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "qga/detail/io/client_state.hpp"
@@ -78,35 +77,32 @@ class ClientGuard final : public Guard, private ArmedGuard {
   }
 
   bool act() noexcept override {
-    if (!connection_) return false;
-    try {
-      auto lock = ConnectionGuards::lock(*connection_);
-      ConnectionGuards& guards = ConnectionGuards::of(*connection_);
-      guards.remove(*this);
-      if (!request_) return true;
-      Cleanup cleanup = release_cleanup();
-      if (connection_->is_child()) return false;
-      if (freeze_ != 0 && client_->latest_freeze() != freeze_) return false;
-      bool done = false;
-      if (connection_->is_open()) {
-        done = guards.clean_up(std::move(lock), std::move(cleanup));
-      } else {
-        lock.unlock();
-        if (cleanup.on_lost) {
-          cleanup.on_lost();
-        } else {
-          note(*connection_, std::string(cleanup.first->command()) + ": its connection has ended");
-        }
-      }
-      return done || (later_ && later_->done);
-    } catch (const std::exception& error) {
-      note(*connection_, error.what());
-      return false;
-    }
+    bool done = false;
+    if (connection_) ConnectionGuards::attempt(*connection_, {}, [&] { done = send(); });
+    return done || (later_ && later_->done);
   }
 
  private:
-  /// What thaws the guest later, where the guard's connection has ended. It outlives the guard.
+  /// @return whether all went well, as far as is known
+  bool send() {
+    auto lock = ConnectionGuards::lock(*connection_);
+    ConnectionGuards& guards = ConnectionGuards::of(*connection_);
+    guards.remove(*this);
+    if (!request_) return true;
+    Cleanup cleanup = release_cleanup();
+    if (connection_->is_child()) return false;
+    if (freeze_ != 0 && client_->latest_freeze() != freeze_) return false;
+    if (connection_->is_open()) return guards.clean_up(std::move(lock), std::move(cleanup));
+    lock.unlock();
+    if (cleanup.on_lost) {
+      cleanup.on_lost();
+    } else {
+      connection_->note(std::string(cleanup.first->command()) + ": its connection has ended");
+    }
+    return false;
+  }
+
+  /// Later thaws the guest after the guard's connection has ended. It outlives the guard.
   struct Later {
     std::unique_ptr<GuardCall> question;
     std::unique_ptr<GuardCall> request;
@@ -132,7 +128,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   static void act_later(Later& later) noexcept {
     if (!later.question) return;  // it was tried before
     const std::string_view command = later.request->command();
-    try {
+    ConnectionGuards::attempt(*later.ended, command, [&] {
       const auto current = later.same_guest() ? later.client->connection() : nullptr;
       const Target& target = later.target;
       Cleanup cleanup{.first = std::move(later.question),
@@ -145,21 +141,10 @@ class ClientGuard final : public Guard, private ArmedGuard {
         later.done = ConnectionGuards::clean_up_at(*later.ended, target, later.client->params(),
                                                    std::move(cleanup));
       } else {
-        note(*later.ended,
-             std::string(command) + ": the connection has ended, and where it led is not known");
+        later.ended->note(std::string(command) +
+                          ": the connection has ended, and where it led is not known");
       }
-    } catch (const std::system_error& error) {
-      note(*later.ended, ConnectionGuards::cannot_connect(command, error.code()));
-    } catch (const std::exception& error) {
-      note(*later.ended, error.what());
-    }
-  }
-
-  static void note(Connection& connection, std::string_view text) noexcept {
-    try {
-      connection.note(text);
-    } catch (...) {  // There is no memory for the note, so it is left out.
-    }
+    });
   }
 
   const std::shared_ptr<ClientState> client_;

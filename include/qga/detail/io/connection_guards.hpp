@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <list>
 #include <memory>
@@ -26,7 +27,7 @@ struct Cleanup {
   std::unique_ptr<GuardCall> first = {};
   std::unique_ptr<GuardCall> second = {};
   Clock::duration timeout = {};
-  bool* done = nullptr;  ///< is set where all went well; null: nobody waits
+  bool* done = nullptr;  ///< is set where all went well; null: no thread waits
   /// Is called where the connection is found to be broken, with no lock held; empty: nothing to do.
   std::function<void()> on_lost = {};
 };
@@ -49,9 +50,19 @@ class ConnectionGuards final : public GuardList {
 
   using Lock = std::unique_lock<std::mutex>;
 
-  /// The text of a note: a guard cannot reach its guest.
-  static std::string cannot_connect(std::string_view command, std::error_code err) {
-    return std::string(command) + ": cannot connect: " + err.message();
+  /// Calls a function that sends requests of a guard. Its failure becomes a note of `told`.
+  template <class Function>
+  static void attempt(Connection& told, std::string_view command, Function function) noexcept try {
+    std::string failure;
+    try {
+      return function();
+    } catch (const std::system_error& error) {
+      failure = std::string(command) + ": cannot connect: " + error.code().message();
+    } catch (const std::exception& error) {
+      failure = error.what();
+    }
+    told.note(failure);
+  } catch (...) {  // There is no memory for the note, so it is left out.
   }
 
   static Lock lock(Connection& connection) { return Lock(connection.mutex_); }

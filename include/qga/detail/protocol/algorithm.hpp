@@ -98,11 +98,9 @@ inline Step cleaning_up(Clock::time_point until) {
 }
 
 /// Stands for any request in the concepts below.
-struct AnyRequest {
+struct AnyRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-any";
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 /// Runs algorithms.

@@ -51,16 +51,28 @@ class Call {
     finished_ = true;
   }
 
-  /// Ends the call with the text of its `return`. @return false: it is malformed
-  bool answer(std::string_view result) {
-    return end_with([&] {
+  /// Ends the call with the value of its `return`.
+  void answer(const Value& result) {
+    try {
       decode(result);
       finished_ = true;
-    });
+    } catch (const WrongShape& error) {
+      fail(bad_reply(command_, error.what(), Outcome::unknown));
+    } catch (...) {
+      fail(std::current_exception());
+    }
   }
-  /// Ends the call with the text of its `error`. @return false: it is malformed
-  bool refuse(std::string_view error) {
-    return end_with([&] { fail(agent_error(command_, error)); });
+  /// Ends the call with the value of its `error`. @return false: it is malformed
+  bool refuse(const Value& error) {
+    try {
+      fail(agent_error(command_, error));
+    } catch (const Malformed& malformed) {
+      fail(bad_reply(command_, malformed.what(), Outcome::unknown));
+      return false;
+    } catch (...) {
+      fail(std::current_exception());
+    }
+    return true;
   }
 
   std::string text;                                       ///< the request up to its id
@@ -76,28 +88,12 @@ class Call {
   Call(std::string_view command, const Handling& handling)
       : command_(command), handling_(handling) {}
 
-  /// Decodes and keeps the text of `return`. @throws Malformed, WrongShape
-  virtual void decode(std::string_view result) = 0;
+  /// Decodes and keeps the value of `return`. @throws WrongShape
+  virtual void decode(const Value& result) = 0;
 
  private:
   friend class Session;
   friend class CallList;
-
-  template <class Function>
-  bool end_with(Function function) {
-    try {
-      function();
-      return true;
-    } catch (const Malformed& error) {
-      fail(bad_reply(command_, error.what(), Outcome::unknown));
-      return false;
-    } catch (const WrongShape& error) {
-      fail(bad_reply(command_, error.what(), Outcome::unknown));
-    } catch (...) {
-      fail(std::current_exception());
-    }
-    return true;
-  }
 
   std::string_view command_;
   Handling handling_;
@@ -182,9 +178,9 @@ class TypedCall : public Base {
   ResultOf<Result> result;
 
  protected:
-  void decode(std::string_view reply) override {
+  void decode(const Value& reply) override {
     if constexpr (std::is_void_v<Reply>) {
-      decode_empty(reply);
+      decode_reply<void>(reply);
     } else {
       result.value.emplace(std::invoke(project_, decode_reply<Reply>(reply)));
     }

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Turns the text of a `return` into its type by the field table, checking every shape on the way.
-// Values are read from where they lie in the text; base64 is decoded from there.
+// Fills types from values by their field tables, checking every shape on the way. The values lie in
+// the text of a reply (value.hpp) or in a `nlohmann::json` (json.hpp): both have the same members.
 #pragma once
 
-#include <charconv>
-#include <cstddef>
-#include <cstdint>
-#include <exception>
-#include <limits>
+#include <chrono>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,106 +16,21 @@
 
 #include <nlohmann/json.hpp>
 
-#include "qga/detail/protocol/base64.hpp"
-#include "qga/detail/protocol/json_index.hpp"
+#include "qga/detail/protocol/value.hpp"
+#include "qga/params.hpp"
 #include "qga/request.hpp"
 
 namespace qga::detail {
 
-/// A value has another shape than the protocol says. The session catches it, because it knows the
-/// command.
-class WrongShape : public std::exception {
- public:
-  WrongShape(const std::string& path, const char* expected)
-      : text_(path.empty() ? expected : "member '" + path + "': " + expected) {}
-  const char* what() const noexcept override { return text_.c_str(); }
-
- private:
-  std::string text_;
-};
-
-/// A value in a text, and the path to it.
-struct Value {
-  const JsonIndex& json;
-  JsonIndex::NodeId node = JsonIndex::root;
-  const Value* parent = nullptr;
-  std::string_view key = {};  ///< in an object
-  std::size_t index = 0;      ///< in a list
-
-  Value member(std::string_view name) const { return {json, json.find(node, name), this, name}; }
-
-  [[noreturn]] void wrong(const char* expected) const {
-    std::string path;
-    for (const Value* at = this; at->parent != nullptr; at = at->parent) {
-      if (!path.empty() && path.front() != '[') path.insert(0, ".");
-      path.insert(0,
-                  at->key.empty() ? "[" + std::to_string(at->index) + "]" : std::string(at->key));
-    }
-    throw WrongShape(path, expected);
-  }
-};
-
-inline void decode_bool(const Value& from, bool& to) {
-  const char kind = from.json.kind(from.node);
-  if (kind != 't' && kind != 'f') from.wrong("expected true or false");
-  to = kind == 't';
-}
-
-inline std::string_view string_characters(const Value& from) {
-  if (from.json.kind(from.node) != '"') from.wrong("expected a string");
-  return from.json.characters(from.node);
-}
-
-inline void decode_string(const Value& from, std::string& to) {
-  to = json_unescaped(string_characters(from));
-}
-
-inline void decode_base64(const Value& from, std::string& to) {
-  const std::string_view characters = string_characters(from);
-  // A backslash is outside the alphabet, so this refuses text with escapes.
-  if (base64_decode(characters, to)) return;
-  if (!base64_decode(json_unescaped(characters), to)) from.wrong("expected base64");
-}
-
-/// The bits of an integer from `low` to `high`.
-inline std::uint64_t decode_integer(const Value& from, std::int64_t low, std::uint64_t high) {
-  const std::string_view text = from.json.text(from.node);
-  const char* const end = text.data() + text.size();
-  std::int64_t negative = 0;
-  std::uint64_t value = 0;
-  const auto [parsed, ec] = text.front() == '-' ? std::from_chars(text.data(), end, negative)
-                                                : std::from_chars(text.data(), end, value);
-  if (ec != std::errc() || parsed != end || negative < low || value > high) {
-    from.wrong("expected an integer in range");
-  }
-  return text.front() == '-' ? static_cast<std::uint64_t>(negative) : value;
-}
-
-inline double decode_double(const Value& from) {
-  const char kind = from.json.kind(from.node);
-  if (kind != '-' && (kind < '0' || kind > '9')) from.wrong("expected a number");
-  return json_number(from.json.text(from.node));
-}
-
-/// Parses JSON that is given to the user as it is. This is a template, so that only its users
-/// compile a parser.
-template <class Json>
-Json parse_json(std::string_view text) {
-  try {
-    return Json::parse(text);
-  } catch (const typename Json::exception& error) {
-    throw Malformed(error.what());
-  }
-}
-
-template <class T>
-void decode_value(const Value& from, T& to);
+template <class Source, class T>
+void decode_value(const Source& from, T& to);
 
 /// A visitor of field tables that fills each member from an object.
+template <class Source>
 class Decoder {
  public:
-  explicit Decoder(const Value& object) : object_(object) {
-    if (object.json.kind(object.node) != '{') object.wrong("expected an object");
+  explicit Decoder(const Source& object) : object_(object) {
+    object.require(object.is_object(), "expected an object");
   }
 
   template <class T>
@@ -127,107 +39,106 @@ class Decoder {
   }
   template <class T>
   void operator()(std::string_view key, std::optional<T>& member) {
-    const Value found = object_.member(key);
-    if (found.node != JsonIndex::root) decode_value(found, member.emplace());
+    const Source found = object_.member(key);
+    if (found.found()) decode_value(found, member.emplace());
   }
 
-  void bytes(std::string_view key, std::string& member) { decode_base64(required(key), member); }
+  void bytes(std::string_view key, std::string& member) { required(key).read_base64(member); }
   void bytes(std::string_view key, std::optional<std::string>& member) {
-    const Value found = object_.member(key);
-    if (found.node != JsonIndex::root) decode_base64(found, member.emplace());
+    const Source found = object_.member(key);
+    if (found.found()) found.read_base64(member.emplace());
   }
 
  private:
-  Value required(std::string_view key) const {
-    const Value found = object_.member(key);
-    if (found.node == JsonIndex::root) found.wrong("is missing");
+  Source required(std::string_view key) const {
+    const Source found = object_.member(key);
+    found.require(found.found(), "is missing");
     return found;
   }
 
-  const Value& object_;
+  const Source& object_;
 };
 
-template <class T>
-void decode_list(const Value& from, std::vector<T>& to) {
-  const JsonIndex& json = from.json;
-  if (json.kind(from.node) != '[') from.wrong("expected a list");
+template <class Source, class T>
+void decode_list(const Source& from, std::vector<T>& to) {
   to.clear();
-  to.reserve(json.count(from.node));
-  Value element{json, from.node + 1, &from};
-  for (; element.node != json.next_sibling(from.node);
-       element.node = json.next_sibling(element.node)) {
-    decode_value(element, to.emplace_back());
-    ++element.index;
-  }
+  to.reserve(from.count());
+  from.each_element([&](const Source& element) { decode_value(element, to.emplace_back()); });
 }
 
-template <class T, class... Ts>
-bool decode_alternative(const Value& from, std::variant<Ts...>& to) {
+template <class T, class Source, class... Ts>
+bool decode_alternative(const Source& from, std::variant<Ts...>& to) {
   try {
     decode_value(from, to.template emplace<T>());
     return true;
-  } catch (const WrongShape&) {
+  } catch (const typename Source::Wrong&) {
     return false;
   }
 }
 
-template <class... Ts>
-void decode_choice(const Value& from, std::variant<Ts...>& to) {
-  if (!(decode_alternative<Ts>(from, to) || ...)) from.wrong("expected another type");
+template <class Source, class... Ts>
+void decode_choice(const Source& from, std::variant<Ts...>& to) {
+  from.require((decode_alternative<Ts>(from, to) || ...), "expected another type");
 }
 
-template <class T>
-void decode_value(const Value& from, T& to) {
-  if constexpr (std::is_same_v<T, nlohmann::json>) {
-    to = parse_json<T>(from.json.text(from.node));
-  } else if constexpr (std::is_same_v<T, bool>) {
-    decode_bool(from, to);
-  } else if constexpr (std::is_same_v<T, std::string>) {
-    decode_string(from, to);
-  } else if constexpr (std::is_integral_v<T>) {
-    using Range = std::numeric_limits<T>;
-    to = static_cast<T>(decode_integer(from, static_cast<std::int64_t>(Range::min()),
-                                       static_cast<std::uint64_t>(Range::max())));
-  } else if constexpr (std::is_floating_point_v<T>) {
-    to = static_cast<T>(decode_double(from));
-  } else if constexpr (NamedEnum<T>) {
-    std::string name;
-    decode_string(from, name);
-    to = enum_from_wire<T>(name);
-  } else if constexpr (Described<T>) {
-    Decoder decoder(from);
-    T::fields(to, decoder);
-  } else if constexpr (requires { typename T::value_type; }) {
-    decode_list(from, to);
+/// Only the system's categories are known by their names; an error of another one is read as
+/// `std::errc::io_error`.
+template <class Source>
+void decode_error_code(const Source& from, std::error_code& to) {
+  int number = 0;
+  std::string category;
+  Decoder<Source> decoder(from);
+  decoder("value", number);
+  decoder("category", category);
+  if (category == std::system_category().name()) {
+    to.assign(number, std::system_category());
+  } else if (category == std::generic_category().name()) {
+    to.assign(number, std::generic_category());
   } else {
-    decode_choice(from, to);
+    to = std::make_error_code(std::errc::io_error);
   }
 }
 
-/// Fills `to` from JSON text. @throws Malformed, WrongShape
-template <class T>
-void decode_text(std::string_view text, T& to) {
-  const JsonIndex json(text);
-  decode_value(Value{json}, to);
+template <class Source, class T>
+void decode_value(const Source& from, T& to) {
+  if constexpr (std::is_same_v<T, nlohmann::json>) {
+    from.read_json(to);
+  } else if constexpr (std::is_same_v<T, bool> || std::is_same_v<T, std::string>) {
+    from.read(to);
+  } else if constexpr (std::is_integral_v<T>) {
+    from.read_integer(to);
+  } else if constexpr (std::is_floating_point_v<T>) {
+    double number = 0;
+    from.read(number);
+    to = static_cast<T>(number);
+  } else if constexpr (std::is_same_v<T, Clock::duration>) {
+    double seconds = 0;
+    from.read(seconds);
+    from.require(std::abs(seconds) < 9e9, "expected seconds");
+    to = std::chrono::duration_cast<T>(std::chrono::duration<double>(seconds));
+  } else if constexpr (std::is_same_v<T, std::error_code>) {
+    decode_error_code(from, to);
+  } else if constexpr (NamedEnum<T>) {
+    from.read_enum(to);
+  } else if constexpr (Described<T>) {
+    Decoder<Source> decoder(from);
+    T::fields(to, decoder);
+  } else if constexpr (is_member_list<T>) {
+    decode_list(from, to);
+  } else {
+    check_member_type<T>();
+    if constexpr (is_member_choice<T>) decode_choice(from, to);
+  }
 }
 
-/// Checks the text of a `return` without a value. @throws Malformed, WrongShape
-inline void decode_empty(std::string_view text) {
-  if (text == "{}") return;
-  const JsonIndex json(text);
-  if (json.kind(JsonIndex::root) != '{') Value{json}.wrong("expected an empty object");
-}
-
-/// Decodes the text of a `return`. @throws Malformed, WrongShape
+/// Decodes the value of a `return`. @throws Malformed, WrongShape
 template <class Reply>
-Reply decode_reply(std::string_view text) {
+Reply decode_reply(const Value& from) {
   if constexpr (std::is_void_v<Reply>) {
-    decode_empty(text);
-  } else if constexpr (std::is_same_v<Reply, nlohmann::json>) {
-    return parse_json<Reply>(text);
+    from.require(from.is_object(), "expected an empty object");
   } else {
     Reply reply{};
-    decode_text(text, reply);
+    decode_value(from, reply);
     return reply;
   }
 }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Writes requests as JSON text straight into the send buffer, from their field tables.
+// Turns types into JSON by their field tables, and requests into the text that goes on the wire.
+// nlohmann/json writes all of it but the envelope and the base64 payloads, which are long.
+// Functions are templates over its type, so that a program without arguments compiles no writer.
 #pragma once
 
-#include <algorithm>
-#include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <type_traits>
 #include <variant>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "qga/detail/protocol/base64.hpp"
 #include "qga/detail/protocol/errors.hpp"
-#include "qga/detail/protocol/json_index.hpp"
+#include "qga/params.hpp"
 #include "qga/request.hpp"
 
 namespace qga::detail {
@@ -28,19 +29,21 @@ struct Unencodable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A visitor of field tables that appends `"name": value` for each member.
-class Encoder {
+/// A visitor of field tables that fills a JSON object.
+template <class Json>
+class ObjectWriter {
  public:
-  /// The reader of the JSON. An agent silently cuts a string at a NUL and does not know the
-  /// enumerator `unknown`, so both are refused for it, and allowed for a user.
+  /// The reader of the JSON. An agent does not know the enumerator `unknown`, so it is refused for
+  /// it; for a user it is null.
   enum class For { agent, user };
 
-  explicit Encoder(std::string& out, For whom = For::agent) : out_(out), for_(whom) {}
+  explicit ObjectWriter(Json& object, For whom) : object_(object), for_(whom) {
+    object = Json::object();
+  }
 
   template <class T>
   void operator()(std::string_view key, const T& member) {
-    name(key);
-    value(member);
+    write(object_[std::string(key)], member);
   }
   template <class T>
   void operator()(std::string_view key, const std::optional<T>& member) {
@@ -48,8 +51,78 @@ class Encoder {
   }
 
   void bytes(std::string_view key, std::string_view member) {
-    name(key);
-    out_ += '"';
+    std::string text;
+    base64_encode(member, text);
+    object_[std::string(key)] = std::move(text);
+  }
+  template <class Bytes>
+  void bytes(std::string_view key, const std::optional<Bytes>& member) {
+    if (member) bytes(key, *member);
+  }
+
+  template <class T>
+  static void write(Json& to, const T& from, For whom) {
+    if constexpr (std::is_same_v<T, Json> || std::is_arithmetic_v<T>) {
+      to = from;
+    } else if constexpr (NamedEnum<T>) {
+      const std::string_view name = wire_name(from);
+      if (name.empty() && whom == For::agent) {
+        throw Unencodable("the enumerator 'unknown' has no wire name: use another one");
+      }
+      name.empty() ? to = nullptr : to = std::string(name);
+    } else if constexpr (Described<T>) {
+      ObjectWriter writer(to, whom);
+      T::fields(from, writer);
+    } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      to = std::string(std::string_view(from));
+    } else if constexpr (std::is_same_v<T, Clock::duration>) {
+      to = std::chrono::duration<double>(from).count();
+    } else if constexpr (std::is_same_v<T, std::error_code>) {
+      to["value"] = from.value();
+      to["category"] = std::string(from.category().name());
+      to["message"] = from.message();
+    } else if constexpr (is_member_list<T>) {
+      to = Json::array();
+      for (const auto& element : from) write(to.emplace_back(), element, whom);
+    } else {
+      check_member_type<T>();
+      if constexpr (is_member_choice<T>) {
+        std::visit([&](const auto& chosen) { write(to, chosen, whom); }, from);
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  void write(Json& to, const T& from) {
+    write(to, from, for_);
+  }
+
+  Json& object_;
+  const For for_;
+};
+
+/// A visitor of field tables that fills the arguments of a request, without the payloads.
+template <class Json>
+class ArgumentsWriter : public ObjectWriter<Json> {
+ public:
+  explicit ArgumentsWriter(Json& object)
+      : ObjectWriter<Json>(object, ObjectWriter<Json>::For::agent) {}
+  template <class Bytes>
+  void bytes(std::string_view, const Bytes&) {}
+};
+
+/// A visitor of field tables that appends the payloads of a request, as base64, to the text of an
+/// object whose end is missing.
+class PayloadWriter {
+ public:
+  explicit PayloadWriter(std::string& out) : out_(out) {}
+
+  template <class T>
+  void operator()(std::string_view, const T&) {}
+  void bytes(std::string_view key, std::string_view member) {
+    if (out_.back() != '{') out_ += ',';
+    ((out_ += '"') += key) += "\":\"";
     base64_encode(member, out_);
     out_ += '"';
   }
@@ -58,134 +131,54 @@ class Encoder {
     if (member) bytes(key, *member);
   }
 
-  /// Appends a member of a request made by hand. This is a template, so that only users of such
-  /// requests compile a writer.
-  template <class Json>
-  void raw(std::string_view key, const Json& member) {
-    if (out_.back() != '{') out_ += ',';
-    text(key);
-    out_ += ':';
-    if (has_nul(member)) throw Unencodable("a string must not hold a NUL byte");
-    out_ += dumped(member);
-  }
-
-  template <class T>
-  void value(const T& member) {
-    if constexpr (std::is_same_v<T, bool>) {
-      out_ += member ? "true" : "false";
-    } else if constexpr (std::is_integral_v<T>) {
-      char digits[24];
-      out_.append(digits, std::to_chars(digits, digits + sizeof digits, member).ptr);
-    } else if constexpr (std::is_floating_point_v<T>) {
-      out_ += nlohmann::json(member).dump();
-    } else if constexpr (NamedEnum<T>) {
-      const std::string_view wire = wire_name(member);
-      if (wire.empty() && for_ == For::agent) {
-        throw Unencodable("the enumerator 'unknown' has no wire name: use another one");
-      }
-      wire.empty() ? void(out_ += "null") : text(wire);
-    } else if constexpr (Described<T>) {
-      object(member);
-    } else if constexpr (std::is_convertible_v<const T&, std::string_view>) {
-      text(member);
-    } else {
-      list_or_choice(member);
-    }
-  }
-
-  template <Described T>
-  void object(const T& described) {
-    out_ += '{';
-    T::fields(described, *this);
-    out_ += '}';
-  }
-
  private:
-  template <class T>
-  void list_or_choice(const std::vector<T>& list) {
-    out_ += '[';
-    for (const T& element : list) {
-      if (out_.back() != '[') out_ += ',';
-      value(element);
-    }
-    out_ += ']';
-  }
-  template <class... Ts>
-  void list_or_choice(const std::variant<Ts...>& choice) {
-    std::visit([this](const auto& chosen) { this->value(chosen); }, choice);
-  }
-
-  void name(std::string_view key) {
-    if (out_.back() != '{') out_ += ',';
-    out_ += '"';
-    out_ += key;
-    out_ += "\":";
-  }
-
-  /// Appends a string, which must be UTF-8.
-  void text(std::string_view characters) {
-    const auto plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
-    if (std::all_of(characters.begin(), characters.end(), plain)) {
-      out_ += '"';
-      out_ += characters;
-      out_ += '"';
-      return;
-    }
-    const std::size_t start = out_.size();
-    out_ += '"';
-    for (const char c : characters) escaped(c);
-    out_ += '"';
-    try {
-      check_json(std::string_view(out_).substr(start));
-    } catch (const Malformed&) {
-      throw Unencodable("a string must be UTF-8");
-    }
-  }
-
-  void escaped(char c) {
-    if (c == '\0' && for_ == For::agent) throw Unencodable("a string must not hold a NUL byte");
-    const std::size_t control = json_control_characters.find(c);
-    if (control != std::string_view::npos) {
-      (out_ += '\\') += json_control_letters[control];
-    } else if (static_cast<unsigned char>(c) < ' ') {
-      constexpr std::string_view hex = "0123456789abcdef";
-      ((out_ += "\\u00") += hex[static_cast<std::size_t>(c >> 4)]) += hex[c & 15];
-    } else {
-      if (c == '"' || c == '\\') out_ += '\\';
-      out_ += c;
-    }
-  }
-
-  template <class Json>
-  static bool has_nul(const Json& json) {
-    if (json.is_string()) {
-      return json.template get_ref<const std::string&>().find('\0') != std::string::npos;
-    }
-    if (!json.is_structured()) return false;
-    for (const auto& [key, value] : json.items()) {
-      if (key.find('\0') != std::string::npos || has_nul(value)) return true;
-    }
-    return false;
-  }
-
-  template <class Json>
-  static std::string dumped(const Json& json) {
-    try {
-      return json.dump();
-    } catch (const typename Json::type_error&) {
-      throw Unencodable("a string must be UTF-8");
-    }
-  }
-
   std::string& out_;
-  const For for_;
 };
+
+/// The agent silently cuts a string at a NUL.
+template <class Json>
+bool has_nul(const Json& json) {
+  if (json.is_string()) {
+    return json.template get_ref<const std::string&>().find('\0') != std::string::npos;
+  }
+  if (!json.is_structured()) return false;
+  for (const auto& [key, value] : json.items()) {
+    if (key.find('\0') != std::string::npos || has_nul(value)) return true;
+  }
+  return false;
+}
+
+/// The text of what an agent is to get. @throws Unencodable
+template <class Json>
+std::string text_for_agent(const Json& json) {
+  if (has_nul(json)) throw Unencodable("a string must not hold a NUL byte");
+  try {
+    return json.dump();
+  } catch (const typename Json::type_error&) {
+    throw Unencodable("a string must be UTF-8");
+  }
+}
 
 /// Whether the name of a request's command is that of its type; a request made by hand has its own.
 template <class R>
 inline constexpr bool has_constant_name = requires {
   std::string_view(*&R::command);
 };
+
+/// Appends the arguments of a request, if it has any. @throws Unencodable
+template <class Json, Request R>
+void encode_arguments(std::string& out, const R& request) {
+  Json arguments;
+  ArgumentsWriter<Json> writer(arguments);
+  R::fields(request, writer);
+  const std::size_t before = out.size();
+  out += ",\"arguments\":";
+  out += text_for_agent(arguments);
+  out.pop_back();
+  PayloadWriter payloads(out);
+  R::fields(request, payloads);
+  out.back() == '{' ? out.resize(before) : out.push_back('}');
+}
 
 /// The agent's lexer accepts less than 64 MiB; an id, and maybe a sync, are added to the text.
 inline constexpr std::size_t max_request_size = (64 << 20) - 256;
@@ -195,23 +188,13 @@ inline constexpr std::size_t max_request_size = (64 << 20) - 256;
 template <Request R>
 void encode_into(std::string& out, const R& request) {
   out += "{\"execute\":";
-  Encoder encoder(out);
   try {
     if constexpr (has_constant_name<R>) {
       ((out += '"') += R::command) += '"';
     } else {
-      encoder.value(std::string_view(request.command));
+      out += text_for_agent(nlohmann::json(std::string(request.command)));
     }
-    if constexpr (std::is_empty_v<R>) return;
-    constexpr std::string_view arguments = ",\"arguments\":{";
-    const std::size_t before = out.size();
-    out += arguments;
-    R::fields(request, encoder);
-    if (out.size() == before + arguments.size()) {
-      out.resize(before);
-    } else {
-      out += '}';
-    }
+    if constexpr (!std::is_empty_v<R>) encode_arguments<nlohmann::json>(out, request);
   } catch (const Unencodable& error) {
     std::rethrow_exception(wrong_argument(request.command, error.what()));
   }

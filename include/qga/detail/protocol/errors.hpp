@@ -10,8 +10,8 @@
 #include <system_error>
 #include <type_traits>
 
-#include "qga/detail/protocol/json_index.hpp"
 #include "qga/detail/protocol/redact.hpp"
+#include "qga/detail/protocol/value.hpp"
 #include "qga/error.hpp"
 
 namespace qga::detail {
@@ -89,16 +89,15 @@ inline std::exception_ptr wrong_argument(std::string_view command, std::string_v
   return make_error<RequestError>(command, what, Outcome::not_sent, std::make_error_code(err));
 }
 
-/// Makes an error from the text of an `error` member.
+/// Makes an error from the value of an `error` member.
 /// @throws Malformed where it is not an object with `class` and `desc`
-inline std::exception_ptr agent_error(std::string_view command, std::string_view error) {
-  const JsonIndex json(error);
+inline std::exception_ptr agent_error(std::string_view command, const Value& error) {
   const auto text = [&](const char* key) {
-    const JsonIndex::NodeId found = json.find(JsonIndex::root, key);
-    if (found == JsonIndex::root || json.kind(found) != '"') {
+    const Value found = error.member(key);
+    if (!found.found() || found.kind() != '"') {
       throw Malformed(std::string("an error without '") + key + "'");
     }
-    return json_unescaped(json.characters(found));
+    return json_unescaped(found.characters());
   };
   GuestAgentError::Details details{.command = std::string(command),
                                    .outcome = Outcome::refused,

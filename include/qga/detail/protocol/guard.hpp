@@ -28,8 +28,8 @@ class GuardCall final : public Call {
   bool answered_as_expected() const { return as_expected_; }
 
  protected:
-  void decode(std::string_view result) override {
-    as_expected_ = expected_.empty() || result == expected_;
+  void decode(const Value& result) override {
+    as_expected_ = expected_.empty() || result.text() == expected_;
   }
 
  private:

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <utility>
 
+#include "qga/detail/protocol/envelope.hpp"
 #include "qga/detail/protocol/output.hpp"
 #include "qga/detail/protocol/random.hpp"
-#include "qga/detail/protocol/scan.hpp"
 #include "qga/params.hpp"
 
 namespace qga::detail {
@@ -47,12 +47,8 @@ class Handshake {
   void reset_interval() { interval_ = first_interval; }
 
   /// Whether the line that follows a sentinel answers the latest handshake's sync.
-  bool is_synced_by(std::string_view line) const {
-    try {
-      return parse_envelope(line, simple_reply_limits).result == std::to_string(sync_id_);
-    } catch (const Malformed&) {
-      return false;
-    }
+  bool is_synced_by(const Envelope& envelope) const {
+    return envelope.returns(std::to_string(sync_id_));
   }
 
   enum class Ids { echoed, none, unclear, foreign };
@@ -75,8 +71,8 @@ class Handshake {
  private:
   /// Whether the answer can only be the ping's: the agent ignored the id, or complains about it.
   static bool answers_without_id(const Envelope& envelope) {
-    return envelope.error.empty() ? envelope.result == "{}"
-                                  : envelope.error.find("'id'") != std::string_view::npos;
+    return envelope.returns("{}") ||
+           (envelope.refused && envelope.reply.text().find("'id'") != std::string_view::npos);
   }
 
   std::uint64_t sync_id_ = 0;

@@ -19,7 +19,7 @@
 
 namespace qga::detail {
 
-/// What a helper needs from its client.
+/// HelperClient is a helper's view of its client.
 class HelperClient {
  public:
   virtual bool is_open() const = 0;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Validates JSON text and notes where its values are, so that they can be read in place later. It
-// accepts what nlohmann/json accepts, except a byte order mark in front of a text and a NUL behind
-// it.
+// Reads the text of a reply once: checks that it is JSON and within its limits, and notes where its
+// values are. It is the library's own, because replies of up to 64 MiB are read where they lie, in
+// memory that is bounded, whatever a hostile guest sends. It accepts what nlohmann/json accepts,
+// except a byte order mark in front of a text and a NUL behind it.
 #pragma once
 
 #include <algorithm>
@@ -18,6 +19,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "qga/request.hpp"
 
 namespace qga::detail {
 
@@ -55,9 +58,9 @@ inline std::uint32_t json_code_unit(const char* digits) {
 inline constexpr bool is_high_surrogate(std::uint32_t unit) { return unit - 0xD800 < 0x400; }
 inline constexpr bool is_low_surrogate(std::uint32_t unit) { return unit - 0xDC00 < 0x400; }
 
-/// The characters that are escaped by a letter, and these letters.
-inline constexpr std::string_view json_control_characters = "\b\f\n\r\t";
-inline constexpr std::string_view json_control_letters = "bfnrt";
+/// The most characters of a number, far more than any number needs. To nlohmann/json a number is as
+/// costly as a string.
+inline constexpr std::size_t longest_number = 1024;
 
 /// Decodes the escapes in the characters of a valid string.
 inline std::string json_unescaped(std::string_view characters) {
@@ -70,8 +73,9 @@ inline std::string json_unescaped(std::string_view characters) {
     characters.remove_prefix(escape);
     std::size_t size = 2;
     if (characters[1] != 'u') {
-      const std::size_t letter = json_control_letters.find(characters[1]);
-      plain += letter == std::string_view::npos ? characters[1] : json_control_characters[letter];
+      constexpr std::string_view letters = "bfnrt";
+      const std::size_t letter = letters.find(characters[1]);
+      plain += letter == std::string_view::npos ? characters[1] : "\b\f\n\r\t"[letter];
     } else {
       size = 6;
       std::uint32_t code = json_code_unit(characters.data() + 2);
@@ -100,12 +104,32 @@ class JsonIndex {
   using NodeId = std::uint32_t;
   static constexpr NodeId root = 0;
 
-  /// @throws Malformed where `text`, which must outlive the index, is not JSON
-  explicit JsonIndex(std::string_view text) : begin_(text.data()), end_(begin_ + text.size()) {
+  JsonIndex() = default;
+  /// Reads `text`; see `read`.
+  JsonIndex(std::string_view text, const ReplyLimits& limits) { read(text, limits); }
+
+  /// Reads another text, into the same memory.
+  /// @param text must outlive the index, or its next `read`
+  /// @param limits of depth, elements and strings. The outermost value is the first level of depth
+  /// @throws Malformed where `text` is not JSON, or exceeds a limit
+  void read(std::string_view text, const ReplyLimits& limits) {
+    begin_ = at_ = text.data();
+    end_ = begin_ + text.size();
+    limits_ = &limits;
+    open_ = none;
+    depth_ = 0;
+    escaped_names_ = false;
+    nodes_.clear();
     if (text.size() >= std::numeric_limits<NodeId>::max()) fail("a text of 4 GiB");
     constexpr std::size_t enough_for_most = 512;
     nodes_.reserve(std::min(text.size() / 8 + 2, enough_for_most));
     read_all();
+  }
+
+  /// Releases the memory for many values, because no reply is expected for a while.
+  void release_memory() {
+    constexpr std::size_t few = 64;
+    if (nodes_.capacity() > few) std::vector<Node>().swap(nodes_);
   }
 
   std::string_view text(NodeId value) const {
@@ -160,9 +184,10 @@ class JsonIndex {
   void read_all() {
     do {
       skip_space();
-      std::string_view name(begin_, begin_);
+      std::string_view name(begin_, 0);
       if (open_ != none && kind(open_) == '{') name = read_name();
       const auto node = static_cast<NodeId>(nodes_.size());
+      if (node > limits_->elements) fail("more elements than the limit");
       nodes_.push_back(
           {offset(name.data()), static_cast<std::uint32_t>(name.size()), offset(at_), 0, node + 1});
       if (read_value(node)) climb();
@@ -197,6 +222,7 @@ class JsonIndex {
 
   bool enter(NodeId opened) {
     const char closing = *at_ == '{' ? '}' : ']';
+    if (++depth_ > limits_->depth) fail("nested deeper than the limit");
     ++at_;
     nodes_[opened].next_sibling = open_;
     open_ = opened;
@@ -218,6 +244,7 @@ class JsonIndex {
 
   void close() {
     ++at_;
+    --depth_;
     Node& closed = nodes_[open_];
     closed.end = offset(at_);
     open_ = closed.next_sibling;
@@ -252,6 +279,7 @@ class JsonIndex {
       digits();
     }
     const std::string_view text(start, static_cast<std::size_t>(at_ - start));
+    if (text.size() > longest_number) fail("a number longer than the limit");
     const bool maybe_large = scaled || text.size() > std::numeric_limits<double>::max_exponent10;
     if (maybe_large && !std::isfinite(json_number(text))) fail("a number out of range");
   }
@@ -264,7 +292,7 @@ class JsonIndex {
 
   /// Reads a string. True: it has escapes.
   bool string() {
-    ++at_;
+    const char* const start = ++at_;
     bool escaped = false;
     for (;;) {
       skip_plain();
@@ -280,6 +308,9 @@ class JsonIndex {
       } else {
         ++at_;
       }
+    }
+    if (static_cast<std::size_t>(at_ - start) > limits_->string) {
+      fail("a string longer than the limit");
     }
     ++at_;
     return escaped;
@@ -369,15 +400,14 @@ class JsonIndex {
     throw Malformed(std::string(what) + ", at byte " + std::to_string(at_ - begin_));
   }
 
-  const char* begin_;
-  const char* end_;
-  const char* at_ = begin_;
+  const char* begin_ = nullptr;
+  const char* end_ = nullptr;
+  const char* at_ = nullptr;
+  const ReplyLimits* limits_ = nullptr;  ///< while it reads
   std::vector<Node> nodes_;
-  NodeId open_ = none;  ///< the innermost list or object that is still open
+  NodeId open_ = none;     ///< the innermost list or object that is still open
+  std::size_t depth_ = 0;  ///< of `open_`
   bool escaped_names_ = false;
 };
-
-/// @throws Malformed where `text` is not JSON
-inline void check_json(std::string_view text) { JsonIndex{text}; }
 
 }  // namespace qga::detail

@@ -28,7 +28,7 @@ struct RawRequest {
   static void fields(Self& self, Visitor& visit) {
     if (self.arguments.is_null()) return;
     if (!self.arguments.is_object()) throw Unencodable("arguments must be an object or null");
-    for (const auto& [key, value] : self.arguments.items()) visit.raw(key, value);
+    for (const auto& [key, value] : self.arguments.items()) visit(key, value);
   }
 
   /// Some commands need the same handling when they are sent by hand. This is a member: an overload

@@ -28,7 +28,7 @@ class RequestQueue {
   /// A request that is in the output, or written and not yet answered.
   struct Slot {
     std::uint64_t id;
-    Call* call;             ///< null: nobody waits any more; its late reply is dropped
+    Call* call;             ///< null: it has ended; its late reply is dropped
     std::uint64_t begin;    ///< of its bytes, in the stream of all output
     std::uint64_t runs_at;  ///< from here the agent can run it, without newline and sync
     std::uint64_t end;
@@ -105,7 +105,7 @@ class RequestQueue {
     return half_written;
   }
 
-  /// Removes the call from a slot, whose reply will be dropped. Null where nobody waits.
+  /// Removes the call from a slot, whose reply will be dropped. Null where the call has ended.
   Call* release(Slot& slot) {
     if (slot.call != nullptr) --live_;
     return std::exchange(slot.call, nullptr);

@@ -23,8 +23,10 @@
 #include <vector>
 
 #include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/envelope.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/handshake.hpp"
+#include "qga/detail/protocol/json_index.hpp"
 #include "qga/detail/protocol/output.hpp"
 #include "qga/detail/protocol/reader.hpp"
 #include "qga/detail/protocol/request_queue.hpp"
@@ -49,7 +51,7 @@ class Session {
     call.at_once ? queue_.waiting.push_front(&call) : queue_.waiting.push_back(&call);
   }
 
-  /// What to write now; empty: nothing. Report with `wrote`. Calls in flight on a channel that got
+  /// Returns what to write now, if anything; report with `wrote`. Calls in flight on a channel that got
   /// out of sync cause a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
     if (now >= repeats_at()) desynchronize();
@@ -135,7 +137,7 @@ class Session {
   /// True while calls are queued or under way.
   bool busy() const { return queue_.busy(); }
 
-  /// True while the agent may still send replies, even ones that nobody waits for.
+  /// True while the agent may still send replies, also those that no call waits for.
   bool replies_due() const { return !queue_.flight.empty() || handshake_due_; }
 
   /// When a handshake without an answer is repeated; max: never.
@@ -145,7 +147,10 @@ class Session {
   }
 
   /// Releases the memory of large replies, because thousands of clients may be idle.
-  void release_memory() { reader_.release_memory(); }
+  void release_memory() {
+    reader_.release_memory();
+    json_.release_memory();
+  }
 
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
@@ -252,7 +257,7 @@ class Session {
   /// Processes the next piece of the input; false: there is none.
   bool process_next() {
     reader_.hunt(out_of_sync() && !expect_sync_reply_ && !queue_.awaited());
-    const Reader::Item item = reader_.next(line_limit());
+    const Reader::Item item = reader_.next(limits().bytes);
     if (item == Reader::Item::sentinel) on_sentinel();
     if (item == Reader::Item::line) on_line(reader_.line());
     if (item == Reader::Item::overflow) on_overflow();
@@ -262,9 +267,10 @@ class Session {
   bool shaking_hands() const { return state_ == State::syncing || state_ == State::learning; }
   bool out_of_sync() const { return state_ == State::unsynchronized || state_ == State::syncing; }
 
-  std::size_t line_limit() const {
+  /// The limits of the next line.
+  const ReplyLimits& limits() const {
     const bool in_handshake = expect_sync_reply_ || state_ == State::learning;
-    return (in_handshake ? simple_reply_limits : queue_.reply_limits()).bytes;
+    return in_handshake ? simple_reply_limits : queue_.reply_limits();
   }
 
   void on_sentinel() {
@@ -278,23 +284,22 @@ class Session {
   void on_overflow() {
     const bool expected = std::exchange(expect_sync_reply_, false);
     if (expected || out_of_sync()) return;
-    broken("longer than the limit of " + std::to_string(line_limit()) + " bytes");
+    broken("longer than the limit of " + std::to_string(limits().bytes) + " bytes");
   }
 
   void on_line(std::string_view line) {
     tracer_.record(TraceDirection::received, line);
-    if (std::exchange(expect_sync_reply_, false)) {
-      if (handshake_.is_synced_by(line)) on_synced();
-      return;
-    }
     Envelope envelope;
     try {
-      envelope = parse_envelope(line, queue_.reply_limits());
+      json_.read(line, limits());
+      envelope = envelope_of(json_);
     } catch (const Malformed& error) {
-      if (!out_of_sync()) broken(error.what());
+      if (!std::exchange(expect_sync_reply_, false) && !out_of_sync()) broken(error.what());
       return;
     }
-    if (state_ == State::learning) {
+    if (std::exchange(expect_sync_reply_, false)) {
+      if (handshake_.is_synced_by(envelope)) on_synced();
+    } else if (state_ == State::learning) {
       on_learned(envelope);
     } else if (echoes_ids_) {
       on_reply_by_id(envelope);
@@ -334,7 +339,7 @@ class Session {
     if (!envelope.has_id) {
       // An agent answers without an id only what it could not parse, and a handshake causes such an
       // answer.
-      if (!out_of_sync()) broken("an id is missing: " + redacted(envelope.error));
+      if (!out_of_sync()) broken("an id is missing: " + redacted(envelope.reply.text()));
       return;
     }
     for (std::size_t i = 0; i < queue_.flight.size(); ++i) {
@@ -365,20 +370,23 @@ class Session {
     Slot& slot = queue_.flight.front();
     Call* const call = queue_.release(slot);
     const bool from_barrier =
-        slot.barrier && (slot.refused || envelope.result == std::to_string(slot.id));
+        slot.barrier && (slot.refused || envelope.returns(std::to_string(slot.id)));
     if (!slot.barrier || from_barrier) {
       queue_.drop(1);
     } else {
-      slot.refused = !envelope.error.empty();
+      slot.refused = envelope.refused;
     }
     if (call != nullptr) answer(*call, envelope, from_barrier);
   }
 
   void answer(Call& call, const Envelope& envelope, bool from_barrier) {
-    // A command that was accepted in silence has an empty reply.
-    const bool well_formed = envelope.error.empty()
-                                 ? call.answer(from_barrier ? "{}" : envelope.result)
-                                 : call.refuse(envelope.error);
+    static const JsonIndex nothing("{}", simple_reply_limits);
+    bool well_formed = true;
+    if (envelope.refused) {
+      well_formed = call.refuse(envelope.reply);
+    } else {  // A command that was accepted in silence has an empty reply.
+      call.answer(from_barrier ? Value(nothing) : envelope.reply);
+    }
     finished_.push_back(&call);
     if (!well_formed) desynchronize();
   }
@@ -398,7 +406,7 @@ class Session {
 
   // ---- calls ----------------------------------------------------------------------------------
 
-  /// Ends a call that nobody waits for any more.
+  /// Ends a call before its answer.
   /// @param error makes the error from the command and what is known of it
   void abandon(Call& call, std::exception_ptr (*error)(std::string_view, Outcome)) {
     if (!queue_.waiting.contains(&call)) unsend();
@@ -431,6 +439,7 @@ class Session {
   std::size_t max_reply_size_;
   Tracer tracer_;
   Reader reader_;
+  JsonIndex json_;  ///< of the latest line
   RequestQueue queue_;
   Handshake handshake_;
   State state_ = State::unsynchronized;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// A user's own typed requests: they go wherever the library's own do, with limits, a time and an
+// effect of their own.
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include "faults.hpp"
+
+using namespace faults;
+
+namespace own_request {
+
+struct DiskModel {
+  std::string vendor;
+  std::optional<std::int64_t> revision;
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("vendor", self.vendor);
+    visit("revision", self.revision);
+  }
+};
+
+struct DiskModelRequest {
+  using Reply = DiskModel;
+  static constexpr std::string_view command = "guest-vendor-disk-model";
+
+  std::string device;
+  std::string key = {};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("device", self.device);
+    visit.bytes("key", self.key);
+  }
+  qga::ReplyLimits limits() const { return {200, 4, 8, 50}; }
+};
+
+struct BriefRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-vendor-brief";
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+  qga::Clock::duration timeout() const { return brief; }
+};
+
+struct SilentRequest {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-vendor-silent";
+  static constexpr bool success_response = false;
+  template <class Self, class Visitor>
+  static void fields(Self&, Visitor&) {}
+};
+
+}  // namespace own_request
+
+TEMPLATE_TEST_CASE("own request: goes out by its field table, and comes back by that of its reply",
+                   "[faults]", Blocking, Async) {
+  ScriptedAgent agent;
+  agent.on("guest-vendor-disk-model", script::returns(R"({"vendor": "V", "revision": 2})"));
+  TestType ga(agent.path());
+  const auto model = ga.execute(own_request::DiskModelRequest{"/dev/sda", std::string("\0k", 2)});
+  CHECK(model.vendor == "V");
+  CHECK(model.revision == 2);
+  CHECK(agent.executed().back().arguments ==
+        nlohmann::json{{"device", "/dev/sda"}, {"key", "AGs="}});
+}
+
+TEMPLATE_TEST_CASE("own request: its limits hold", "[faults]", Blocking, Async) {
+  for (const std::string reply :
+       {R"({"vendor": ")" + std::string(51, 'x') + R"("})", R"({"vendor": "V", "x": [[[[1]]]]})",
+        R"({"vendor": "V", "x": [1, 2, 3, 4, 5, 6, 7, 8]})",
+        R"({"vendor": "V", "x": ")" + std::string(300, 'x') + R"("})"}) {
+    INFO(reply);
+    ScriptedAgent agent;
+    agent.on("guest-vendor-disk-model", script::returns(reply));
+    TestType ga(agent.path());
+    const auto error = error_of<qga::BadReplyError>(
+        [&] { ga.execute(own_request::DiskModelRequest{"/dev/sda"}); });
+    CHECK(error.outcome() == Outcome::unknown);
+    CHECK(std::string_view(error.what()).find("limit") != std::string_view::npos);
+    CHECK_NOTHROW(ga.ping());
+  }
+}
+
+TEMPLATE_TEST_CASE("own request: its time holds where the caller says nothing", "[faults]",
+                   Blocking, Async) {
+  ScriptedAgent agent;
+  agent.on("guest-vendor-brief", script::nothing());
+  TestType ga(agent.path());
+  ga.ping();
+  CHECK(outcome_at_deadline([&] { ga.execute(own_request::BriefRequest()); }) == Outcome::unknown);
+}
+
+TEMPLATE_TEST_CASE("own request: a command that answers only a failure is known to be accepted",
+                   "[faults]", Blocking, Async) {
+  ScriptedAgent agent;
+  agent.on("guest-vendor-silent", script::nothing());
+  TestType ga(agent.path());
+  CHECK_NOTHROW(ga.execute(own_request::SilentRequest()));
+}

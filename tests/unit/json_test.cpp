@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Types as `nlohmann::json` and back, without text in between: those of the protocol, the results
+// of helpers, and a user's own in a namespace of their own.
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "catch.hpp"
+#include "qga/client.hpp"
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+namespace vendor {
+
+enum class Colour { red, green, unknown };
+constexpr std::array<std::string_view, 2> wire_names(Colour) { return {"red", "green"}; }
+
+enum class Size { small, large };
+constexpr std::array<std::string_view, 2> wire_names(Size) { return {"small", "large"}; }
+
+struct Inner {
+  std::string text = {};
+  std::optional<std::string> bytes = {};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("text", self.text);
+    visit.bytes("bytes", self.bytes);
+  }
+  friend bool operator==(const Inner&, const Inner&) = default;
+};
+
+struct Everything {
+  bool flag = false;
+  std::int8_t tiny = 0;
+  std::uint64_t large = 0;
+  float real = 0;
+  Colour colour = Colour::unknown;
+  Size size = Size::small;
+  std::vector<Inner> list = {};
+  std::variant<bool, std::string> choice = false;
+  std::optional<Inner> maybe = {};
+  json any = {};
+
+  template <class Self, class Visitor>
+  static void fields(Self& self, Visitor& visit) {
+    visit("flag", self.flag);
+    visit("tiny", self.tiny);
+    visit("large", self.large);
+    visit("real", self.real);
+    visit("colour", self.colour);
+    visit("size", self.size);
+    visit("list", self.list);
+    visit("choice", self.choice);
+    visit("maybe", self.maybe);
+    visit("any", self.any);
+  }
+  friend bool operator==(const Everything&, const Everything&) = default;
+};
+
+}  // namespace vendor
+
+namespace {
+
+const vendor::Everything full{.flag = true,
+                              .tiny = -128,
+                              .large = 18446744073709551615u,
+                              .real = 0.5F,
+                              .colour = vendor::Colour::green,
+                              .size = vendor::Size::large,
+                              .list = {{"a\0b"s, "\0\xFF"s}, {}},
+                              .choice = "x"s,
+                              .maybe = vendor::Inner{"\u00e9", {}},
+                              .any = {{"a", {1, nullptr}}}};
+
+json full_json() {
+  return {{"flag", true},
+          {"tiny", -128},
+          {"large", 18446744073709551615u},
+          {"real", 0.5},
+          {"colour", "green"},
+          {"size", "large"},
+          {"list", {{{"text", "a\0b"s}, {"bytes", "AP8="}}, {{"text", ""}}}},
+          {"choice", "x"},
+          {"maybe", {{"text", "\u00e9"}}},
+          {"any", {{"a", {1, nullptr}}}}};
+}
+
+/// What comes back as it went in, and what its JSON is.
+template <class T>
+json there_and_back(const T& value) {
+  const json made = value;
+  CHECK(json(made.get<T>()) == made);
+  return made;
+}
+
+template <class T>
+std::string refusal(const json& from) {
+  try {
+    from.get<T>();
+  } catch (const json::type_error& error) {
+    CHECK(error.id == 302);
+    return error.what();
+  }
+  return "none";
+}
+
+}  // namespace
+
+TEST_CASE("a user's own types are JSON, whatever their namespace") {
+  CHECK(json(full) == full_json());
+  CHECK(full_json().get<vendor::Everything>() == full);
+  CHECK(json(std::vector{full}) == json::array({full_json()}));
+  CHECK(json{{"a", full}}.at("a").get<vendor::Everything>() == full);
+  CHECK(json(vendor::Colour::red) == "red");
+  json kept = "before";
+  qga::to_json(kept, vendor::Inner{});
+  CHECK(kept == json{{"text", ""}});
+  CHECK(nlohmann::json(vendor::Inner{"x", {}}).dump() == R"({"text":"x"})");
+}
+
+TEST_CASE("an enumerator that has no name is null, and null is that enumerator") {
+  CHECK(json(vendor::Colour::unknown) == nullptr);
+  CHECK(json(nullptr).get<vendor::Colour>() == vendor::Colour::unknown);
+  CHECK(json("blue").get<vendor::Colour>() == vendor::Colour::unknown);
+  json kept = "before";
+  kept = vendor::Colour::unknown;
+  CHECK(kept == nullptr);
+  // An enumeration without such an enumerator has its names only.
+  CHECK(refusal<vendor::Size>("medium").ends_with("] expected the name of an enumerator"));
+  CHECK(refusal<vendor::Size>(nullptr).ends_with("] expected a string"));
+}
+
+TEST_CASE("another shape is a type_error of nlohmann/json that names the member") {
+  const auto without = [](const char* name) {
+    json value = full_json();
+    value.erase(name);
+    return value;
+  };
+  for (const char* const name :
+       {"flag", "tiny", "large", "real", "colour", "size", "list", "choice", "any"}) {
+    CHECK(refusal<vendor::Everything>(without(name)) ==
+          "[json.exception.type_error.302] member '"s + name + "': is missing");
+  }
+  CHECK(without("maybe").get<vendor::Everything>().maybe == std::nullopt);
+
+  struct Wrong {
+    const char* member;
+    json value;
+    const char* text;
+  };
+  for (const Wrong& wrong :
+       {Wrong{"flag", 1, "member 'flag': expected true or false"},
+        Wrong{"tiny", 128, "member 'tiny': expected an integer in range"},
+        Wrong{"tiny", -129, "member 'tiny': expected an integer in range"},
+        Wrong{"tiny", 1.0, "member 'tiny': expected an integer in range"},
+        Wrong{"tiny", "1", "member 'tiny': expected an integer in range"},
+        Wrong{"large", -1, "member 'large': expected an integer in range"},
+        Wrong{"real", "x", "member 'real': expected a number"},
+        Wrong{"colour", 5, "member 'colour': expected a string"},
+        Wrong{"size", "huge", "member 'size': expected the name of an enumerator"},
+        Wrong{"list", json::object(), "member 'list': expected a list"},
+        Wrong{"list", {1}, "member 'list[0]': expected an object"},
+        Wrong{"list", {{{"text", "a"}}, {{"text", 5}}}, "member 'list[1].text': expected a string"},
+        Wrong{"list", {{{"text", "a"}, {"bytes", "A"}}}, "member 'list[0].bytes': expected base64"},
+        Wrong{"choice", 5, "member 'choice': expected another type"},
+        Wrong{"maybe", nullptr, "member 'maybe': expected an object"},
+        Wrong{"maybe", json::object(), "member 'maybe.text': is missing"}}) {
+    json value = full_json();
+    value[wrong.member] = wrong.value;
+    CHECK(refusal<vendor::Everything>(value) == "[json.exception.type_error.302] "s + wrong.text);
+  }
+  for (const json& wrong : {json(), json(5), json("x"), json::array()}) {
+    CHECK(refusal<vendor::Everything>(wrong).ends_with("] expected an object"));
+  }
+}
+
+TEST_CASE("the results of helpers are JSON, and come back") {
+  CHECK(there_and_back(qga::GuestAddress{"eth0", "::1", qga::GuestIpAddressType::ipv6, 64}) ==
+        json{{"interface", "eth0"}, {"address", "::1"}, {"type", "ipv6"}, {"prefix", 64}});
+  CHECK(there_and_back(qga::GuestAddress{}) ==
+        json{{"interface", ""}, {"address", ""}, {"type", nullptr}});
+  CHECK(there_and_back(qga::Capabilities{"7.2", true, {{"guest-ping", true, true}}}) ==
+        json{{"version", "7.2"},
+             {"frozen", true},
+             {"commands",
+              {{{"name", "guest-ping"}, {"enabled", true}, {"success-response", true}}}}});
+  CHECK(there_and_back(qga::RunResult{.exit_code = 3,
+                                      .signal = {},
+                                      .out = "\0\xFF"s,
+                                      .err = "",
+                                      .err_truncated = qga::Truncated::possibly}) ==
+        json{{"exitcode", 3},
+             {"out-data", "AP8="},
+             {"err-data", ""},
+             {"out-truncated", "no"},
+             {"err-truncated", "possibly"}});
+  CHECK(there_and_back(qga::TransferResult{5, "ab"}) == json{{"bytes", 5}, {"sha256", "ab"}});
+  qga::Usage usage;
+  usage.interval = 1500ms;
+  usage.cpus = {{.cpu = 1, .busy = 0.5}};
+  usage.disks = {{.name = "sda", .reads = 2}};
+  usage.interfaces = {{.name = "eth0", .errors = 1}};
+  const json shown = there_and_back(usage);
+  CHECK(shown.at("seconds") == 1.5);
+  CHECK(shown.at("cpus").at(0).at("busy") == 0.5);
+  CHECK(shown.at("disks").at(0).at("name") == "sda");
+  CHECK(shown.at("interfaces").at(0).at("errors") == 1.0);
+  CHECK_FALSE(shown.contains("load"));
+  CHECK(shown.get<qga::Usage>().interval == 1500ms);
+}
+
+TEST_CASE("a Readiness is JSON, with the error by its number and category") {
+  qga::Readiness readiness;
+  readiness.state = qga::ReadyState::silent;
+  readiness.attempts = 3;
+  readiness.waited = 250ms;
+  for (const std::error_code err :
+       {std::make_error_code(std::errc::timed_out), std::error_code(2, std::system_category()),
+        std::error_code()}) {
+    readiness.err = err;
+    const json made = there_and_back(readiness);
+    CHECK(made.at("state") == "silent");
+    CHECK(made.at("seconds") == 0.25);
+    CHECK(made.at("error").at("message") == err.message());
+    CHECK(made.get<qga::Readiness>().err == err);
+  }
+  readiness.err = asio::error::eof;
+  CHECK(json(readiness).get<qga::Readiness>().err == std::errc::io_error);
+  json endless = readiness;
+  endless["seconds"] = 1e300;
+  CHECK(refusal<qga::Readiness>(endless).ends_with("member 'seconds': expected seconds"));
+}
