@@ -20,8 +20,7 @@ struct Command {
   std::string name;
   bool enabled = false;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("enabled", self.enabled);
   }
@@ -32,8 +31,7 @@ struct Description {
   std::vector<Command> commands;
   std::optional<std::string> vendor;  // may be missing
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("version", self.version);
     visit("supported_commands", self.commands);
     visit("vendor", self.vendor);

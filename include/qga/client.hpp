@@ -16,7 +16,6 @@
 #include <system_error>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_executor.hpp>
@@ -428,9 +427,9 @@ template <std::same_as<asio::generic::stream_protocol::socket> Any =
 Client<Any> connect(std::string_view address, ClientParams params = {},
                     CallOptions options = CallOptions()) {
   const detail::Address parsed = detail::parse_address(address);
-  if (const auto* handle = std::get_if<detail::HandleAddress>(&parsed)) {
+  if (parsed.kind == detail::Address::Kind::handle) {
     try {
-      return Client<Any>::from_handle(handle->handle, std::move(params));
+      return Client<Any>::from_handle(static_cast<int>(parsed.number), std::move(params));
     } catch (const ConnectError& error) {
       std::rethrow_exception(detail::connect_error(error.err(), address));
     }

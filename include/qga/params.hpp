@@ -50,7 +50,7 @@ struct ClientParams {
   /// Bytes asked of the system in the first read of a reply; doubles while a reply is longer.
   /// 1 or more.
   std::size_t read_buffer_size = 4096;
-  /// The longest reply that is accepted, in bytes. It may have one element for every 64 bytes of
+  /// The longest reply that is accepted, in bytes. It may have one element for every 200 bytes of
   /// this, and not more. Commands have limits of their own, mostly far lower.
   std::size_t max_reply_size = default_max_reply_size;
   /// Shows what goes over the channel; empty: nothing.

@@ -7,8 +7,7 @@
 //     std::string vendor;
 //     std::optional<std::int64_t> revision;  // a member that may be missing
 //
-//     template <class Self, class Visitor>
-//     static void fields(Self& self, Visitor& visit) {  // the field table
+//     static void fields(auto& self, auto& visit) {  // the field table
 //       visit("vendor", self.vendor);
 //       visit("revision", self.revision);
 //     }
@@ -18,8 +17,7 @@
 //     static constexpr std::string_view command = "guest-vendor-disk-model";
 //     std::string device;
 //
-//     template <class Self, class Visitor>
-//     static void fields(Self& self, Visitor& visit) { visit("device", self.device); }
+//     static void fields(auto& self, auto& visit) { visit("device", self.device); }
 //   };
 //   DiskModel model = ga.execute(DiskModelRequest{"/dev/sda"});
 #pragma once
@@ -55,6 +53,13 @@ template <class T>
 inline constexpr bool is_member_choice = false;
 template <class... Ts>
 inline constexpr bool is_member_choice<std::variant<Ts...>> = true;
+
+/// Visits the members of a union's branch. A reader makes the branch, where it is the one.
+void visit_branch(bool is_the_one, auto& branch, auto& visit) {
+  if (!is_the_one) return;
+  if constexpr (requires { branch.emplace(); }) branch.emplace();
+  if (branch) std::remove_cvref_t<decltype(*branch)>::fields(*branch, visit);
+}
 
 /// Says in the compiler's error what would be right, where a type is none of the others.
 template <class T>
@@ -98,15 +103,15 @@ concept Request = Described<T> && requires(const T& request) {
 
 /// The base of a request without arguments, instead of a field table.
 struct NoArguments {
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
+  static void fields(auto&, auto&) {}
 };
 
 /// The bounds of a reply. A longer one is a `BadReplyError`.
 struct ReplyLimits {
   std::size_t bytes;
   std::size_t depth;
-  /// A small element takes ten times its size in memory, and a hundred times in nlohmann/json.
+  /// Values within the reply. A small one takes ten times its size in memory, and a hundred times
+  /// in nlohmann/json.
   std::size_t elements;
   /// Characters of a string. nlohmann/json holds one four times while it reads it.
   std::size_t string = std::numeric_limits<std::size_t>::max();
@@ -114,9 +119,12 @@ struct ReplyLimits {
 
 /// Bounds for an empty reply or a number. Their size is for the text of an error.
 inline constexpr ReplyLimits simple_reply_limits{64 << 10, 16, 1 << 10};
-/// Bounds for everything else. A list of 20 000 CPUs or memory blocks fits, and no reply takes more
-/// memory than three such replies are long.
-inline constexpr ReplyLimits structured_reply_limits{16 << 20, 16, 1 << 17, 1 << 20};
+/// A reply may have one element for this many bytes of its limit. So it takes no more memory than
+/// three replies of that limit are long, also as `nlohmann::json`.
+inline constexpr std::size_t bytes_per_element = 200;
+/// Bounds for everything else. A list of 20 000 CPUs or memory blocks fits.
+inline constexpr ReplyLimits structured_reply_limits{16 << 20, 16, (16 << 20) / bytes_per_element,
+                                                     1 << 20};
 
 /// The wire name of an enumerator; empty for an `unknown` that has none.
 template <NamedEnum E>

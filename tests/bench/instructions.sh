@@ -33,7 +33,7 @@ trap 'stop_agent; rm -rf "$results"' EXIT
 start_agent
 
 # As g++ 12 and Asio 1.22 have them in preset default; of info, for each command that it lists.
-declare -A limits=([ping blocking]=3770 [ping async]=6660 [info blocking]=2900)
+declare -A limits=([ping blocking]=3770 [ping async]=6660 [info blocking]=1900)
 
 # instructions_of CALLS COMMAND HOW: sets total, and elements, of which the reply has that many.
 instructions_of() {

@@ -255,7 +255,8 @@ TEST_CASE("in flight: a reply that is skipped costs its call alone", "[faults]")
 
 TEST_CASE("in flight: an agent that hangs up fails all of them", "[faults]") {
   ScriptedAgent agent;
-  agent.once("guest-file-open", script::returns("1"));
+  // All of them are written before the first answer.
+  agent.once("guest-file-open", script::all(script::waits(200ms), script::returns("1")));
   agent.once("guest-file-open", script::hangs_up());
   Started ga(agent.path());
   ga.ping();

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -19,8 +20,7 @@ struct DiskModel {
   std::string vendor;
   std::optional<std::int64_t> revision;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("vendor", self.vendor);
     visit("revision", self.revision);
   }
@@ -33,28 +33,23 @@ struct DiskModelRequest {
   std::string device;
   std::string key = {};
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("device", self.device);
     visit.bytes("key", self.key);
   }
   qga::ReplyLimits limits() const { return {200, 4, 8, 50}; }
 };
 
-struct BriefRequest {
+struct BriefRequest : qga::NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-vendor-brief";
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
   qga::Clock::duration timeout() const { return brief; }
 };
 
-struct SilentRequest {
+struct SilentRequest : qga::NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-vendor-silent";
   static constexpr bool success_response = false;
-  template <class Self, class Visitor>
-  static void fields(Self&, Visitor&) {}
 };
 
 }  // namespace own_request
@@ -72,10 +67,11 @@ TEMPLATE_TEST_CASE("own request: goes out by its field table, and comes back by 
 }
 
 TEMPLATE_TEST_CASE("own request: its limits hold", "[faults]", Blocking, Async) {
-  for (const std::string reply :
-       {R"({"vendor": ")" + std::string(51, 'x') + R"("})", R"({"vendor": "V", "x": [[[[1]]]]})",
-        R"({"vendor": "V", "x": [1, 2, 3, 4, 5, 6, 7, 8]})",
-        R"({"vendor": "V", "x": ")" + std::string(300, 'x') + R"("})"}) {
+  const std::vector<std::string> replies{
+      R"({"vendor": ")" + std::string(51, 'x') + R"("})", R"({"vendor": "V", "x": [[[[1]]]]})",
+      R"({"vendor": "V", "x": [1, 2, 3, 4, 5, 6, 7, 8]})",
+      R"({"vendor": "V", "x": ")" + std::string(300, 'x') + R"("})"};
+  for (const std::string& reply : replies) {
     INFO(reply);
     ScriptedAgent agent;
     agent.on("guest-vendor-disk-model", script::returns(reply));
@@ -92,7 +88,7 @@ TEMPLATE_TEST_CASE("own request: its time holds where the caller says nothing", 
                    Blocking, Async) {
   ScriptedAgent agent;
   agent.on("guest-vendor-brief", script::nothing());
-  TestType ga(agent.path());
+  TestType ga(agent.path(), {});
   ga.ping();
   CHECK(outcome_at_deadline([&] { ga.execute(own_request::BriefRequest()); }) == Outcome::unknown);
 }

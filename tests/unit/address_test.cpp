@@ -9,19 +9,15 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <variant>
 
 #include "catch.hpp"
 #include "qga/detail/io/address.hpp"
 #include "qga/error.hpp"
+#include "written.hpp"
 
 using namespace std::string_literals;
 using qga::detail::Address;
-using qga::detail::HandleAddress;
 using qga::detail::parse_address;
-using qga::detail::TcpAddress;
-using qga::detail::UnixAddress;
-using qga::detail::VsockAddress;
 
 namespace {
 
@@ -50,17 +46,14 @@ std::string words_about(const std::string& text) {
   }
 }
 
-/// As an address is written; the opposite of `parse_address`.
-std::string written(const UnixAddress& address) { return "unix:" + address.path; }
-std::string written(const TcpAddress& address) {
-  const bool ipv6 = address.host.find(':') != std::string::npos;
-  return "tcp:" + (ipv6 ? "[" + address.host + "]" : address.host) + ":" +
-         std::to_string(address.port);
+Address unix_path(std::string path) { return {Address::Kind::path, std::move(path)}; }
+Address tcp(std::string host, std::uint32_t port) {
+  return {Address::Kind::host, std::move(host), 0, port};
 }
-std::string written(const VsockAddress& address) {
-  return "vsock:" + std::to_string(address.cid) + ":" + std::to_string(address.port);
+Address vsock(std::uint32_t cid, std::uint32_t port) {
+  return {Address::Kind::vsock, {}, cid, port};
 }
-std::string written(const HandleAddress& address) { return "fd:" + std::to_string(address.handle); }
+Address handle(std::uint32_t number) { return {Address::Kind::handle, {}, number}; }
 
 }  // namespace
 
@@ -70,16 +63,16 @@ TEST_CASE("addresses of UNIX sockets") {
         "run/tcp:host:7000", "/tcp:1:2", "unix", "tcp", "7000", "@abstract", "~/qga.sock", " ",
         "a b", "\xC3\xA4", "\x1B"}) {
     CAPTURE(path);
-    CHECK(parse_address(path) == Address(UnixAddress{path}));
-    CHECK(parse_address("unix:" + path) == Address(UnixAddress{path}));
+    CHECK(parse_address(path) == unix_path(path));
+    CHECK(parse_address("unix:" + path) == unix_path(path));
   }
   for (const std::string path : {"a:b", "tcp:host:7000", "unix:x", "fd:3", ":", "//host/path"}) {
     CAPTURE(path);
-    CHECK(parse_address("unix:" + path) == Address(UnixAddress{path}));
+    CHECK(parse_address("unix:" + path) == unix_path(path));
   }
   const std::string longest = "/"s + "x"s * 106;
-  CHECK(parse_address(longest) == Address(UnixAddress{longest}));
-  CHECK(parse_address("unix:" + longest) == Address(UnixAddress{longest}));
+  CHECK(parse_address(longest) == unix_path(longest));
+  CHECK(parse_address("unix:" + longest) == unix_path(longest));
 }
 
 TEST_CASE("no addresses of UNIX sockets") {
@@ -95,9 +88,6 @@ TEST_CASE("no addresses of UNIX sockets") {
 }
 
 TEST_CASE("addresses of TCP") {
-  const auto tcp = [](std::string host, std::uint16_t port) {
-    return Address(TcpAddress{std::move(host), port});
-  };
   CHECK(parse_address("tcp:localhost:7000") == tcp("localhost", 7000));
   CHECK(parse_address("tcp:a-b_c.example.:1") == tcp("a-b_c.example.", 1));
   CHECK(parse_address("tcp:127.0.0.1:65535") == tcp("127.0.0.1", 65535));
@@ -160,9 +150,6 @@ TEST_CASE("no addresses of TCP") {
 }
 
 TEST_CASE("addresses of vsock") {
-  const auto vsock = [](std::uint32_t cid, std::uint32_t port) {
-    return Address(VsockAddress{cid, port});
-  };
   CHECK(parse_address("vsock:3:1234") == vsock(3, 1234));
   CHECK(parse_address("vsock:0:0") == vsock(0, 0));
   CHECK(parse_address("vsock:4294967294:4294967294") == vsock(4294967294, 4294967294));
@@ -178,8 +165,8 @@ TEST_CASE("no addresses of vsock") {
 }
 
 TEST_CASE("addresses of descriptors") {
-  CHECK(parse_address("fd:0") == Address(HandleAddress{0}));
-  CHECK(parse_address("fd:2147483647") == Address(HandleAddress{2147483647}));
+  CHECK(parse_address("fd:0") == handle(0));
+  CHECK(parse_address("fd:2147483647") == handle(2147483647));
   for (const std::string rest : {"", "-1", "+3", " 3", "3 ", "3:", "x", "2147483648", "0x3"}) {
     CAPTURE(rest);
     CHECK(refused("fd:" + rest));
@@ -215,7 +202,7 @@ TEST_CASE("any text is an address or refused", "[long]") {
     try {
       const Address address = parse_address(text);
       ++addresses;
-      const std::string again = std::visit([](const auto& kind) { return written(kind); }, address);
+      const std::string again = qga::test::written(address);
       if (parse_address(again) != address) FAIL(text + " became " + again);
     } catch (const qga::ConnectError&) {
       if (!refused(text)) FAIL(text);

@@ -220,5 +220,5 @@ TEST_CASE("users read and write protocol types as JSON") {
   } catch (const std::exception& error) {
     text = error.what();
   }
-  CHECK(text == "member 'host-name': expected a string");
+  CHECK(text == "[json.exception.type_error.302] member 'host-name': expected a string");
 }

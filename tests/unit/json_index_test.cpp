@@ -20,40 +20,39 @@
 using nlohmann::json;
 using qga::detail::JsonIndex;
 using qga::detail::Malformed;
+using qga::detail::Value;
 using namespace qga::test;
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 namespace {
 
-/// Everything that an index says of a text, as a value again.
-json read(const JsonIndex& index, JsonIndex::NodeId node) {
+/// Everything that is read of a value, as JSON again.
+json read(const Value& from) {
   json value;
-  JsonIndex::NodeId at = node + 1;
-  switch (index.kind(node)) {
+  switch (from.kind()) {
     case '{':
       value = json::object();
-      for (; at != index.next_sibling(node); at = index.next_sibling(at)) {
-        const std::string name = qga::detail::json_unescaped(index.name(at));
-        value[name] = read(index, at);
-        CHECK(read(index, index.find(node, name)) ==
-              json::parse(index.text(index.find(node, name))));
-      }
+      from.each_element([&](const Value& member) {
+        const std::string name = qga::detail::json_unescaped(member.key);
+        value[name] = read(member);
+        CHECK(read(from.member(name)) == json::parse(from.member(name).text()));
+      });
       return value;
     case '[':
       value = json::array();
-      for (; at != index.next_sibling(node); at = index.next_sibling(at)) value += read(index, at);
-      CHECK(value.size() == index.count(node));
+      from.each_element([&](const Value& element) { value += read(element); });
+      CHECK(value.size() == from.count());
       return value;
     case '"':
-      return qga::detail::json_unescaped(index.characters(node));
+      return qga::detail::json_unescaped(from.characters());
     case 't':
     case 'f':
-      return index.kind(node) == 't';
+      return from.kind() == 't';
     case 'n':
       return nullptr;
     default:
-      return qga::detail::json_number(index.text(node));
+      return qga::detail::json_number(from.text());
   }
 }
 
@@ -79,7 +78,7 @@ void compare(std::string_view text) {
   if (!expected || !taken(text)) return;
   round_numbers(*expected);
   const JsonIndex index(text, no_limits);
-  const json found = read(index, JsonIndex::root);
+  const json found = read(Value(index));
   if (found != *expected) FAIL_CHECK("another value: " << text);
 }
 

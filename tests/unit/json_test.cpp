@@ -2,8 +2,10 @@
 //
 // Types as `nlohmann::json` and back, without text in between: those of the protocol, the results
 // of helpers, and a user's own in a namespace of their own.
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "decoded.hpp"
 #include "qga/client.hpp"
 
 using nlohmann::json;
@@ -33,8 +36,7 @@ struct Inner {
   std::string text = {};
   std::optional<std::string> bytes = {};
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("text", self.text);
     visit.bytes("bytes", self.bytes);
   }
@@ -53,8 +55,7 @@ struct Everything {
   std::optional<Inner> maybe = {};
   json any = {};
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("flag", self.flag);
     visit("tiny", self.tiny);
     visit("large", self.large);
@@ -67,6 +68,32 @@ struct Everything {
     visit("any", self.any);
   }
   friend bool operator==(const Everything&, const Everything&) = default;
+};
+
+/// It has a conversion of its own.
+struct Celsius {
+  double degrees = 0;
+  static void fields(auto& self, auto& visit) { visit("degrees", self.degrees); }
+};
+void to_json(json& to, const Celsius& from) { to = std::to_string(from.degrees) + " C"; }
+void from_json(const json& from, Celsius& to) { to.degrees = std::stod(from.get<std::string>()); }
+
+struct OnlyFrom {
+  int value = 0;
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
+};
+void from_json(const json& from, OnlyFrom& to) { to.value = std::stoi(from.get<std::string>()); }
+
+struct Ordered {
+  int value = 7;
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
+};
+void to_json(nlohmann::ordered_json& to, const Ordered& from) { to = {{"own", from.value}}; }
+
+template <class T>
+struct Holder {
+  T value = {};
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
 };
 
 }  // namespace vendor
@@ -128,6 +155,39 @@ TEST_CASE("a user's own types are JSON, whatever their namespace") {
   qga::to_json(kept, vendor::Inner{});
   CHECK(kept == json{{"text", ""}});
   CHECK(nlohmann::json(vendor::Inner{"x", {}}).dump() == R"({"text":"x"})");
+}
+
+TEST_CASE("a type's own conversions stay") {
+  CHECK(json(vendor::Celsius{1.5}) == "1.500000 C");
+  CHECK(json("2 C").get<vendor::Celsius>().degrees == 2);
+  CHECK(json("3").get<vendor::OnlyFrom>().value == 3);
+  const nlohmann::ordered_json ordered = vendor::Ordered{};
+  CHECK(ordered.dump() == R"({"own":7})");
+}
+
+TEST_CASE("the members of an ordered object keep the order of the field table") {
+  const nlohmann::ordered_json ordered = full;
+  CHECK(ordered.dump().starts_with(R"({"flag":true,"tiny":-128,"large":18446744073709551615,)"));
+  CHECK(ordered.get<vendor::Everything>() == full);
+}
+
+TEMPLATE_TEST_CASE("an integer of any type is read within its range", "", char, signed char,
+                   unsigned char, short, unsigned short, int, unsigned, long long,
+                   unsigned long long) {
+  using Holder = vendor::Holder<TestType>;
+  using Range = std::numeric_limits<TestType>;
+  for (const TestType value : {Range::min(), TestType{1}, Range::max()}) {
+    CHECK(json(Holder{value}).get<Holder>().value == value);
+    CHECK(qga::test::decoded<Holder>(json(Holder{value}).dump()).value == value);
+  }
+  const std::string below = Range::min() == 0 ? "-1" : "-9223372036854775809";
+  const std::string beyond =
+      sizeof(TestType) < 8 ? std::to_string(1LL << 33) : "18446744073709551616";
+  for (const std::string& wrong : {below, beyond}) {
+    const std::string text = "{\"value\":" + wrong + "}";
+    CHECK_THROWS_AS(json::parse(text).get<Holder>(), json::type_error);
+    CHECK_THROWS_AS(qga::test::decoded<Holder>(text), qga::detail::WrongShape);
+  }
 }
 
 TEST_CASE("an enumerator that has no name is null, and null is that enumerator") {

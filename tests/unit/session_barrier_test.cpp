@@ -2,7 +2,9 @@
 //
 // Commands that answer only a failure, told apart by the sync behind them, and commands that must
 // not run late, sent only behind a fresh handshake.
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "session_harness.hpp"
@@ -29,6 +31,13 @@ Barrier barrier(Driven& agent) {
   CHECK(sent[0].id == sent[1].id);
   return {sent[0], sent[1]};
 }
+
+/// A command of a user's own that answers only a failure, and may wait behind others.
+struct Silent : qga::NoArguments {
+  using Reply = void;
+  static constexpr std::string_view command = "guest-silent";
+  static constexpr bool success_response = false;
+};
 
 }  // namespace
 
@@ -76,6 +85,29 @@ TEST_CASE("barrier: a refusal comes before the sync is answered") {
       const Request request = ids == Ids::echoed ? sent.at(2) : agent.sent_one();
       agent.read(reply(request.id), piece);
       CHECK(succeeded(next));
+    }
+  }
+}
+
+TEST_CASE("barrier: a refusal that is not JSON is no success") {
+  for (const std::string desc : {R"("no \x")", "\"no \x80\"", "5.", "\"no"}) {
+    for (const bool in_sync : {true, false}) {
+      CAPTURE(desc, in_sync);
+      Driven agent;
+      Ping first;
+      Call<Silent> silent;
+      agent.submit(first, silent);
+      agent.sync();
+      const std::vector<Request> sent = agent.sent();
+      REQUIRE(sent.size() == 3);
+      // A malformed reply brings the channel out of sync.
+      const std::string id = ",\"id\":" + std::to_string(*sent[0].id) + "}\n";
+      agent.read((in_sync ? "{\"return\":{}" : "{\"return\":tru") + id);
+      CHECK(first.finished());
+      agent.read("{\"error\":{\"class\":\"GenericError\",\"desc\":" + desc +
+                 "},\"id\":" + std::to_string(*sent[1].id) + "}\n");
+      agent.read(sync_reply(sent[2].arguments.at("id").get<std::uint64_t>(), sent[2].id));
+      CHECK(error_of<qga::BadReplyError>(silent).outcome() == Outcome::unknown);
     }
   }
 }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -19,8 +20,7 @@ struct GuestUser {
   double login_time = 0;  ///< of the earliest login: seconds since 1970, with a fraction
   std::optional<std::string> domain;  ///< Windows only
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("user", self.user);
     visit("login-time", self.login_time);
     visit("domain", self.domain);
@@ -32,10 +32,7 @@ struct GuestUser {
 struct GuestAuthorizedKeys {
   std::vector<std::string> keys;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("keys", self.keys);
-  }
+  static void fields(auto& self, auto& visit) { visit("keys", self.keys); }
   friend bool operator==(const GuestAuthorizedKeys&, const GuestAuthorizedKeys&) = default;
 };
 
@@ -52,8 +49,7 @@ struct GuestSetUserPasswordRequest {
   GuestSetUserPasswordRequest(std::string username_, std::string password_, bool crypted_ = false)
       : username(std::move(username_)), password(std::move(password_)), crypted(crypted_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("username", self.username);
     visit.bytes("password", self.password);
     visit("crypted", self.crypted);
@@ -77,10 +73,7 @@ struct GuestSshGetAuthorizedKeysRequest {
   explicit GuestSshGetAuthorizedKeysRequest(std::string username_)
       : username(std::move(username_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("username", self.username);
-  }
+  static void fields(auto& self, auto& visit) { visit("username", self.username); }
 };
 
 /// `guest-ssh-add-authorized-keys`. @since QEMU 5.2
@@ -99,8 +92,7 @@ struct GuestSshAddAuthorizedKeysRequest {
     if (reset_) reset = true;
   }
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("username", self.username);
     visit("keys", self.keys);
     visit("reset", self.reset);
@@ -119,8 +111,7 @@ struct GuestSshRemoveAuthorizedKeysRequest {
   GuestSshRemoveAuthorizedKeysRequest(std::string username_, std::vector<std::string> keys_)
       : username(std::move(username_)), keys(std::move(keys_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("username", self.username);
     visit("keys", self.keys);
   }
@@ -141,7 +132,7 @@ class AccountCommands {
   /// After a timeout the password may be the old or the new one.
   /// @since QEMU 2.3, FreeBSD, Linux and Windows guests
   auto set_user_password(std::string username, std::string password, bool crypted = false) {
-    return self().execute(
+    return detail::carrier_of(*this).execute(
         GuestSetUserPasswordRequest(std::move(username), std::move(password), crypted));
   }
 
@@ -149,7 +140,7 @@ class AccountCommands {
   /// @return `std::vector<GuestUser>`
   /// @throws AgentError the guest could not tell
   /// @since QEMU 2.10, POSIX and Windows guests
-  auto get_users() { return self().execute(GuestGetUsersRequest{}); }
+  auto get_users() { return detail::carrier_of(*this).execute(GuestGetUsersRequest{}); }
 
   /// The SSH keys that may log in as a user: the lines of the user's authorized_keys file.
   /// @param username a user of the guest
@@ -157,8 +148,8 @@ class AccountCommands {
   /// @throws AgentError no such user, or the user has no such file
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_get_authorized_keys(std::string username) {
-    return self().execute(GuestSshGetAuthorizedKeysRequest(std::move(username)),
-                          &GuestAuthorizedKeys::keys);
+    return detail::carrier_of(*this).execute(GuestSshGetAuthorizedKeysRequest(std::move(username)),
+                                             &GuestAuthorizedKeys::keys);
   }
 
   /// Lets SSH keys log in as a user; a key that is there already is not added again.
@@ -170,7 +161,7 @@ class AccountCommands {
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_add_authorized_keys(std::string username, std::vector<std::string> keys,
                                bool reset = false) {
-    return self().execute(
+    return detail::carrier_of(*this).execute(
         GuestSshAddAuthorizedKeysRequest(std::move(username), std::move(keys), reset));
   }
 
@@ -180,12 +171,9 @@ class AccountCommands {
   /// @throws AgentError no such user, or the user's file cannot be read or written
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_remove_authorized_keys(std::string username, std::vector<std::string> keys) {
-    return self().execute(
+    return detail::carrier_of(*this).execute(
         GuestSshRemoveAuthorizedKeysRequest(std::move(username), std::move(keys)));
   }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

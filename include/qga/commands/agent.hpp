@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -18,8 +19,7 @@ struct GuestAgentCommandInfo {
   bool enabled = false;           ///< false: forbidden by policy, or file systems are frozen
   bool success_response = false;  ///< false: the agent answers only a failure
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("enabled", self.enabled);
     visit("success-response", self.success_response);
@@ -32,8 +32,7 @@ struct GuestAgentInfo {
   std::string version;  ///< for people: Windows builds and distributions number as they like
   std::vector<GuestAgentCommandInfo> supported_commands;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("version", self.version);
     visit("supported_commands", self.supported_commands);
   }
@@ -50,10 +49,7 @@ struct GuestSyncDelimitedRequest {
   GuestSyncDelimitedRequest() = default;
   explicit GuestSyncDelimitedRequest(std::int64_t id_) : id(id_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("id", self.id);
-  }
+  static void fields(auto& self, auto& visit) { visit("id", self.id); }
 };
 
 /// `guest-sync`. @since QEMU 0.15
@@ -66,10 +62,7 @@ struct GuestSyncRequest {
   GuestSyncRequest() = default;
   explicit GuestSyncRequest(std::int64_t id_) : id(id_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("id", self.id);
-  }
+  static void fields(auto& self, auto& visit) { visit("id", self.id); }
 };
 
 /// `guest-ping`. @since QEMU 0.15
@@ -93,26 +86,25 @@ class AgentCommands {
   /// @param id any 64-bit value
   /// @return the same `id`
   /// @since QEMU 0.15, all guests
-  auto sync(std::int64_t id) { return self().execute(GuestSyncRequest(id)); }
+  auto sync(std::int64_t id) { return detail::carrier_of(*this).execute(GuestSyncRequest(id)); }
 
   /// As `sync`; the agent puts a byte 0xFF before the reply, which the client skips.
   /// @param id any 64-bit value
   /// @return the same `id`
   /// @since QEMU 1.1, all guests
-  auto sync_delimited(std::int64_t id) { return self().execute(GuestSyncDelimitedRequest(id)); }
+  auto sync_delimited(std::int64_t id) {
+    return detail::carrier_of(*this).execute(GuestSyncDelimitedRequest(id));
+  }
 
   /// Checks that the agent answers. Works while file systems are frozen.
   /// @since QEMU 0.15, all guests
-  auto ping() { return self().execute(GuestPingRequest{}); }
+  auto ping() { return detail::carrier_of(*this).execute(GuestPingRequest{}); }
 
   /// The agent's version and its commands, with what is enabled *now*: while file systems are
   /// frozen nearly all are disabled, so do not cache what was read then.
   /// @return `GuestAgentInfo`
   /// @since QEMU 0.15, all guests
-  auto info() { return self().execute(GuestInfoRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto info() { return detail::carrier_of(*this).execute(GuestInfoRequest{}); }
 };
 
 }  // namespace qga

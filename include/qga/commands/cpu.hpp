@@ -7,10 +7,10 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -21,8 +21,7 @@ struct GuestLogicalProcessor {
   bool online = false;
   std::optional<bool> can_offline = {};  ///< given by `get_vcpus`, ignored by `set_vcpus`
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("logical-id", self.logical_id);
     visit("online", self.online);
     visit("can-offline", self.can_offline);
@@ -50,8 +49,7 @@ struct GuestLinuxCpuStats {
   std::optional<std::uint64_t> guest;
   std::optional<std::uint64_t> guestnice;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("cpu", self.cpu);
     visit("user", self.user);
     visit("nice", self.nice);
@@ -72,15 +70,9 @@ struct GuestCpuStats {
   GuestCpuStatsType type = GuestCpuStatsType::unknown;
   std::optional<GuestLinuxCpuStats> linux_;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("type", self.type);
-    if (self.type == GuestCpuStatsType::linux_) {
-      if constexpr (!std::is_const_v<Self>) {
-        if (!self.linux_) self.linux_.emplace();
-      }
-      if (self.linux_) GuestLinuxCpuStats::fields(*self.linux_, visit);
-    }
+    detail::visit_branch(self.type == GuestCpuStatsType::linux_, self.linux_, visit);
   }
   friend bool operator==(const GuestCpuStats&, const GuestCpuStats&) = default;
 };
@@ -102,10 +94,7 @@ struct GuestSetVcpusRequest {
   explicit GuestSetVcpusRequest(std::vector<GuestLogicalProcessor> vcpus_)
       : vcpus(std::move(vcpus_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("vcpus", self.vcpus);
-  }
+  static void fields(auto& self, auto& visit) { visit("vcpus", self.vcpus); }
 };
 
 /// `guest-get-cpustats`. @since QEMU 7.1
@@ -123,7 +112,7 @@ class CpuCommands {
   /// @return `std::vector<GuestLogicalProcessor>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 1.5, Linux and Windows guests
-  auto get_vcpus() { return self().execute(GuestGetVcpusRequest{}); }
+  auto get_vcpus() { return detail::carrier_of(*this).execute(GuestGetVcpusRequest{}); }
 
   /// Takes processors online or offline, in the order of the list, up to the first that fails.
   /// @param vcpus which, and their new state; `can_offline` is ignored
@@ -133,17 +122,14 @@ class CpuCommands {
   /// After a timeout any number of them may be handled: ask `get_vcpus`.
   /// @since QEMU 1.5, Linux guests
   auto set_vcpus(std::vector<GuestLogicalProcessor> vcpus) {
-    return self().execute(GuestSetVcpusRequest(std::move(vcpus)));
+    return detail::carrier_of(*this).execute(GuestSetVcpusRequest(std::move(vcpus)));
   }
 
   /// What each online processor has spent its time on, in milliseconds.
   /// @return `std::vector<GuestCpuStats>`
   /// @throws AgentError the guest could not tell
   /// @since QEMU 7.1, Linux guests
-  auto get_cpustats() { return self().execute(GuestGetCpustatsRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto get_cpustats() { return detail::carrier_of(*this).execute(GuestGetCpustatsRequest{}); }
 };
 
 }  // namespace qga

@@ -8,9 +8,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -25,8 +25,7 @@ struct GuestDeviceIdPCI {
   std::uint16_t vendor_id = 0;
   std::uint16_t device_id = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("vendor-id", self.vendor_id);
     visit("device-id", self.device_id);
   }
@@ -38,15 +37,9 @@ struct GuestDeviceId {
   GuestDeviceType type = GuestDeviceType::unknown;
   std::optional<GuestDeviceIdPCI> pci;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("type", self.type);
-    if (self.type == GuestDeviceType::pci) {
-      if constexpr (!std::is_const_v<Self>) {
-        if (!self.pci) self.pci.emplace();
-      }
-      if (self.pci) GuestDeviceIdPCI::fields(*self.pci, visit);
-    }
+    detail::visit_branch(self.type == GuestDeviceType::pci, self.pci, visit);
   }
   friend bool operator==(const GuestDeviceId&, const GuestDeviceId&) = default;
 };
@@ -58,8 +51,7 @@ struct GuestDeviceInfo {
   std::optional<std::string> driver_version;
   std::optional<GuestDeviceId> id;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("driver-name", self.driver_name);
     visit("driver-date", self.driver_date);
     visit("driver-version", self.driver_version);
@@ -75,8 +67,7 @@ struct GuestDriverPackage {
   std::string version;
   std::optional<std::string> vendor;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("original-name", self.original_name);
     visit("version", self.version);
@@ -111,8 +102,7 @@ struct GuestDriverService {
   std::optional<std::string> vendor;
   GuestDriverServiceStatus status = GuestDriverServiceStatus::unknown;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("driver-path", self.driver_path);
     visit("version", self.version);
@@ -149,22 +139,23 @@ class DeviceCommands {
   /// @return `std::vector<GuestDeviceInfo>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 5.2, Windows guests
-  auto get_devices() { return self().execute(GuestGetDevicesRequest{}); }
+  auto get_devices() { return detail::carrier_of(*this).execute(GuestGetDevicesRequest{}); }
 
   /// The driver packages that are installed in the guest.
   /// @return `std::vector<GuestDriverPackage>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 11.2, Windows guests
-  auto get_driver_packages() { return self().execute(GuestGetDriverPackagesRequest{}); }
+  auto get_driver_packages() {
+    return detail::carrier_of(*this).execute(GuestGetDriverPackagesRequest{});
+  }
 
   /// The guest's driver services, running or not.
   /// @return `std::vector<GuestDriverService>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 11.2, Windows guests
-  auto get_driver_services() { return self().execute(GuestGetDriverServicesRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto get_driver_services() {
+    return detail::carrier_of(*this).execute(GuestGetDriverServicesRequest{});
+  }
 };
 
 }  // namespace qga

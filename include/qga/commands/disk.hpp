@@ -9,9 +9,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -71,8 +71,7 @@ struct GuestPCIAddress {
   std::int64_t slot = 0;
   std::int64_t function = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("domain", self.domain);
     visit("bus", self.bus);
     visit("slot", self.slot);
@@ -88,8 +87,7 @@ struct GuestCCWAddress {
   std::int64_t subchno = 0;
   std::int64_t devno = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("cssid", self.cssid);
     visit("ssid", self.ssid);
     visit("subchno", self.subchno);
@@ -109,8 +107,7 @@ struct GuestDiskAddress {
   std::optional<std::string> dev;              ///< the device node. @since QEMU 3.1
   std::optional<GuestCCWAddress> ccw_address;  ///< @since QEMU 6.0
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("pci-controller", self.pci_controller);
     visit("bus-type", self.bus_type);
     visit("bus", self.bus);
@@ -152,8 +149,7 @@ struct GuestNVMeSmart {
   std::uint64_t number_of_error_log_entries_lo = 0;
   std::uint64_t number_of_error_log_entries_hi = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("critical-warning", self.critical_warning);
     visit("temperature", self.temperature);
     visit("available-spare", self.available_spare);
@@ -188,15 +184,9 @@ struct GuestDiskSmart {
   GuestDiskBusType type = GuestDiskBusType::unknown;
   std::optional<GuestNVMeSmart> nvme;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("type", self.type);
-    if (self.type == GuestDiskBusType::nvme) {
-      if constexpr (!std::is_const_v<Self>) {
-        if (!self.nvme) self.nvme.emplace();
-      }
-      if (self.nvme) GuestNVMeSmart::fields(*self.nvme, visit);
-    }
+    detail::visit_branch(self.type == GuestDiskBusType::nvme, self.nvme, visit);
   }
   friend bool operator==(const GuestDiskSmart&, const GuestDiskSmart&) = default;
 };
@@ -210,8 +200,7 @@ struct GuestDiskInfo {
   std::optional<std::string> alias;     ///< another name, such as that of a volume
   std::optional<GuestDiskSmart> smart;  ///< @since QEMU 7.1
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("partition", self.partition);
     visit("dependencies", self.dependencies);
@@ -232,8 +221,7 @@ struct GuestFilesystemInfo {
   std::optional<std::uint64_t> total_bytes_privileged;  ///< with the reserve. @since QEMU 9.1
   std::vector<GuestDiskAddress> disk;                   ///< the disks it lies on
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("mountpoint", self.mountpoint);
     visit("type", self.type);
@@ -252,8 +240,7 @@ struct GuestFilesystemTrimResult {
   std::optional<std::int64_t> minimum;  ///< bytes, as the file system took it
   std::optional<std::string> error;     ///< why it failed
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("path", self.path);
     visit("trimmed", self.trimmed);
     visit("minimum", self.minimum);
@@ -267,10 +254,7 @@ struct GuestFilesystemTrimResult {
 struct GuestFilesystemTrimResponse {
   std::vector<GuestFilesystemTrimResult> paths;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("paths", self.paths);
-  }
+  static void fields(auto& self, auto& visit) { visit("paths", self.paths); }
   friend bool operator==(const GuestFilesystemTrimResponse&,
                          const GuestFilesystemTrimResponse&) = default;
 };
@@ -296,8 +280,7 @@ struct GuestDiskStats {
   std::optional<std::uint64_t> total_ticks;   ///< with any request under way
   std::optional<std::uint64_t> weight_ticks;  ///< summed over the requests under way
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("read-sectors", self.read_sectors);
     visit("read-ios", self.read_ios);
     visit("read-merges", self.read_merges);
@@ -326,8 +309,7 @@ struct GuestDiskStatsInfo {
   std::uint64_t minor = 0;
   GuestDiskStats stats;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("major", self.major);
     visit("minor", self.minor);
@@ -360,10 +342,7 @@ struct GuestFstrimRequest {
     if (minimum_ != 0) minimum = minimum_;
   }
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("minimum", self.minimum);
-  }
+  static void fields(auto& self, auto& visit) { visit("minimum", self.minimum); }
   Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
@@ -382,14 +361,14 @@ class DiskCommands {
   /// @return `std::vector<GuestDiskInfo>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 5.2, Linux and Windows guests
-  auto get_disks() { return self().execute(GuestGetDisksRequest{}); }
+  auto get_disks() { return detail::carrier_of(*this).execute(GuestGetDisksRequest{}); }
 
   /// The guest's mounted file systems, with the disks they lie on.
   /// @return `std::vector<GuestFilesystemInfo>`
   /// @throws AgentError the guest could not list them; before QEMU 7.1 one unreadable device is
   ///         enough
   /// @since QEMU 2.2, Linux and Windows guests
-  auto get_fsinfo() { return self().execute(GuestGetFsinfoRequest{}); }
+  auto get_fsinfo() { return detail::carrier_of(*this).execute(GuestGetFsinfoRequest{}); }
 
   /// Tells the disks which blocks of the mounted file systems are not in use.
   /// @param minimum bytes; shorter free ranges are left alone. 0: none is too short.
@@ -398,16 +377,15 @@ class DiskCommands {
   /// @throws BadReplyError an agent before QEMU 2.4 has trimmed, but does not report it
   /// A timeout does not stop it. Default: 10 min.
   /// @since QEMU 1.2, Linux and Windows guests
-  auto fstrim(std::int64_t minimum = 0) { return self().execute(GuestFstrimRequest(minimum)); }
+  auto fstrim(std::int64_t minimum = 0) {
+    return detail::carrier_of(*this).execute(GuestFstrimRequest(minimum));
+  }
 
   /// What has gone to and from each disk since the guest started.
   /// @return `std::vector<GuestDiskStatsInfo>`
   /// @throws AgentError the guest could not tell
   /// @since QEMU 7.1, Linux guests
-  auto get_diskstats() { return self().execute(GuestGetDiskstatsRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto get_diskstats() { return detail::carrier_of(*this).execute(GuestGetDiskstatsRequest{}); }
 };
 
 }  // namespace qga

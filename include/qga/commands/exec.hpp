@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -31,10 +32,7 @@ using GuestExecCaptureOutput = std::variant<bool, GuestExecCaptureOutputMode>;
 struct GuestExec {
   std::int64_t pid = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("pid", self.pid);
-  }
+  static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
   friend bool operator==(const GuestExec&, const GuestExec&) = default;
 };
 
@@ -53,8 +51,7 @@ struct GuestExecStatus {
   std::optional<bool> out_truncated;
   std::optional<bool> err_truncated;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("exited", self.exited);
     visit("exitcode", self.exitcode);
     visit("signal", self.signal);
@@ -103,8 +100,7 @@ struct GuestExecRequest {
     if (kept == nullptr || *kept) capture_output = params_.capture_output;
   }
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("path", self.path);
     visit("arg", self.arg);
     visit("env", self.env);
@@ -123,10 +119,7 @@ struct GuestExecStatusRequest {
   GuestExecStatusRequest() = default;
   explicit GuestExecStatusRequest(std::int64_t pid_) : pid(pid_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("pid", self.pid);
-  }
+  static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
   /// Both outputs full, 16 MiB each, make a line of 44 739 370 bytes.
   ReplyLimits limits() const {
     return {46 << 20, simple_reply_limits.depth, simple_reply_limits.elements};
@@ -153,7 +146,8 @@ class ExecCommands {
   /// After a timeout the program may run all the same, and its process id is lost.
   /// @since QEMU 2.5, all guests; capture modes QEMU 8.1
   auto exec(std::string path, GuestExecParams params = GuestExecParams()) {
-    return self().execute(GuestExecRequest(std::move(path), std::move(params)), &GuestExec::pid);
+    return detail::carrier_of(*this).execute(GuestExecRequest(std::move(path), std::move(params)),
+                                             &GuestExec::pid);
   }
 
   /// Whether a program has ended, and then how, and what it wrote. A reply with `exited` is given
@@ -164,10 +158,9 @@ class ExecCommands {
   /// @throws AgentError no such process id, or its end has been given before
   /// A timeout may lose exit code and output for good. Default: 60 s, for up to 45 MiB of reply.
   /// @since QEMU 2.5, all guests
-  auto exec_status(std::int64_t pid) { return self().execute(GuestExecStatusRequest(pid)); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto exec_status(std::int64_t pid) {
+    return detail::carrier_of(*this).execute(GuestExecStatusRequest(pid));
+  }
 };
 
 }  // namespace qga

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "qga/detail/protocol/base64.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -33,8 +34,7 @@ struct GuestFileRead {
   std::string buf_b64;     ///< the bytes themselves, decoded
   bool eof = false;        ///< may be true together with data; Windows: only with an empty read
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("count", self.count);
     visit.bytes("buf-b64", self.buf_b64);
     visit("eof", self.eof);
@@ -47,8 +47,7 @@ struct GuestFileWrite {
   std::int64_t count = 0;  ///< bytes that the agent took
   bool eof = false;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("count", self.count);
     visit("eof", self.eof);
   }
@@ -60,8 +59,7 @@ struct GuestFileSeek {
   std::int64_t position = 0;  ///< from the start of the file
   bool eof = false;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("position", self.position);
     visit("eof", self.eof);
   }
@@ -88,8 +86,7 @@ struct GuestFileOpenRequest {
   explicit GuestFileOpenRequest(std::string path_, std::optional<std::string> mode_ = {})
       : path(std::move(path_)), mode(std::move(mode_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("path", self.path);
     visit("mode", self.mode);
   }
@@ -107,10 +104,7 @@ struct GuestFileCloseRequest {
   GuestFileCloseRequest() = default;
   explicit GuestFileCloseRequest(std::int64_t handle_) : handle(handle_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("handle", self.handle);
-  }
+  static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
 namespace detail {
@@ -138,8 +132,7 @@ struct GuestFileReadRequest {
   explicit GuestFileReadRequest(std::int64_t handle_, std::optional<std::int64_t> count_ = {})
       : handle(handle_), count(count_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("handle", self.handle);
     visit("count", self.count);
   }
@@ -177,8 +170,7 @@ struct BasicGuestFileWriteRequest {
         count(params_.count),
         is_encoded(params_.is_encoded) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("handle", self.handle);
     if (self.is_encoded) {
       visit("buf-b64", self.buf_b64);
@@ -205,8 +197,7 @@ struct GuestFileSeekRequest {
   GuestFileSeekRequest(std::int64_t handle_, std::int64_t offset_, GuestFileWhence whence_)
       : handle(handle_), offset(offset_), whence(whence_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("handle", self.handle);
     visit("offset", self.offset);
     visit("whence", self.whence);
@@ -223,10 +214,7 @@ struct GuestFileFlushRequest {
   GuestFileFlushRequest() = default;
   explicit GuestFileFlushRequest(std::int64_t handle_) : handle(handle_) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("handle", self.handle);
-  }
+  static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them.
@@ -245,7 +233,8 @@ class FileCommands {
   /// A timeout may leave an open handle behind, whose number is lost.
   /// @since QEMU 0.15, all guests
   auto file_open(std::string path, std::string mode = "r") {
-    return self().execute(GuestFileOpenRequest(std::move(path), std::move(mode)));
+    return detail::carrier_of(*this).execute(
+        GuestFileOpenRequest(std::move(path), std::move(mode)));
   }
 
   /// Closes a handle. On a full disk the last bytes are lost here: `file_flush` first. Never close
@@ -253,7 +242,9 @@ class FileCommands {
   /// @param handle from `file_open`
   /// @throws AgentError no such handle, or the system could not write what was buffered
   /// @since QEMU 0.15, all guests
-  auto file_close(std::int64_t handle) { return self().execute(GuestFileCloseRequest(handle)); }
+  auto file_close(std::int64_t handle) {
+    return detail::carrier_of(*this).execute(GuestFileCloseRequest(handle));
+  }
 
   /// Reads from the handle's position.
   /// @param handle from `file_open`
@@ -263,7 +254,7 @@ class FileCommands {
   /// A timeout loses the bytes: the position has moved. Default: 5 s, and 4 s for each MiB.
   /// @since QEMU 0.15, all guests
   auto file_read(std::int64_t handle, std::optional<std::int64_t> count = {}) {
-    return self().execute(GuestFileReadRequest(handle, count));
+    return detail::carrier_of(*this).execute(GuestFileReadRequest(handle, count));
   }
 
   /// Writes at the handle's position. POSIX guests buffer: a full disk shows in `file_flush`.
@@ -275,7 +266,8 @@ class FileCommands {
   /// Default: 5 s, and 4 s for each MiB.
   /// @since QEMU 0.15, all guests
   auto file_write(std::int64_t handle, std::string_view bytes, GuestFileWriteParams params = {}) {
-    return self().execute(BasicGuestFileWriteRequest<std::string_view>(handle, bytes, params));
+    return detail::carrier_of(*this).execute(
+        BasicGuestFileWriteRequest<std::string_view>(handle, bytes, params));
   }
 
   /// Moves the handle's position.
@@ -286,17 +278,16 @@ class FileCommands {
   /// @throws AgentError no such handle, a position before the start
   /// @since QEMU 0.15 (numbers), 2.6 (`QGASeek`); all guests
   auto file_seek(std::int64_t handle, std::int64_t offset, GuestFileWhence whence) {
-    return self().execute(GuestFileSeekRequest(handle, offset, whence));
+    return detail::carrier_of(*this).execute(GuestFileSeekRequest(handle, offset, whence));
   }
 
   /// Writes what the agent has buffered; a full disk shows here.
   /// @param handle from `file_open`
   /// @throws AgentError no such handle, write error
   /// @since QEMU 0.15, all guests
-  auto file_flush(std::int64_t handle) { return self().execute(GuestFileFlushRequest(handle)); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto file_flush(std::int64_t handle) {
+    return detail::carrier_of(*this).execute(GuestFileFlushRequest(handle));
+  }
 };
 
 }  // namespace qga

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -50,10 +51,7 @@ struct GuestFsfreezeFreezeListRequest {
     if (!mountpoints_.empty()) mountpoints = std::move(mountpoints_);
   }
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("mountpoints", self.mountpoints);
-  }
+  static void fields(auto& self, auto& visit) { visit("mountpoints", self.mountpoints); }
   Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
@@ -76,7 +74,7 @@ class FsfreezeCommands {
   /// after 10 s, and says `frozen` until it is thawed here.
   /// @return `GuestFsfreezeStatus`
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
-  auto fsfreeze_status() { return self().execute(GuestFsfreezeStatusRequest{}); }
+  auto fsfreeze_status() { return detail::carrier_of(*this).execute(GuestFsfreezeStatusRequest{}); }
 
   /// Writes out and freezes all local file systems, after the guest's freeze hook. Is only sent
   /// behind an answer to a fresh handshake, so that it never runs when nobody is there to thaw.
@@ -86,7 +84,7 @@ class FsfreezeCommands {
   /// After a timeout the freeze may still happen: ask `fsfreeze_status`, and thaw.
   /// Default: 10 min.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
-  auto fsfreeze_freeze() { return self().execute(GuestFsfreezeFreezeRequest{}); }
+  auto fsfreeze_freeze() { return detail::carrier_of(*this).execute(GuestFsfreezeFreezeRequest{}); }
 
   /// As `fsfreeze_freeze`, for some file systems only.
   /// @param mountpoints where they are mounted; unknown ones are ignored. *Empty: all.*
@@ -97,7 +95,8 @@ class FsfreezeCommands {
   /// Default: 10 min.
   /// @since QEMU 2.2, FreeBSD and Linux guests; Windows guests QEMU 3.1
   auto fsfreeze_freeze_list(std::vector<std::string> mountpoints = {}) {
-    return self().execute(GuestFsfreezeFreezeListRequest(std::move(mountpoints)));
+    return detail::carrier_of(*this).execute(
+        GuestFsfreezeFreezeListRequest(std::move(mountpoints)));
   }
 
   /// Thaws all that is frozen. Does no harm where nothing is.
@@ -106,10 +105,7 @@ class FsfreezeCommands {
   ///         thawed by itself and the snapshot is not consistent; ask `fsfreeze_status`
   /// After a timeout send it again. Default: 3 min.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
-  auto fsfreeze_thaw() { return self().execute(GuestFsfreezeThawRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto fsfreeze_thaw() { return detail::carrier_of(*this).execute(GuestFsfreezeThawRequest{}); }
 };
 
 }  // namespace qga

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -20,8 +21,7 @@ struct GuestMemoryBlock {
   bool online = false;
   std::optional<bool> can_offline = {};  ///< given by `get_memory_blocks`, ignored when set
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("phys-index", self.phys_index);
     visit("online", self.online);
     visit("can-offline", self.can_offline);
@@ -48,8 +48,7 @@ struct GuestMemoryBlockResponse {
   GuestMemoryBlockResponseType response = GuestMemoryBlockResponseType::unknown;
   std::optional<std::int64_t> error_code;  ///< the guest's errno, where it failed
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("phys-index", self.phys_index);
     visit("response", self.response);
     visit("error-code", self.error_code);
@@ -62,10 +61,7 @@ struct GuestMemoryBlockResponse {
 struct GuestMemoryBlockInfo {
   std::uint64_t size = 0;  ///< of each block, in bytes
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("size", self.size);
-  }
+  static void fields(auto& self, auto& visit) { visit("size", self.size); }
   friend bool operator==(const GuestMemoryBlockInfo&, const GuestMemoryBlockInfo&) = default;
 };
 
@@ -86,10 +82,7 @@ struct GuestSetMemoryBlocksRequest {
   explicit GuestSetMemoryBlocksRequest(std::vector<GuestMemoryBlock> mem_blks_)
       : mem_blks(std::move(mem_blks_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("mem-blks", self.mem_blks);
-  }
+  static void fields(auto& self, auto& visit) { visit("mem-blks", self.mem_blks); }
 };
 
 /// `guest-get-memory-block-info`. @since QEMU 2.3
@@ -107,7 +100,9 @@ class MemoryCommands {
   /// @return `std::vector<GuestMemoryBlock>`
   /// @throws AgentError the guest has no such blocks, or could not list them
   /// @since QEMU 2.3, Linux guests
-  auto get_memory_blocks() { return self().execute(GuestGetMemoryBlocksRequest{}); }
+  auto get_memory_blocks() {
+    return detail::carrier_of(*this).execute(GuestGetMemoryBlocksRequest{});
+  }
 
   /// Takes memory blocks online or offline, in the order of the list.
   /// @param mem_blks which, and their new state; `can_offline` is ignored. Empty: nothing happens.
@@ -118,17 +113,16 @@ class MemoryCommands {
   /// use offline is slow.
   /// @since QEMU 2.3, Linux guests
   auto set_memory_blocks(std::vector<GuestMemoryBlock> mem_blks) {
-    return self().execute(GuestSetMemoryBlocksRequest(std::move(mem_blks)));
+    return detail::carrier_of(*this).execute(GuestSetMemoryBlocksRequest(std::move(mem_blks)));
   }
 
   /// How large a memory block is.
   /// @return `GuestMemoryBlockInfo`, in bytes
   /// @throws AgentError the guest has no such blocks
   /// @since QEMU 2.3, Linux guests
-  auto get_memory_block_info() { return self().execute(GuestGetMemoryBlockInfoRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto get_memory_block_info() {
+    return detail::carrier_of(*this).execute(GuestGetMemoryBlockInfoRequest{});
+  }
 };
 
 }  // namespace qga

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -27,8 +28,7 @@ struct GuestIpAddress {
   GuestIpAddressType ip_address_type = GuestIpAddressType::unknown;
   std::int64_t prefix = 0;  ///< length of the network's prefix in bits
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("ip-address", self.ip_address);
     visit("ip-address-type", self.ip_address_type);
     visit("prefix", self.prefix);
@@ -47,8 +47,7 @@ struct GuestNetworkInterfaceStat {
   std::uint64_t tx_errs = 0;
   std::uint64_t tx_dropped = 0;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("rx-bytes", self.rx_bytes);
     visit("rx-packets", self.rx_packets);
     visit("rx-errs", self.rx_errs);
@@ -69,8 +68,7 @@ struct GuestNetworkInterface {
   std::optional<std::vector<GuestIpAddress>> ip_addresses;
   std::optional<GuestNetworkInterfaceStat> statistics;  ///< @since QEMU 2.11
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("hardware-address", self.hardware_address);
     visit("ip-addresses", self.ip_addresses);
@@ -98,8 +96,7 @@ struct GuestNetworkRoute {
   std::optional<std::string> nexthop;
   std::int64_t version = 0;  ///< 4 or 6, for IPv4 or IPv6
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("iface", self.iface);
     visit("destination", self.destination);
     visit("metric", self.metric);
@@ -142,16 +139,17 @@ class NetworkCommands {
   /// @return `std::vector<GuestNetworkInterface>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 1.1, POSIX and Windows guests
-  auto network_get_interfaces() { return self().execute(GuestNetworkGetInterfacesRequest{}); }
+  auto network_get_interfaces() {
+    return detail::carrier_of(*this).execute(GuestNetworkGetInterfacesRequest{});
+  }
 
   /// The guest's routes, IPv4 and IPv6.
   /// @return `std::vector<GuestNetworkRoute>`
   /// @throws AgentError the guest could not list them
   /// @since QEMU 9.1, Linux guests; Windows guests QEMU 11.0
-  auto network_get_route() { return self().execute(GuestNetworkGetRouteRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto network_get_route() {
+    return detail::carrier_of(*this).execute(GuestNetworkGetRouteRequest{});
+  }
 };
 
 }  // namespace qga

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -36,10 +37,7 @@ struct GuestShutdownRequest {
   GuestShutdownRequest() = default;
   explicit GuestShutdownRequest(GuestShutdownMode mode_) : mode(wire_name(mode_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("mode", self.mode);
-  }
+  static void fields(auto& self, auto& visit) { visit("mode", self.mode); }
   Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
@@ -87,7 +85,7 @@ class PowerCommands {
   /// Default: 60 s.
   /// @since QEMU 0.15, all guests
   auto shutdown(GuestShutdownMode mode = GuestShutdownMode::powerdown) {
-    return self().execute(GuestShutdownRequest(mode));
+    return detail::carrier_of(*this).execute(GuestShutdownRequest(mode));
   }
 
   /// Writes the guest's memory to its disk and powers it off.
@@ -96,7 +94,7 @@ class PowerCommands {
   ///         the guest sleeps before the agent can answer
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux and Windows guests
-  auto suspend_disk() { return self().execute(GuestSuspendDiskRequest{}); }
+  auto suspend_disk() { return detail::carrier_of(*this).execute(GuestSuspendDiskRequest{}); }
 
   /// Suspends the guest to memory. Make sure first that the host can wake it up.
   /// @throws AgentError the guest does not support it, or failed
@@ -104,7 +102,7 @@ class PowerCommands {
   ///         is woken up within the timeout; it answers nothing before
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux and Windows guests
-  auto suspend_ram() { return self().execute(GuestSuspendRamRequest{}); }
+  auto suspend_ram() { return detail::carrier_of(*this).execute(GuestSuspendRamRequest{}); }
 
   /// Writes the guest's memory to its disk *and* suspends it to memory.
   /// @throws AgentError the guest does not support it, or failed
@@ -112,10 +110,7 @@ class PowerCommands {
   ///         is woken up within the timeout; it answers nothing before
   /// Default: 60 s.
   /// @since QEMU 1.1, Linux guests
-  auto suspend_hybrid() { return self().execute(GuestSuspendHybridRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto suspend_hybrid() { return detail::carrier_of(*this).execute(GuestSuspendHybridRequest{}); }
 };
 
 }  // namespace qga

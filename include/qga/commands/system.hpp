@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
 namespace qga {
@@ -20,10 +21,7 @@ using GuestTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 struct GuestHostName {
   std::string host_name;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("host-name", self.host_name);
-  }
+  static void fields(auto& self, auto& visit) { visit("host-name", self.host_name); }
   friend bool operator==(const GuestHostName&, const GuestHostName&) = default;
 };
 
@@ -32,8 +30,7 @@ struct GuestTimezone {
   std::optional<std::string> zone;  ///< for people: guests name zones as they like
   std::int64_t offset = 0;          ///< seconds, as of now; east of Greenwich is positive
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("zone", self.zone);
     visit("offset", self.offset);
   }
@@ -54,8 +51,7 @@ struct GuestOSInfo {
   std::optional<std::string> variant;  ///< Windows: server or client
   std::optional<std::string> variant_id;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("kernel-release", self.kernel_release);
     visit("kernel-version", self.kernel_version);
     visit("machine", self.machine);
@@ -76,8 +72,7 @@ struct GuestLoadAverage {
   double load5m = 0;   ///< over 5 minutes
   double load15m = 0;  ///< over 15 minutes
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("load1m", self.load1m);
     visit("load5m", self.load5m);
     visit("load15m", self.load15m);
@@ -103,10 +98,7 @@ struct GuestSetTimeRequest {
     if (time_) time = time_->time_since_epoch().count();
   }
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
-    visit("time", self.time);
-  }
+  static void fields(auto& self, auto& visit) { visit("time", self.time); }
   Clock::duration timeout() const { return std::chrono::seconds(30); }
 };
 
@@ -144,7 +136,7 @@ class SystemCommands {
   /// @throws AgentError the guest could not read it
   /// @since QEMU 1.5, all guests
   auto get_time() {
-    return self().execute(GuestGetTimeRequest{}, [](std::int64_t since_epoch) {
+    return detail::carrier_of(*this).execute(GuestGetTimeRequest{}, [](std::int64_t since_epoch) {
       return GuestTime(std::chrono::nanoseconds(since_epoch));
     });
   }
@@ -157,7 +149,7 @@ class SystemCommands {
   /// Default: 30 s.
   /// @since QEMU 1.5, all guests
   auto set_time(std::optional<GuestTime> time = {}) {
-    return self().execute(GuestSetTimeRequest(time));
+    return detail::carrier_of(*this).execute(GuestSetTimeRequest(time));
   }
 
   /// The guest's name for itself, whatever the network calls it.
@@ -165,29 +157,26 @@ class SystemCommands {
   /// @throws AgentError the guest could not tell
   /// @since QEMU 2.10, all guests
   auto get_host_name() {
-    return self().execute(GuestGetHostNameRequest{}, &GuestHostName::host_name);
+    return detail::carrier_of(*this).execute(GuestGetHostNameRequest{}, &GuestHostName::host_name);
   }
 
   /// The guest's time zone, with daylight saving as of now.
   /// @return `GuestTimezone`
   /// @throws AgentError the guest could not tell
   /// @since QEMU 2.10, all guests
-  auto get_timezone() { return self().execute(GuestGetTimezoneRequest{}); }
+  auto get_timezone() { return detail::carrier_of(*this).execute(GuestGetTimezoneRequest{}); }
 
   /// The guest's operating system and kernel.
   /// @return `GuestOSInfo`; any member may be missing
   /// @throws AgentError the guest could not tell
   /// @since QEMU 2.10, all guests
-  auto get_osinfo() { return self().execute(GuestGetOsinfoRequest{}); }
+  auto get_osinfo() { return detail::carrier_of(*this).execute(GuestGetOsinfoRequest{}); }
 
   /// How busy the guest is.
   /// @return `GuestLoadAverage`
   /// @throws AgentError the guest could not tell
   /// @since QEMU 10.0, POSIX guests; Windows guests QEMU 10.1
-  auto get_load() { return self().execute(GuestGetLoadRequest{}); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto get_load() { return detail::carrier_of(*this).execute(GuestGetLoadRequest{}); }
 };
 
 }  // namespace qga

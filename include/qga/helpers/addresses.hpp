@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "qga/commands/network.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 
 namespace qga {
 
@@ -33,8 +34,7 @@ struct GuestAddress {
   GuestIpAddressType type = GuestIpAddressType::unknown;  ///< ipv4 or ipv6, as the address is
   std::optional<int> prefix = {};  ///< bits of the network's prefix; none: the guest gave nonsense
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("interface", self.interface);
     visit("address", self.address);
     visit("type", self.type);
@@ -129,7 +129,7 @@ class AddressHelpers {
   /// Nothing changes in the guest, also after a timeout.
   /// @since QEMU 1.1, POSIX and Windows guests
   auto addresses(AddressParams params = AddressParams()) {
-    return static_cast<Carrier&>(*this).execute(
+    return detail::carrier_of(*this).execute(
         GuestNetworkGetInterfacesRequest(),
         [params](const std::vector<GuestNetworkInterface>& reply) {
           return detail::addresses_of(reply, params);

@@ -14,6 +14,7 @@
 #include "qga/commands/agent.hpp"
 #include "qga/commands/fsfreeze.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
 namespace qga {
@@ -32,8 +33,7 @@ struct Capabilities {
   bool frozen = false;       ///< file systems are frozen, and nearly all commands are disabled
   std::vector<GuestAgentCommandInfo> commands = {};
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("version", self.version);
     visit("frozen", self.frozen);
     visit("commands", self.commands);
@@ -99,7 +99,9 @@ class CapabilityHelpers {
   /// @return `Capabilities`
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
   /// @since QEMU 0.15, all guests
-  auto capabilities() { return self().template perform<Capabilities, detail::ReadCapabilities>(); }
+  auto capabilities() {
+    return detail::carrier_of(*this).template perform<Capabilities, detail::ReadCapabilities>();
+  }
 
   /// Whether the agent carries a command out just now: false also while file systems are frozen.
   /// `capabilities` answers for many commands at once, and says why not.
@@ -108,13 +110,11 @@ class CapabilityHelpers {
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
   /// @since QEMU 0.15, all guests
   auto supports(std::string command) {
-    return self().execute(GuestInfoRequest(), [command = std::move(command)](GuestAgentInfo info) {
-      return Capabilities{.commands = std::move(info.supported_commands)}.supports(command);
-    });
+    return detail::carrier_of(*this).execute(
+        GuestInfoRequest(), [command = std::move(command)](GuestAgentInfo info) {
+          return Capabilities{.commands = std::move(info.supported_commands)}.supports(command);
+        });
   }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

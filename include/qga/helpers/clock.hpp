@@ -14,6 +14,7 @@
 #include "qga/commands/agent.hpp"
 #include "qga/commands/system.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 
 namespace qga {
 
@@ -97,7 +98,7 @@ class ClockHelpers {
   /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
   /// @since QEMU 1.5, all guests
   auto set_clock() {
-    return static_cast<Carrier&>(*this).template perform<ClockChange, detail::SetClock>(
+    return detail::carrier_of(*this).template perform<ClockChange, detail::SetClock>(
         detail::HostClock(&detail::host_time));
   }
 };

@@ -16,6 +16,7 @@
 
 #include "qga/commands/file.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
@@ -254,7 +255,8 @@ class FileHelpers {
   /// A timeout may leave the file open, with an unknown handle.
   /// @since QEMU 0.15, all guests
   auto open(std::string path, std::string mode = "r") {
-    return self().template perform<File, detail::OpenFile>(std::move(path), std::move(mode));
+    return detail::carrier_of(*this).template perform<File, detail::OpenFile>(std::move(path),
+                                                                              std::move(mode));
   }
 
   /// Reads from where the file stands, in requests of up to 1 MiB.
@@ -264,7 +266,7 @@ class FileHelpers {
   /// After an error the position is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto read(const File& file, std::size_t count) {
-    return self().template perform<std::string, detail::ReadFrom>(&file, count);
+    return detail::carrier_of(*this).template perform<std::string, detail::ReadFrom>(&file, count);
   }
 
   /// Writes all of the bytes where the file stands, in requests of up to 1 MiB. Guests buffer: a
@@ -273,7 +275,8 @@ class FileHelpers {
   /// After an error the position is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto write(const File& file, std::string bytes) {
-    return self().template perform<void, detail::WriteTo>(&file, std::move(bytes));
+    return detail::carrier_of(*this).template perform<void, detail::WriteTo>(&file,
+                                                                             std::move(bytes));
   }
 
   /// Moves the position.
@@ -282,22 +285,24 @@ class FileHelpers {
   /// @throws AgentError a position before the start; not a file that can be positioned
   /// @since QEMU 2.6, all guests
   auto seek(const File& file, std::int64_t offset, QGASeek whence = QGASeek::set) {
-    return self().template perform<std::int64_t, detail::SeekIn>(&file, offset, whence);
+    return detail::carrier_of(*this).template perform<std::int64_t, detail::SeekIn>(&file, offset,
+                                                                                    whence);
   }
 
   /// Writes what the guest has buffered.
   /// @throws AgentError a full disk, a write error
   /// @since QEMU 0.15, all guests
-  auto flush(const File& file) { return self().template perform<void, detail::FlushFile>(&file); }
+  auto flush(const File& file) {
+    return detail::carrier_of(*this).template perform<void, detail::FlushFile>(&file);
+  }
 
   /// Flushes and closes. The file is closed also where this throws, unless the close could not be
   /// sent: then it is still `is_open()`.
   /// @throws AgentError a full disk, a write error
   /// @since QEMU 0.15, all guests
-  auto close(File& file) { return self().template perform<void, detail::CloseFile>(&file); }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
+  auto close(File& file) {
+    return detail::carrier_of(*this).template perform<void, detail::CloseFile>(&file);
+  }
 };
 
 }  // namespace qga

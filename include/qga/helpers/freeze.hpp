@@ -16,6 +16,7 @@
 
 #include "qga/commands/fsfreeze.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
@@ -377,7 +378,9 @@ class FreezeHelpers {
   /// @throws TimeoutError within 3 min, unless the caller has said otherwise
   /// @throws RequestError `frozen` is of another client
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
-  auto thaw(Frozen& frozen) { return self().template perform<ThawResult, detail::Thaw>(&frozen); }
+  auto thaw(Frozen& frozen) {
+    return detail::carrier_of(*this).template perform<ThawResult, detail::Thaw>(&frozen);
+  }
 
   /// Freezes file systems, calls `work`, and thaws them on every way out. A stop request or a
   /// cancellation ends the freezing, or is passed on to the work as a cancellation; the thaw
@@ -394,7 +397,7 @@ class FreezeHelpers {
   /// @since QEMU 0.15 (2.2 with mountpoints), FreeBSD, Linux and Windows guests
   template <class Function>
   auto while_frozen(std::optional<std::vector<std::string>> mountpoints, Function work) {
-    return self().template perform<ThawResult, detail::WhileFrozen>(
+    return detail::carrier_of(*this).template perform<ThawResult, detail::WhileFrozen>(
         std::move(mountpoints), detail::work_of(std::move(work)));
   }
   template <class Function>
@@ -404,9 +407,9 @@ class FreezeHelpers {
 
  private:
   auto freeze_some(std::optional<std::vector<std::string>> mountpoints, Clock::duration timeout) {
-    return self().template perform<Frozen, detail::Freeze>(std::move(mountpoints), timeout);
+    return detail::carrier_of(*this).template perform<Frozen, detail::Freeze>(
+        std::move(mountpoints), timeout);
   }
-  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

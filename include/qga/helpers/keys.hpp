@@ -16,6 +16,7 @@
 
 #include "qga/commands/account.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
 namespace qga {
@@ -128,7 +129,7 @@ class KeyHelpers {
   /// After a timeout the keys may be added still; calling it again does no harm.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto add_keys(std::string username, std::vector<std::string> keys) {
-    return static_cast<Carrier&>(*this).template perform<std::size_t, detail::AddKeys>(
+    return detail::carrier_of(*this).template perform<std::size_t, detail::AddKeys>(
         std::move(username), std::move(keys));
   }
 };

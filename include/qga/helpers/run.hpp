@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/random.hpp"
 #include "qga/error.hpp"
@@ -140,8 +141,8 @@ class RunHelpers {
   /// `/bin/sh` in the guest.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
-    return static_cast<Carrier&>(*this).template perform<RunResult, detail::Run>(std::move(path),
-                                                                                 std::move(params));
+    return detail::carrier_of(*this).template perform<RunResult, detail::Run>(std::move(path),
+                                                                              std::move(params));
   }
 };
 

@@ -53,8 +53,7 @@ struct RunResult {
   Truncated out_truncated = Truncated::no;
   Truncated err_truncated = Truncated::no;
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("exitcode", self.exit_code);
     visit("signal", self.signal);
     visit.bytes("out-data", self.out);

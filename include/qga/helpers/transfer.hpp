@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/helpers/host_file.hpp"
 #include "qga/helpers/transfer_params.hpp"
 #include "qga/helpers/transfer_steps.hpp"
@@ -77,7 +78,8 @@ class TransferHelpers {
   /// @throws as `download`
   /// @since QEMU 0.15, all guests
   auto read_file(std::string path, std::uint64_t limit = 64 << 20) {
-    return self().template perform<std::string, detail::ReadFile>(std::move(path), limit);
+    return detail::carrier_of(*this).template perform<std::string, detail::ReadFile>(
+        std::move(path), limit);
   }
 
   /// Writes a whole file of the guest, as `upload` does.
@@ -91,14 +93,13 @@ class TransferHelpers {
 
  private:
   auto from_guest(std::string path, std::shared_ptr<detail::Sink> sink, TransferParams params) {
-    return self().template perform<TransferResult, detail::Download>(
+    return detail::carrier_of(*this).template perform<TransferResult, detail::Download>(
         std::move(path), std::move(sink), std::move(params));
   }
   auto to_guest(std::shared_ptr<detail::Source> source, std::string path, TransferParams params) {
-    return self().template perform<TransferResult, detail::Upload>(
+    return detail::carrier_of(*this).template perform<TransferResult, detail::Upload>(
         std::move(source), std::move(path), std::move(params));
   }
-  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

@@ -48,8 +48,7 @@ struct TransferResult {
   std::uint64_t bytes = 0;  ///< without `offset`
   std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("bytes", self.bytes);
     visit("sha256", self.sha256);
   }

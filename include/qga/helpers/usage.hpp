@@ -21,6 +21,7 @@
 #include "qga/commands/network.hpp"
 #include "qga/commands/system.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
 namespace qga {
@@ -45,8 +46,7 @@ struct CpuUsage {
   double iowait = 0;     ///< idle, and something waited for a disk
   double idle = 0;       ///< anything else
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("cpu", self.cpu);
     visit("busy", self.busy);
     visit("user", self.user);
@@ -67,8 +67,7 @@ struct DiskUsage {
   double busy = 0;           ///< share of the time with a request under way, from 0 to 1; guests
                              ///< count in ticks of some ms, so short requests may count as none
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("read-bytes", self.read_bytes);
     visit("written-bytes", self.written_bytes);
@@ -85,8 +84,7 @@ struct InterfaceUsage {
   double sent_bytes = 0;      ///< per second
   double errors = 0;          ///< per second, of both directions
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("received-bytes", self.received_bytes);
     visit("sent-bytes", self.sent_bytes);
@@ -103,8 +101,7 @@ struct Usage {
   std::vector<InterfaceUsage> interfaces = {};
   std::optional<GuestLoadAverage> load = {};  ///< as in the later sample
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("seconds", self.interval);
     visit("cpus", self.cpus);
     visit("disks", self.disks);
@@ -319,7 +316,7 @@ class UsageHelpers {
   ///         frozen, load averages before QEMU 10.0, all but network and load on Windows
   /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
-  auto sample() { return self().template perform<Sample, detail::TakeSample>(); }
+  auto sample() { return detail::carrier_of(*this).template perform<Sample, detail::TakeSample>(); }
 
   /// How busy the guest is: two samples with a pause between them.
   /// @param interval of the pause. The shorter, the coarser: Linux counts in steps of 10 ms
@@ -328,11 +325,8 @@ class UsageHelpers {
   ///         changes in the guest, also after a timeout
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
   auto usage(Clock::duration interval = std::chrono::seconds(1)) {
-    return self().template perform<Usage, detail::MeasureUsage>(interval);
+    return detail::carrier_of(*this).template perform<Usage, detail::MeasureUsage>(interval);
   }
-
- private:
-  Carrier& self() { return static_cast<Carrier&>(*this); }
 };
 
 }  // namespace qga

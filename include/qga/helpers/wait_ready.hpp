@@ -16,6 +16,7 @@
 #include "qga/commands/agent.hpp"
 #include "qga/commands/fsfreeze.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
+#include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers/capabilities.hpp"
 
@@ -43,8 +44,7 @@ struct Readiness {
   int attempts = 0;          ///< to get an answer
   Clock::duration waited = {};
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     visit("state", self.state);
     visit("error", self.err);
     visit("version", self.version);
@@ -191,7 +191,7 @@ class WaitReadyHelpers {
   /// @throws CancelledError; BusyError while another call is using the client
   /// @since QEMU 0.15, all guests
   auto wait_ready(Clock::duration timeout, std::string command = {}) {
-    return static_cast<Carrier&>(*this).template perform<Readiness, detail::WaitReady>(
+    return detail::carrier_of(*this).template perform<Readiness, detail::WaitReady>(
         timeout, std::move(command));
   }
 };

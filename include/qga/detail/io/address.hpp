@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <variant>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,26 +24,16 @@
 
 namespace qga::detail {
 
-struct UnixAddress {
-  std::string path;
-  bool operator==(const UnixAddress&) const = default;
-};
-struct TcpAddress {
-  std::string host;  ///< a name, or a numeric address: IPv6 without its brackets
-  std::uint16_t port;
-  bool operator==(const TcpAddress&) const = default;
-};
-struct VsockAddress {
-  std::uint32_t cid;
-  std::uint32_t port;
-  bool operator==(const VsockAddress&) const = default;
-};
-struct HandleAddress {
-  int handle;
-  bool operator==(const HandleAddress&) const = default;
-};
+/// What the text of an address names.
+struct Address {
+  enum class Kind { path, host, vsock, handle };
+  Kind kind;
+  std::string name = {};     ///< the path, or the host: a name or a numeric address, no brackets
+  std::uint32_t number = 0;  ///< the context id, or the descriptor
+  std::uint32_t port = 0;
 
-using Address = std::variant<UnixAddress, TcpAddress, VsockAddress, HandleAddress>;
+  friend bool operator==(const Address&, const Address&) = default;
+};
 
 [[noreturn]] inline void refuse_address(std::string_view text, std::string_view why,
                                         std::errc err = std::errc::invalid_argument) {
@@ -91,7 +80,7 @@ inline Address parse_unix(std::string_view text, std::string_view path) {
     refuse_address(text, "the path is longer than " + std::to_string(longest) + " bytes",
                    std::errc::filename_too_long);
   }
-  return UnixAddress{std::string(path)};
+  return {Address::Kind::path, std::string(path)};
 }
 
 inline Address parse_tcp(std::string_view text, std::string_view host_and_port) {
@@ -111,7 +100,7 @@ inline Address parse_tcp(std::string_view text, std::string_view host_and_port) 
     // The resolver would take 256.0.0.1 for a name, and 127.1 for an address.
     refuse_address(text, "the host must be a name or a complete IPv4 address");
   }
-  return TcpAddress{std::string(host), static_cast<std::uint16_t>(*port)};
+  return {Address::Kind::host, std::string(host), 0, *port};
 }
 
 inline Address parse_vsock(std::string_view text, std::string_view cid_and_port) {
@@ -122,13 +111,13 @@ inline Address parse_vsock(std::string_view text, std::string_view cid_and_port)
   if (!cid) refuse_address(text, "the context id must be a number from 0 to 4294967294");
   const auto port = parse_number(cid_and_port.substr(colon + 1), 0, any - 1);
   if (!port) refuse_address(text, "the port must be a number from 0 to 4294967294");
-  return VsockAddress{*cid, *port};
+  return {Address::Kind::vsock, {}, *cid, *port};
 }
 
 inline Address parse_handle(std::string_view text, std::string_view number) {
   const auto handle = parse_number(number, 0, INT_MAX);
   if (!handle) refuse_address(text, "the descriptor must be a number from 0 to 2147483647");
-  return HandleAddress{static_cast<int>(*handle)};
+  return {Address::Kind::handle, {}, *handle};
 }
 
 /// Parses an address; `qga::connect` describes its forms.

@@ -191,10 +191,10 @@ class OperationRunner : public AsyncRunner,
       in_session_ += calls;
       submitted_ = true;
     }
-    if (connection_ && client_->uses(*connection_)) {
+    // A helper that goes on after the client was closed, or has connected again, sends nothing.
+    if (connection_ && (operation_->is_single() || client_->uses(*connection_))) {
       return connection_->submit(*operation_, initiating);
     }
-    // The client was closed, or has another connection, whose guest is not to be touched.
     const bool ended = connection_ || client_->closes() != closes_;
     while (Call* const call = operation_->next_to_submit()) {
       call->fail(ended ? cancelled(call->command(), Outcome::not_sent)

@@ -51,13 +51,16 @@ class ConnectionGuards final : public GuardList {
   using Lock = std::unique_lock<std::mutex>;
 
   /// Calls a function that sends requests of a guard. Its failure becomes a note of `told`.
+  /// @param command for which it connects; empty: it does not
   template <class Function>
   static void attempt(Connection& told, std::string_view command, Function function) noexcept try {
     std::string failure;
     try {
       return function();
     } catch (const std::system_error& error) {
-      failure = std::string(command) + ": cannot connect: " + error.code().message();
+      failure = command.empty()
+                    ? error.what()
+                    : std::string(command) + ": cannot connect: " + error.code().message();
     } catch (const std::exception& error) {
       failure = error.what();
     }

@@ -28,7 +28,7 @@ class ContextUser {
  protected:
   template <class Executor>
   explicit ContextUser(const Executor& executor);
-  ~ContextUser();
+  virtual ~ContextUser();
 
  private:
   friend class ContextShutdownService;

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include <netdb.h>
@@ -46,13 +45,13 @@ inline std::error_code lookup_error(int err) {
 /// The addresses of a host in the order in which the system prefers them (RFC 6724). Numeric
 /// addresses are not looked up.
 /// @throws std::system_error
-inline std::vector<SocketAddress> look_up(const TcpAddress& address) {
+inline std::vector<SocketAddress> look_up(const Address& address) {
   addrinfo hints{};
   hints.ai_flags = AI_NUMERICSERV;
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* first = nullptr;
   const int err =
-      ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &first);
+      ::getaddrinfo(address.name.c_str(), std::to_string(address.port).c_str(), &hints, &first);
   if (err != 0) throw std::system_error(lookup_error(err));
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> found(first, &::freeaddrinfo);
 
@@ -63,20 +62,15 @@ inline std::vector<SocketAddress> look_up(const TcpAddress& address) {
   return addresses;
 }
 
-inline Target target_of(const UnixAddress& address) {
-  return target_of(asio::local::stream_protocol::endpoint(address.path));
-}
-
-inline Target target_of(const TcpAddress& address) {
-  if (is_ipv4(address.host) || is_ipv6(address.host)) return {.addresses = look_up(address)};
+inline Target target_of_host(const Address& address) {
+  if (is_ipv4(address.name) || is_ipv6(address.name)) return {.addresses = look_up(address)};
   return {.lookup = [address] { return look_up(address); }};
 }
-
-inline Target target_of([[maybe_unused]] const VsockAddress& address) {
+inline Target target_of_vsock([[maybe_unused]] const Address& address) {
 #ifdef VMADDR_CID_ANY
   sockaddr_vm native{};
   native.svm_family = AF_VSOCK;
-  native.svm_cid = address.cid;
+  native.svm_cid = address.number;
   native.svm_port = address.port;
   return {.addresses = {SocketAddress(&native, sizeof native)}};
 #else
@@ -86,22 +80,25 @@ inline Target target_of([[maybe_unused]] const VsockAddress& address) {
 
 /// The target that an address names. `text` is shown in errors.
 /// @throws ConnectError, also for the address of a descriptor
-inline Target target_of(const Address& address, std::string_view text) {
-  try {
-    Target target = std::visit(
-        [](const auto& kind) -> Target {
-          if constexpr (requires { target_of(kind); }) {
-            return target_of(kind);
-          } else {
-            throw std::system_error(std::make_error_code(std::errc::invalid_argument));
-          }
-        },
-        address);
-    target.shown = text;
-    return target;
-  } catch (const std::system_error& error) {
-    std::rethrow_exception(connect_error(error.code(), text));
+inline Target target_of(const Address& address, std::string_view text) try {
+  Target target;
+  switch (address.kind) {
+    case Address::Kind::path:
+      target = target_of(asio::local::stream_protocol::endpoint(address.name));
+      break;
+    case Address::Kind::host:
+      target = target_of_host(address);
+      break;
+    case Address::Kind::vsock:
+      target = target_of_vsock(address);
+      break;
+    case Address::Kind::handle:
+      throw std::system_error(std::make_error_code(std::errc::invalid_argument));
   }
+  target.shown = text;
+  return target;
+} catch (const std::system_error& error) {
+  std::rethrow_exception(connect_error(error.code(), text));
 }
 
 }  // namespace qga::detail

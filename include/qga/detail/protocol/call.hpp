@@ -51,27 +51,24 @@ class Call {
     finished_ = true;
   }
 
-  /// Ends the call with the value of its `return`.
-  void answer(const Value& result) {
-    try {
-      decode(result);
+  /// Ends the call with the value of its `return`, or of its `error` where it is refused.
+  /// @return false: it is malformed
+  bool answer(const Value& reply, bool refused) try {
+    if (refused) {
+      fail(agent_error(command_, reply));
+    } else {
+      decode(reply);
       finished_ = true;
-    } catch (const WrongShape& error) {
-      fail(bad_reply(command_, error.what(), Outcome::unknown));
-    } catch (...) {
-      fail(std::current_exception());
     }
-  }
-  /// Ends the call with the value of its `error`. @return false: it is malformed
-  bool refuse(const Value& error) {
-    try {
-      fail(agent_error(command_, error));
-    } catch (const Malformed& malformed) {
-      fail(bad_reply(command_, malformed.what(), Outcome::unknown));
-      return false;
-    } catch (...) {
-      fail(std::current_exception());
-    }
+    return true;
+  } catch (const Malformed& error) {
+    fail(bad_reply(command_, error.what(), Outcome::unknown));
+    return false;
+  } catch (const WrongShape& error) {
+    fail(bad_reply(command_, error.what(), Outcome::unknown));
+    return true;
+  } catch (...) {
+    fail(std::current_exception());
     return true;
   }
 
@@ -88,7 +85,7 @@ class Call {
   Call(std::string_view command, const Handling& handling)
       : command_(command), handling_(handling) {}
 
-  /// Decodes and keeps the value of `return`. @throws WrongShape
+  /// Decodes and keeps the value of `return`. @throws Malformed, WrongShape
   virtual void decode(const Value& result) = 0;
 
  private:

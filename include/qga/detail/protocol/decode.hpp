@@ -4,8 +4,10 @@
 // the text of a reply (value.hpp) or in a `nlohmann::json` (json.hpp): both have the same members.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -62,7 +64,8 @@ class Decoder {
 template <class Source, class T>
 void decode_list(const Source& from, std::vector<T>& to) {
   to.clear();
-  to.reserve(from.count());
+  // The elements of a hostile list may take hundreds of times their text.
+  to.reserve(std::min<std::size_t>(from.count(), 1024));
   from.each_element([&](const Source& element) { decode_value(element, to.emplace_back()); });
 }
 

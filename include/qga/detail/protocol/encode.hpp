@@ -62,7 +62,7 @@ class ObjectWriter {
 
   template <class T>
   static void write(Json& to, const T& from, For whom) {
-    if constexpr (std::is_same_v<T, Json> || std::is_arithmetic_v<T>) {
+    if constexpr (std::is_same_v<T, nlohmann::json> || std::is_arithmetic_v<T>) {
       to = from;
     } else if constexpr (NamedEnum<T>) {
       const std::string_view name = wire_name(from);

@@ -3,10 +3,10 @@
 // The envelope of a reply: which of `return`, `error` and `id` a line has.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -35,27 +35,32 @@ inline std::optional<std::uint64_t> id_of(std::string_view text) {
   return id;
 }
 
+/// Every name of the protocol is plain ASCII, and needs no escape.
+inline bool is_plain(std::string_view name) {
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
+}
+
 /// @throws Malformed where the line is not exactly one object with one of `return` and `error`.
 inline Envelope envelope_of(const JsonIndex& line) {
-  if (line.kind(JsonIndex::root) != '{') throw Malformed("expected an object");
+  const Value whole(line);
+  if (!whole.is_object()) throw Malformed("expected an object");
   Envelope envelope;
-  JsonIndex::NodeId member = JsonIndex::root + 1;
-  for (; member != line.next_sibling(JsonIndex::root); member = line.next_sibling(member)) {
-    const std::string_view written = line.name(member);
-    const bool plain = written.find('\\') == std::string_view::npos;
-    const std::string unescaped = plain ? std::string() : json_unescaped(written);
-    const std::string_view name = plain ? written : unescaped;
-    const bool refused = name == "error";
-    if (refused || name == "return") {
-      if (envelope.reply.json != nullptr) throw Malformed("more than one of 'return' and 'error'");
-      envelope.reply = Value(line, member);
-      envelope.refused = refused;
-    } else if (name == "id") {
+  int answers = 0;
+  whole.each_element([&](const Value& member) {
+    if (member.key == "return" || member.key == "error") {
+      ++answers;
+      envelope.reply = member.alone();
+      envelope.refused = member.key == "error";
+    } else if (member.key == "id") {
       if (std::exchange(envelope.has_id, true)) throw Malformed("more than one 'id'");
-      envelope.id = id_of(line.text(member));
+      envelope.id = id_of(member.text());
+    } else if (!is_plain(member.key)) {
+      throw Malformed("a member name that is not plain");
     }
-  }
-  if (envelope.reply.json == nullptr) throw Malformed("neither 'return' nor 'error'");
+  });
+  if (answers > 1) throw Malformed("more than one of 'return' and 'error'");
+  if (answers == 0) throw Malformed("neither 'return' nor 'error'");
   return envelope;
 }
 

@@ -81,8 +81,8 @@ inline ReplyLimits limited_to(ReplyLimits limits, std::size_t max_reply_size) {
     limits.string =
         std::max(simple_reply_limits.bytes, static_cast<std::size_t>(product / limits.bytes));
   }
-  limits.elements =
-      std::min(limits.elements, std::max(simple_reply_limits.elements, max_reply_size / 64));
+  limits.elements = std::min(
+      limits.elements, std::max(simple_reply_limits.elements, max_reply_size / bytes_per_element));
   limits.bytes = max_reply_size;
   return limits;
 }

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -69,12 +70,18 @@ struct JsonValue : Place {
   }
   template <class Integer>
   void read_integer(Integer& to) const {
-    const bool fits = json->is_number_unsigned()
-                          ? std::in_range<Integer>(json->template get<std::uint64_t>())
-                          : json->is_number_integer() &&
-                                std::in_range<Integer>(json->template get<std::int64_t>());
+    using Range = std::numeric_limits<Integer>;
+    bool fits = json->is_number_integer();
+    if (json->is_number_unsigned()) {
+      fits = json->template get<std::uint64_t>() <= static_cast<std::uint64_t>(Range::max());
+    } else if (fits) {
+      const auto value = json->template get<std::int64_t>();
+      fits = value <= 0
+                 ? value >= static_cast<std::int64_t>(Range::min())
+                 : static_cast<std::uint64_t>(value) <= static_cast<std::uint64_t>(Range::max());
+    }
     require(fits, "expected an integer in range");
-    to = json->template get<Integer>();
+    to = static_cast<Integer>(json->template get<std::int64_t>());
   }
   void read_base64(std::string& to) const {
     std::string text;
@@ -91,31 +98,69 @@ struct JsonValue : Place {
     read(name);
     set_enum(*this, to, name);
   }
-  void read_json(Json& to) const { to = *json; }
+  void read_json(nlohmann::json& to) const { to = *json; }
 };
+
+template <class Json, class T>
+void convert_to(Json& json, const T& value) {
+  using Writer = ObjectWriter<Json>;
+  Writer::write(json, value, Writer::For::user);
+}
+template <class Json, class T>
+void convert_from(const Json& json, T& value) {
+  decode_value(JsonValue<Json>(&json), value);
+}
 
 }  // namespace detail
 
 template <class T>
 requires Described<T> || NamedEnum<T>
-void to_json(nlohmann::json& json, const T& value) {
-  using Writer = detail::ObjectWriter<nlohmann::json>;
-  Writer::write(json, value, Writer::For::user);
-}
+void to_json(nlohmann::json& json, const T& value) { detail::convert_to(json, value); }
 
 /// @throws nlohmann::json::type_error, with the member's name, where `json` has another shape
 template <class T>
 requires Described<T> || NamedEnum<T>
-void from_json(const nlohmann::json& json, T& value) {
-  detail::decode_value(detail::JsonValue<nlohmann::json>(&json), value);
-}
+void from_json(const nlohmann::json& json, T& value) { detail::convert_from(json, value); }
 
 }  // namespace qga
 
-/// Converts a user's own types, too, whatever their namespace.
+namespace qga::detail::own_json {
+
+// These hide qga::to_json and qga::from_json, which would serve every type here.
+void to_json() = delete;
+void from_json() = delete;
+
+/// Stands for a JSON value where functions are looked for beside a type alone: those of
+/// nlohmann/json, which take any enumeration, do not take this.
+struct AnyJson {
+  operator nlohmann::json&() const;
+  operator nlohmann::ordered_json&() const;
+};
+
 template <class T>
-requires qga::Described<T> || qga::NamedEnum<T>
+concept HasTo = requires(const T& value) {
+  to_json(AnyJson(), value);
+};
+template <class T>
+concept HasFrom = requires(T& value) {
+  from_json(AnyJson(), value);
+};
+
+/// A type with a field table, whose own namespace has no conversions for it.
+template <class T>
+concept NotConverted = (Described<T> || NamedEnum<T>)&&!HasTo<T> && !HasFrom<T>;
+
+}  // namespace qga::detail::own_json
+
+/// Converts a user's own types, whose namespace need not say anything.
+template <qga::detail::own_json::NotConverted T>
 struct nlohmann::adl_serializer<T> {
-  static void to_json(json& to, const T& value) { qga::to_json(to, value); }
-  static void from_json(const json& from, T& value) { qga::from_json(from, value); }
+  template <class Json>
+  static void to_json(Json& to, const T& value) {
+    qga::detail::convert_to(to, value);
+  }
+  template <class Json>
+  static void from_json(const Json& from, T& value) {
+    qga::detail::convert_from(from, value);
+  }
 };

@@ -96,14 +96,9 @@ inline std::string json_unescaped(std::string_view characters) {
   return plain;
 }
 
-/// A valid JSON text, and where its values lie.
+/// A valid JSON text, and where its values lie; value.hpp reads them.
 class JsonIndex {
  public:
-  /// The number of a value in the order of the text: the first value in a list or an object comes
-  /// right behind the list or the object itself.
-  using NodeId = std::uint32_t;
-  static constexpr NodeId root = 0;
-
   JsonIndex() = default;
   /// Reads `text`; see `read`.
   JsonIndex(std::string_view text, const ReplyLimits& limits) { read(text, limits); }
@@ -120,6 +115,8 @@ class JsonIndex {
     depth_ = 0;
     escaped_names_ = false;
     nodes_.clear();
+    constexpr std::size_t many = 4096;
+    if (nodes_.capacity() > many && text.size() < many) release_memory();
     if (text.size() >= std::numeric_limits<NodeId>::max()) fail("a text of 4 GiB");
     constexpr std::size_t enough_for_most = 512;
     nodes_.reserve(std::min(text.size() / 8 + 2, enough_for_most));
@@ -128,49 +125,17 @@ class JsonIndex {
 
   /// Releases the memory for many values, because no reply is expected for a while.
   void release_memory() {
-    constexpr std::size_t few = 64;
+    constexpr std::size_t few = 16;
     if (nodes_.capacity() > few) std::vector<Node>().swap(nodes_);
   }
 
-  std::string_view text(NodeId value) const {
-    const Node& part = nodes_[value];
-    return {begin_ + part.begin, part.end - part.begin};
-  }
-  /// The first character of a value, which tells its kind.
-  char kind(NodeId value) const { return begin_[nodes_[value].begin]; }
-  /// The characters between the quotes of a string.
-  std::string_view characters(NodeId string) const {
-    const Node& part = nodes_[string];
-    return {begin_ + part.begin + 1, part.end - part.begin - 2};
-  }
-  /// The characters between the quotes of a member's name; empty in a list.
-  std::string_view name(NodeId member) const {
-    const Node& part = nodes_[member];
-    return {begin_ + part.name, part.name_size};
-  }
-  /// The value behind this one and all that it contains.
-  NodeId next_sibling(NodeId value) const { return nodes_[value].next_sibling; }
-
-  /// How many values a list has.
-  std::size_t count(NodeId list) const {
-    std::size_t count = 0;
-    for (NodeId at = list + 1; at != next_sibling(list); at = next_sibling(at)) ++count;
-    return count;
-  }
-
-  /// The value of the member with that name, the last one where there are several; `root` where
-  /// there is none.
-  NodeId find(NodeId object, std::string_view name) const {
-    NodeId found = root;
-    const NodeId end = next_sibling(object);
-    for (NodeId at = object + 1; at != end; at = next_sibling(at)) {
-      const std::string_view its = this->name(at);
-      if (its == name || (escaped_names_ && json_unescaped(its) == name)) found = at;
-    }
-    return found;
-  }
-
  private:
+  friend struct Value;
+
+  /// The number of a value in the order of the text: the first value in a list or an object comes
+  /// right behind the list or the object itself.
+  using NodeId = std::uint32_t;
+
   struct Node {
     std::uint32_t name;
     std::uint32_t name_size;
@@ -185,7 +150,7 @@ class JsonIndex {
     do {
       skip_space();
       std::string_view name(begin_, 0);
-      if (open_ != none && kind(open_) == '{') name = read_name();
+      if (open_ != none && opens(open_) == '{') name = read_name();
       const auto node = static_cast<NodeId>(nodes_.size());
       if (node > limits_->elements) fail("more elements than the limit");
       nodes_.push_back(
@@ -216,7 +181,7 @@ class JsonIndex {
       default:
         number();
     }
-    nodes_[node].end = offset(at_);
+    at(node).end = offset(at_);
     return true;
   }
 
@@ -224,7 +189,7 @@ class JsonIndex {
     const char closing = *at_ == '{' ? '}' : ']';
     if (++depth_ > limits_->depth) fail("nested deeper than the limit");
     ++at_;
-    nodes_[opened].next_sibling = open_;
+    at(opened).next_sibling = open_;
     open_ = opened;
     skip_space();
     if (peek() != closing) return false;
@@ -236,7 +201,7 @@ class JsonIndex {
   void climb() {
     skip_space();
     while (open_ != none && !skip_if(',')) {
-      if (peek() != (kind(open_) == '{' ? '}' : ']')) fail("expected ',' or a closing bracket");
+      if (peek() != (opens(open_) == '{' ? '}' : ']')) fail("expected ',' or a closing bracket");
       close();
       skip_space();
     }
@@ -245,7 +210,7 @@ class JsonIndex {
   void close() {
     ++at_;
     --depth_;
-    Node& closed = nodes_[open_];
+    Node& closed = at(open_);
     closed.end = offset(at_);
     open_ = closed.next_sibling;
     closed.next_sibling = static_cast<NodeId>(nodes_.size());
@@ -378,6 +343,13 @@ class JsonIndex {
     if (!valid) fail("a string that is not UTF-8");
     at_ += size;
   }
+
+  // Without the checks of a vector's own operator, which debug builds have.
+  Node& at(NodeId value) { return nodes_.data()[value]; }
+  const Node& at(NodeId value) const { return nodes_.data()[value]; }
+
+  /// The first character of a value.
+  char opens(NodeId value) const { return begin_[at(value).begin]; }
 
   void skip_space() {
     while (at_ != end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\r' || *at_ == '\n')) ++at_;

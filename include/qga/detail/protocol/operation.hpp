@@ -61,7 +61,6 @@ enum class Waiting { nothing, pause, connection, work };
 
 /// A runner calls `start`. It then gives `next_to_submit` to a session and reports finished calls
 /// by `deliver`, or does what `waiting` asks for and reports it by `end_wait`, until it is `done`.
-
 class Operation {
  public:
   AsyncRunner* runner = nullptr;  ///< null: the runner is blocking

@@ -24,8 +24,7 @@ struct RawRequest {
   RawRequest(std::string_view command_, nlohmann::json arguments_)
       : command(command_), arguments(std::move(arguments_)) {}
 
-  template <class Self, class Visitor>
-  static void fields(Self& self, Visitor& visit) {
+  static void fields(auto& self, auto& visit) {
     if (self.arguments.is_null()) return;
     if (!self.arguments.is_object()) throw Unencodable("arguments must be an object or null");
     for (const auto& [key, value] : self.arguments.items()) visit(key, value);

@@ -116,6 +116,14 @@ class RequestQueue {
     }
   }
 
+  /// Removes a call from its slot, whose success only a sync will show; null: there is none.
+  Call* release_silent() {
+    const auto found = std::find_if(flight.begin(), flight.end(), [this](const Slot& slot) {
+      return slot.barrier && slot.call != nullptr && executable(slot);
+    });
+    return found != flight.end() ? release(*found) : nullptr;
+  }
+
   /// Removes the first `count` slots.
   void drop(std::size_t count) {
     flight.erase(flight.begin(), flight.begin() + static_cast<std::ptrdiff_t>(count));

@@ -20,7 +20,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "qga/detail/protocol/call.hpp"
 #include "qga/detail/protocol/envelope.hpp"
@@ -51,8 +50,8 @@ class Session {
     call.at_once ? queue_.waiting.push_front(&call) : queue_.waiting.push_back(&call);
   }
 
-  /// Returns what to write now, if anything; report with `wrote`. Calls in flight on a channel that got
-  /// out of sync cause a handshake too: it tells which of them will never be answered.
+  /// Returns what to write now, if anything; report with `wrote`. Calls in flight on a channel that
+  /// got out of sync cause a handshake too: it tells which of them will never be answered.
   std::string_view output(Clock::time_point now) {
     if (now >= repeats_at()) desynchronize();
     const bool unsettled = state_ == State::unsynchronized && queue_.awaited();
@@ -164,10 +163,8 @@ class Session {
  private:
   enum class State {
     unsynchronized,  ///< nothing may be written but the handshake
-    syncing,         ///< the handshake is written; its sentinel and sync reply are
-                     ///< awaited
-    learning,        ///< the sync is answered; the reply to its ping tells whether ids
-                     ///< are echoed
+    syncing,         ///< the handshake is written; its sync reply is awaited
+    learning,        ///< the sync is answered; the reply to its ping tells whether ids are echoed
     in_sync,
   };
 
@@ -177,8 +174,12 @@ class Session {
 
   void prepare(Clock::time_point now) {
     queue_.output.clear();
-    if (!queue_.waiting.empty() && may_go_at_once(*queue_.waiting.front()))
+    const Call* const first = queue_.waiting.front();
+    // Out of sync, a call may be written at once behind a whole request without an answer.
+    if (first != nullptr && first->at_once && state_ != State::in_sync && !queue_.flight.empty() &&
+        !half_written_) {
       append(*queue_.waiting.pop_front());
+    }
     const bool paused = !queue_.awaited() && now - answered_ > trusted_pause;
     const bool interrupted = reads_first() && reader_.pending();
     if (state_ == State::in_sync && (paused || interrupted)) desynchronize();
@@ -193,11 +194,6 @@ class Session {
       append(*queue_.waiting.pop_front());
     }
     if (state_ == State::unsynchronized && queue_.output.all_written()) begin_handshake(now);
-  }
-
-  /// Whether the call may be written out of sync: behind a whole request without an answer.
-  bool may_go_at_once(const Call& call) const {
-    return call.at_once && state_ != State::in_sync && !queue_.flight.empty() && !half_written_;
   }
 
   void append(Call& call) {
@@ -274,11 +270,8 @@ class Session {
   }
 
   void on_sentinel() {
-    if (state_ == State::syncing) {
-      expect_sync_reply_ = true;
-    } else if (!out_of_sync() && reader_.cut()) {
-      broken("cut by a byte 0xFF");
-    }
+    if (state_ == State::syncing) expect_sync_reply_ = true;
+    if (!out_of_sync() && reader_.cut()) broken("cut by a byte 0xFF");
   }
 
   void on_overflow() {
@@ -294,7 +287,12 @@ class Session {
       json_.read(line, limits());
       envelope = envelope_of(json_);
     } catch (const Malformed& error) {
-      if (!std::exchange(expect_sync_reply_, false) && !out_of_sync()) broken(error.what());
+      expect_sync_reply_ = false;
+      if (!out_of_sync()) return broken(error.what());
+      // It may be the refusal of a command that is answered by nothing else.
+      while (Call* const call = queue_.release_silent()) {
+        fail(*call, bad_reply(call->command(), error.what(), Outcome::unknown));
+      }
       return;
     }
     if (std::exchange(expect_sync_reply_, false)) {
@@ -337,8 +335,7 @@ class Session {
 
   void on_reply_by_id(const Envelope& envelope) {
     if (!envelope.has_id) {
-      // An agent answers without an id only what it could not parse, and a handshake causes such an
-      // answer.
+      // An agent leaves out the id where it cannot parse a request; a handshake causes that.
       if (!out_of_sync()) broken("an id is missing: " + redacted(envelope.reply.text()));
       return;
     }
@@ -376,18 +373,12 @@ class Session {
     } else {
       slot.refused = envelope.refused;
     }
-    if (call != nullptr) answer(*call, envelope, from_barrier);
-  }
-
-  void answer(Call& call, const Envelope& envelope, bool from_barrier) {
-    static const JsonIndex nothing("{}", simple_reply_limits);
-    bool well_formed = true;
-    if (envelope.refused) {
-      well_formed = call.refuse(envelope.reply);
-    } else {  // A command that was accepted in silence has an empty reply.
-      call.answer(from_barrier ? Value(nothing) : envelope.reply);
-    }
-    finished_.push_back(&call);
+    if (call == nullptr) return;
+    // A command that was accepted in silence has an empty reply.
+    if (from_barrier) json_.read("{}", simple_reply_limits);
+    const Value reply = from_barrier ? Value(json_) : envelope.reply;
+    const bool well_formed = call->answer(reply, envelope.refused);
+    finished_.push_back(call);
     if (!well_formed) desynchronize();
   }
 

@@ -57,49 +57,64 @@ void set_enum(const Source& from, E& to, std::string_view name) {
   to = *found;
 }
 
-/// A value in a `JsonIndex`. Its members read themselves into the types of the protocol, or throw
+/// A value in a `JsonIndex`. Its members read it into the types of the protocol, or throw
 /// WrongShape.
 struct Value : Place {
   using Wrong = WrongShape;
 
-  const JsonIndex* json = nullptr;
-  JsonIndex::NodeId node = JsonIndex::root;
-
+  /// The outermost value, after which the index must not read another text.
+  explicit Value(const JsonIndex& json) : json_(&json) {}
   Value() = default;
-  explicit Value(const JsonIndex& whole, JsonIndex::NodeId node_ = JsonIndex::root,
-                 const Place& place = {})
-      : Place(place), json(&whole), node(node_) {}
 
   [[noreturn]] void wrong(const char* expected) const { throw WrongShape(describe(expected)); }
   void require(bool holds, const char* expected) const {
     if (!holds) wrong(expected);
   }
 
-  char kind() const { return json->kind(node); }
-  std::string_view text() const { return json->text(node); }
+  /// The same value, without its place: errors name members from here on.
+  Value alone() const { return Value({}, json_, node_); }
+
+  /// The first character, which tells the kind.
+  char kind() const { return json_->opens(node_); }
+  bool is_object() const { return kind() == '{'; }
+  std::string_view text() const {
+    const Node& node = json_->at(node_);
+    return {json_->begin_ + node.begin, node.end - node.begin};
+  }
+  /// What a string has between its quotes.
   std::string_view characters() const {
     require(kind() == '"', "expected a string");
-    return json->characters(node);
+    const std::string_view quoted = text();
+    return quoted.substr(1, quoted.size() - 2);
   }
-  bool is_object() const { return kind() == '{'; }
 
-  /// A member of an object. `found` tells whether there is one.
+  /// The member of an object, the last one where several have the name. `found` tells whether there
+  /// is one.
   Value member(std::string_view name) const {
-    return Value(*json, json->find(node, name), {this, name});
+    Value found({this, name}, json_, 0);
+    for (NodeId at = node_ + 1; at != next(node_); at = next(at)) {
+      const std::string_view its = name_of(at);
+      if (its == name || (json_->escaped_names_ && json_unescaped(its) == name)) found.node_ = at;
+    }
+    return found;
   }
-  bool found() const { return node != JsonIndex::root; }
+  bool found() const { return node_ != 0; }
 
+  /// How many values a list has.
   std::size_t count() const {
     require(kind() == '[', "expected a list");
-    return json->count(node);
+    std::size_t count = 0;
+    for (NodeId at = node_ + 1; at != next(node_); at = next(at)) ++count;
+    return count;
   }
+  /// Calls `visit` with each value in a list, or in an object: `key` is its name as it is written.
   template <class Visit>
   void each_element(Visit visit) const {
-    Value element(*json, node + 1, {this});
-    for (; element.node != json->next_sibling(node);
-         element.node = json->next_sibling(element.node)) {
-      visit(element);
-      ++element.index;
+    Place place{this};
+    for (NodeId at = node_ + 1; at != next(node_); at = next(at)) {
+      place.key = name_of(at);
+      visit(Value(place, json_, at));
+      ++place.index;
     }
   }
 
@@ -140,6 +155,21 @@ struct Value : Place {
       throw Malformed(error.what());
     }
   }
+
+ private:
+  using Node = JsonIndex::Node;
+  using NodeId = JsonIndex::NodeId;
+
+  Value(const Place& place, const JsonIndex* json, NodeId node)
+      : Place(place), json_(json), node_(node) {}
+
+  NodeId next(NodeId node) const { return json_->at(node).next_sibling; }
+  std::string_view name_of(NodeId node) const {
+    return {json_->begin_ + json_->at(node).name, json_->at(node).name_size};
+  }
+
+  const JsonIndex* json_ = nullptr;
+  NodeId node_ = 0;  ///< 0: the outermost value, which no other value contains
 };
 
 }  // namespace qga::detail
