@@ -25,7 +25,7 @@ struct TransferParams {
   /// Bytes in a request, 1 to 47 MiB.
   std::size_t chunk = 256 << 10;
   /// Requests in flight together, 1 to 64. An upload has at most 4096 bytes of them in flight, or
-  /// one that is longer.
+  /// one that is longer and the next.
   std::size_t in_flight = 4;
   /// A file that has more bytes than this is an error (`BadReplyError` from a guest).
   std::uint64_t limit = std::numeric_limits<std::int64_t>::max();

@@ -352,11 +352,10 @@ class Upload final : public FileTransfer<Io> {
     }
   }
 
-  /// The session does not write a request behind a long one: it would only take memory, and time
-  /// from the agent (by 64 KiB, uploads with two in flight are slower by a twelfth).
+  /// Requests that the session does not write yet would only take memory: the next one is enough.
   std::size_t most_in_flight() const {
     const bool alone = base64_encoded_size(this->params_.chunk) > window_bytes;
-    return alone ? 1 : this->params_.in_flight;
+    return alone ? std::min<std::size_t>(this->params_.in_flight, 2) : this->params_.in_flight;
   }
 
   /// A flush reports a full disk; closing would not.
