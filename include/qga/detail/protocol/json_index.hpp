@@ -149,7 +149,7 @@ class JsonIndex {
   void read_all() {
     do {
       skip_space();
-      std::string_view name(begin_, 0);
+      std::string_view name(begin_, begin_);
       if (open_ != none && opens(open_) == '{') name = read_name();
       const auto node = static_cast<NodeId>(nodes_.size());
       if (node > limits_->elements) fail("more elements than the limit");
