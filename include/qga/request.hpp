@@ -57,7 +57,9 @@ inline constexpr bool is_member_choice<std::variant<Ts...>> = true;
 /// Visits the members of a union's branch. A reader makes the branch, where it is the one.
 void visit_branch(bool is_the_one, auto& branch, auto& visit) {
   if (!is_the_one) return;
-  if constexpr (requires { branch.emplace(); }) branch.emplace();
+  if constexpr (requires { branch.emplace(); }) {
+    if (!branch) branch.emplace();
+  }
   if (branch) std::remove_cvref_t<decltype(*branch)>::fields(*branch, visit);
 }
 

@@ -117,6 +117,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
           step(operation, lock, wake);
           collect(operation, finished, lock);
         }
+        // The agent has the next request while the operation works on this answer.
+        if (session_.busy()) pump(Clock::now());
       } catch (...) {  // no memory: the session must not keep a call of this stack
         lose(&make_error<ReadError>, "the client is out of resources", {});
         collect(operation, finished, lock);
