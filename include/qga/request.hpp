@@ -121,8 +121,8 @@ struct ReplyLimits {
 
 /// Bounds for an empty reply or a number. Their size is for the text of an error.
 inline constexpr ReplyLimits simple_reply_limits{64 << 10, 16, 1 << 10};
-/// A reply may have one element for this many bytes of its limit. So it takes no more memory than
-/// three replies of that limit are long, also as `nlohmann::json`.
+/// A reply may have one element for this many bytes of its limit. So it takes about as much
+/// memory as three replies of that limit are long, or less, also as `nlohmann::json`.
 inline constexpr std::size_t bytes_per_element = 200;
 /// Bounds for everything else. A list of 20 000 CPUs or memory blocks fits.
 inline constexpr ReplyLimits structured_reply_limits{16 << 20, 16, (16 << 20) / bytes_per_element,

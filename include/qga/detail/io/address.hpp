@@ -24,7 +24,7 @@
 
 namespace qga::detail {
 
-/// What the text of an address names.
+/// An Address is a parsed text: its kind, and the members that this kind has.
 struct Address {
   enum class Kind { path, host, vsock, handle };
   Kind kind;

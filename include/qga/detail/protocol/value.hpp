@@ -81,7 +81,7 @@ struct Value : Place {
     const Node& node = json_->at(node_);
     return {json_->begin_ + node.begin, node.end - node.begin};
   }
-  /// What a string has between its quotes.
+  /// Returns the characters between the quotes of a string.
   std::string_view characters() const {
     require(kind() == '"', "expected a string");
     const std::string_view quoted = text();
@@ -100,7 +100,7 @@ struct Value : Place {
   }
   bool found() const { return node_ != 0; }
 
-  /// How many values a list has.
+  /// Returns the number of values in a list.
   std::size_t count() const {
     require(kind() == '[', "expected a list");
     std::size_t count = 0;
