@@ -147,8 +147,8 @@ class JsonIndex {
 
   /// This is a loop, so that no depth overflows the stack.
   void read_all() {
+    skip_space();
     do {
-      skip_space();
       std::string_view name(begin_, begin_);
       if (open_ != none && opens(open_) == '{') name = read_name();
       const auto node = static_cast<NodeId>(nodes_.size());
@@ -205,6 +205,7 @@ class JsonIndex {
       close();
       skip_space();
     }
+    skip_space();
   }
 
   void close() {
@@ -347,6 +348,14 @@ class JsonIndex {
   // Without the checks of a vector's own operator, which debug builds have.
   Node& at(NodeId value) { return nodes_.data()[value]; }
   const Node& at(NodeId value) const { return nodes_.data()[value]; }
+
+  bool is_named(NodeId value, std::string_view name) const {
+    const std::string_view its = name_of(value);
+    return its == name || (escaped_names_ && json_unescaped(its) == name);
+  }
+  std::string_view name_of(NodeId value) const {
+    return {begin_ + at(value).name, at(value).name_size};
+  }
 
   /// The first character of a value.
   char opens(NodeId value) const { return begin_[at(value).begin]; }

@@ -92,9 +92,9 @@ struct Value : Place {
   /// is one.
   Value member(std::string_view name) const {
     Value found({this, name}, json_, 0);
-    for (NodeId at = node_ + 1; at != next(node_); at = next(at)) {
-      const std::string_view its = name_of(at);
-      if (its == name || (json_->escaped_names_ && json_unescaped(its) == name)) found.node_ = at;
+    const NodeId end = next(node_);
+    for (NodeId at = node_ + 1; at != end; at = next(at)) {
+      if (json_->is_named(at, name)) found.node_ = at;
     }
     return found;
   }
@@ -112,7 +112,7 @@ struct Value : Place {
   void each_element(Visit visit) const {
     Place place{this};
     for (NodeId at = node_ + 1; at != next(node_); at = next(at)) {
-      place.key = name_of(at);
+      place.key = json_->name_of(at);
       visit(Value(place, json_, at));
       ++place.index;
     }
@@ -164,9 +164,6 @@ struct Value : Place {
       : Place(place), json_(json), node_(node) {}
 
   NodeId next(NodeId node) const { return json_->at(node).next_sibling; }
-  std::string_view name_of(NodeId node) const {
-    return {json_->begin_ + json_->at(node).name, json_->at(node).name_size};
-  }
 
   const JsonIndex* json_ = nullptr;
   NodeId node_ = 0;  ///< 0: the outermost value, which no other value contains
