@@ -64,7 +64,8 @@ class GuestAgentError : public std::runtime_error {
   /// True where the agent could not be talked to (codes 1000 to 1003, not a refused request).
   virtual bool is_unreachable() const noexcept { return false; }
 
-  /// The agent's error class (`GenericError`, `CommandNotFound`); empty without an agent's answer.
+  /// The agent's error class (`GenericError`, `CommandNotFound`); empty without an agent's answer,
+  /// and where the agent names none.
   std::string_view error_class() const noexcept { return details_->error_class; }
 
   /// The agent's own words, verbatim and untrusted; `what()` holds them with control characters
@@ -142,8 +143,9 @@ class AgentError : public virtual GuestAgentError {
   AgentError() = default;
 };
 
-/// The agent does not know the command, or it is disabled: by policy, or while file systems are
-/// frozen (`fsfreeze_status` tells which; the text must not be parsed).
+/// The agent does not know the command, the guest's system lacks what it needs, or it is disabled:
+/// by policy, or while file systems are frozen (`fsfreeze_status` tells which; the text must not be
+/// parsed). Agents of all ages mean the same by it; `error_class()` stays what the agent said.
 class CommandNotFoundError : public AgentError {
  public:
   CommandNotFoundError(const std::string& what, Details details)

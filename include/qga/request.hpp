@@ -35,11 +35,14 @@ namespace qga {
 namespace detail {
 
 /// A visitor of field tables that does nothing. Every visitor has these members: `visit(name,
-/// member)`, and `visit.bytes(name, member)` for a member that is base64 on the wire and bytes in
+/// member)`, `visit(name, member, value)` for a member that has this value where the agent leaves
+/// it out, and `visit.bytes(name, member)` for a member that is base64 on the wire and bytes in
 /// memory.
 struct AnyVisitor {
   template <class T>
   void operator()(std::string_view, T&) {}
+  template <class T>
+  void operator()(std::string_view, T&, const T&) {}
   template <class T>
   void bytes(std::string_view, T&) {}
 };

@@ -123,6 +123,9 @@ class ScriptedGuests {
     }
     if (command == "guest-sync-delimited") {
       output.append("\xFF{\"return\": ").append(between(line, "\"id\":", '}')).append("}\n");
+    } else if (command == "guest-sync") {
+      const std::string_view id = between(line, "\"id\":", '}');
+      output.append("{\"return\": ").append(id).append(", \"id\": ").append(id).append("}\n");
     } else if (const auto reply = replies_.find(command); reply != replies_.end()) {
       output.append(reply->second).append(", \"id\": ").append(between(line, "\"id\":", '}'));
       output += "}\n";

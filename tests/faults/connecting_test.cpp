@@ -133,7 +133,7 @@ TEST_CASE("connecting: a second connecting ends the first", "[faults]") {
   connecting.ga->async(connecting.handler(pinged)).ping();
   run_dry(connecting.context);
   pinged.get();
-  CHECK(agent.received().starts_with('\xFF'));
+  CHECK(agent.received().starts_with("\n\xFF\n"));
 }
 
 TEST_CASE("connecting: of two at once the second counts, and makes a handshake", "[faults]") {
@@ -151,7 +151,7 @@ TEST_CASE("connecting: of two at once the second counts, and makes a handshake",
   run_dry(context);
   pinged.get();
   CHECK(first.executed().empty());
-  CHECK(second.received().starts_with('\xFF'));
+  CHECK(second.received().starts_with("\n\xFF\n"));
 }
 
 TEST_CASE("connecting: what is in flight ends, and the next connection makes a handshake",
@@ -181,7 +181,7 @@ TEST_CASE("connecting: what is in flight ends, and the next connection makes a h
   ga.async(handler(pinged)).ping();
   run_dry(context);
   pinged.get();
-  CHECK(next.received().substr(to_itself ? before : 0).starts_with('\xFF'));
+  CHECK(next.received().substr(to_itself ? before : 0).starts_with("\n\xFF\n"));
 }
 
 TEST_CASE("connecting: a client that was closed meanwhile can connect again", "[faults]") {

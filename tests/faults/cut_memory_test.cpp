@@ -76,7 +76,8 @@ class MemoryEngine {
  private:
   struct Call : qga::detail::TypedCall<nlohmann::json, std::identity> {
     Call(const Step& step, Clock::time_point until)
-        : TypedCall(step.command, qga::detail::RawRequest(step.command, step.arguments).handling(),
+        : TypedCall(step.command,
+                    qga::detail::handling_of(qga::detail::RawRequest(step.command, step.arguments)),
                     {}) {
       text = step.wire;
       deadline = until;
@@ -152,14 +153,16 @@ struct Trial {
   Ids ids = Ids::echoed;
   Clock::duration timeout = 500ms;  ///< so short that no pause asks for a handshake anyway
   bool by_line = false;
+  bool is_plain = false;  ///< the agent ends at a byte 0xFF, so that handshakes are plain
 };
 
 Judged play_in_memory(const Script& script, const Trial& trial, const std::optional<Fault>& fault) {
-  ReplayAgent agent(script, trial.ids);
+  ReplayAgent agent(script, trial.ids, trial.is_plain);
   MemoryEngine engine(agent, fault ? FaultyLine(*fault) : FaultyLine(), trial.timeout,
                       trial.by_line);
   try {
-    return Oracle(script, 0s).judge(play(engine, script, script.batches), fault, &agent);
+    return Oracle(script, 0s, trial.is_plain)
+        .judge(play(engine, script, script.batches), fault, &agent);
   } catch (const std::exception& error) {
     return {{}, {error.what()}, true};
   }
@@ -195,20 +198,32 @@ TEST_CASE("cut: every fault at every byte, replies line by line", "[faults]") {
 }
 
 // Without ids, order is all there is: what adds, drops or alters an answer may shift it.
+static bool keeps_order(const Fault& fault) {
+  switch (fault.effect) {
+    case Effect::eof:
+    case Effect::reset:
+    case Effect::stall:
+    case Effect::loss:
+    case Effect::choke:
+    case Effect::drip:
+      return true;
+    default:
+      return false;
+  }
+}
+
 TEST_CASE("cut: an agent without ids, every fault that keeps the order", "[faults]") {
   for (const Ids ids : {Ids::ignored, Ids::rejected}) {
-    cut_everywhere({"in memory, without ids", ids, 500ms, true}, [](const Fault& fault) {
-      switch (fault.effect) {
-        case Effect::eof:
-        case Effect::reset:
-        case Effect::stall:
-        case Effect::loss:
-        case Effect::choke:
-        case Effect::drip:
-          return true;
-        default:
-          return false;
-      }
-    });
+    cut_everywhere({"in memory, without ids", ids, 500ms, true}, &keeps_order);
   }
+}
+
+TEST_CASE("cut: plain handshakes, every fault at every byte", "[faults]") {
+  cut_everywhere({"in memory, plain handshakes", Ids::echoed, 20s, false, true},
+                 [](const Fault&) { return true; });
+}
+
+TEST_CASE("cut: plain handshakes without ids, every fault that keeps the order", "[faults]") {
+  cut_everywhere({"in memory, plain and without ids", Ids::ignored, 20s, false, true},
+                 &keeps_order);
 }

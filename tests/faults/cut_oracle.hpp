@@ -11,6 +11,7 @@ namespace cuts {
 /// What the client sent whole: handshakes and steps, with where each begins.
 struct Sent {
   std::size_t at;
+  std::size_t size;                 ///< of its line
   std::optional<std::size_t> step;  ///< none: a handshake
   std::string sync_reply = {};      ///< what answers the handshake
 };
@@ -25,20 +26,27 @@ struct Judged {
 class Oracle {
  public:
   /// @param tolerance what a deadline may be overrun by; on a slow machine, a lot
-  explicit Oracle(const Script& script, Clock::duration tolerance = 5s)
-      : script_(script), tolerance_(tolerance) {}
+  /// @param is_plain whether handshakes have no 0xFF
+  explicit Oracle(const Script& script, Clock::duration tolerance = 5s, bool is_plain = false)
+      : script_(script), tolerance_(tolerance), is_plain_(is_plain) {}
 
   /// @param agent null where it cannot be asked
   Judged judge(Played played, const std::optional<Fault>& fault, const ReplayAgent* agent) const {
     Judged judged{std::move(played)};
     for (std::size_t i = 0; i < judged.played.results.size(); ++i) {
-      // What is refused or accepted in silence shows only by the order of the answers.
-      if (fault && fault->effect == Effect::reorder && script_.steps[i].silent()) continue;
+      if (fault && script_.steps[i].silent() && hides_silence(fault->effect)) continue;
       judge_end(judged, i, fault);
       if (agent != nullptr) judge_execution(judged, i, fault, *agent);
     }
     judge_order(judged);
     return judged;
+  }
+
+  /// What is refused or accepted in silence shows only by the order of the answers; and an agent
+  /// that ends at a byte 0xFF does not say what became of the request before.
+  bool hides_silence(Effect effect) const {
+    return effect == Effect::reorder ||
+           (is_plain_ && (effect == Effect::stray || effect == Effect::garble));
   }
 
   /// What the client sent whole, in order.
@@ -50,14 +58,22 @@ class Oracle {
                      std::min(written.find('\n', at), written.find('\xFF', at + 1) - 1) + 1);
       const std::string_view line = written.substr(at, end - at);
       constexpr std::string_view sync =
-          "\xFF{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
-      if (line.starts_with(sync)) {
+          "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
+      // The sync behind a silent command belongs to it, but for an agent of plain handshakes.
+      const bool belongs = !is_plain_ && !found.empty() && found.back().step &&
+                           found.back().at + found.back().size == at &&
+                           script_.steps[*found.back().step].silent();
+      const bool begins =
+          written.substr(0, at).ends_with("\xFF\n") || (!belongs && line.ends_with("}}\n"));
+      if (line.starts_with(sync) && begins) {
         const std::string_view rest = line.substr(sync.size());
-        found.push_back(
-            {at, {}, "\xFF{\"return\": " + std::string(rest.substr(0, rest.find('}'))) + "}"});
+        found.push_back({at,
+                         line.size(),
+                         {},
+                         "\xFF{\"return\": " + std::string(rest.substr(0, rest.find('}'))) + "}"});
       }
       for (std::size_t i = 0; i < script_.steps.size(); ++i) {
-        if (line.starts_with(script_.steps[i].wire)) found.push_back({at, i});
+        if (line.starts_with(script_.steps[i].wire)) found.push_back({at, line.size(), i});
       }
     }
     return found;
@@ -167,6 +183,7 @@ class Oracle {
 
   const Script& script_;
   Clock::duration tolerance_;
+  bool is_plain_;
 };
 
 }  // namespace cuts

@@ -55,8 +55,8 @@ inline std::size_t resident_bytes() {
 inline int handshakes(std::string_view sent) {
   int count = 0;
   for (; !sent.empty(); ++count) {
-    for (const std::string_view start :
-         {"\xFF{\"execute\":\"guest-sync-delimited\",", "{\"execute\":\"guest-ping\","}) {
+    for (const std::string_view start : {"\n", "\xFF\n", "{\"execute\":\"guest-sync-delimited\",",
+                                         "{\"execute\":\"guest-sync\","}) {
       const std::size_t end = sent.find('\n');
       if (end == std::string_view::npos || !sent.starts_with(start)) return -1;
       sent.remove_prefix(end + 1);

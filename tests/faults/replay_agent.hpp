@@ -124,15 +124,22 @@ inline Script recorded_session() {
 
 class ReplayAgent {
  public:
-  explicit ReplayAgent(const Script& script, Ids ids = Ids::echoed)
+  /// @param ends_at_sentinel it is an agent that ends at a byte 0xFF, and is started again. What it
+  ///        has read is lost then
+  explicit ReplayAgent(const Script& script, Ids ids = Ids::echoed, bool ends_at_sentinel = false)
       : script_(&script),
         ids_(ids),
+        ends_at_sentinel_(ends_at_sentinel),
         executed_(script.steps.size()),
         answered_(script.steps.size()) {}
 
   /// What the agent has to say to that; a request that is not whole waits for the rest of it.
   std::string hear(std::string_view bytes) {
     const std::size_t before = said_.size();
+    if (ends_at_sentinel_) {
+      hear_lines(bytes);
+      return said_.substr(before);
+    }
     ears_.add(bytes);
     while (const auto heard = ears_.next()) {
       if (*heard == "\xFF") {
@@ -153,6 +160,19 @@ class ReplayAgent {
  private:
   static std::string fault(const std::string& desc) {
     return R"("error": {"class": "GenericError", "desc": ")" + desc + "\"}";
+  }
+
+  /// Such agents read lines.
+  void hear_lines(std::string_view bytes) {
+    lines_ += bytes;
+    if (lines_.find('\xFF') != std::string::npos) {
+      lines_.clear();
+      silent_.reset();
+    }
+    for (std::size_t end = lines_.find('\n'); end != std::string::npos; end = lines_.find('\n')) {
+      if (end > 0) obey(lines_.substr(0, end));
+      lines_.erase(0, end + 1);
+    }
   }
 
   void answer(const std::string& id, const std::string& member) {
@@ -176,10 +196,14 @@ class ReplayAgent {
       if (const auto silent = std::exchange(silent_, {})) answered_[*silent] = said_.size();
       return;
     }
-    if (command == "\"guest-ping\"") return answer(id, "\"return\": {}");
     const std::string end = arguments.is_null() ? "" : ",\"arguments\":" + arguments.dump();
     const auto step = script_->by_wire.find("{\"execute\":" + command + end);
-    if (step == script_->by_wire.end()) return answer(id, fault("not in the script"));
+    if (step == script_->by_wire.end()) {
+      // A sync that is no step is a part of a handshake.
+      const bool syncs = command == "\"guest-sync\"" && arguments.contains("id");
+      return answer(
+          id, syncs ? "\"return\": " + arguments.at("id").dump() : fault("not in the script"));
+    }
     execute(step->second, id);
   }
 
@@ -196,7 +220,9 @@ class ReplayAgent {
 
   const Script* script_;
   Ids ids_;
+  bool ends_at_sentinel_;
   qga_test::Ears ears_;
+  std::string lines_;  ///< what an agent that ends at a byte 0xFF has read, and not yet obeyed
   std::string said_;
   std::optional<std::size_t> silent_;  ///< the barrier behind it is to come
   std::vector<int> executed_;

@@ -35,8 +35,7 @@ TEMPLATE_TEST_CASE("an agent that starts late finds no old commands", "[faults]"
   CHECK(ga.get_host_name() == "late");
   CHECK(agent.executed("guest-sync-delimited") == 4);
   for (const Heard& heard : agent.executed()) {
-    CHECK((heard.command == "guest-sync-delimited" || heard.command == "guest-ping" ||
-           heard.command == "guest-get-host-name"));
+    CHECK((heard.command.starts_with("guest-sync") || heard.command == "guest-get-host-name"));
   }
 }
 
@@ -93,7 +92,7 @@ TEMPLATE_TEST_CASE("a shutdown sent by hand is as careful, and is answered", "[f
   ga.ping();
   CHECK(ga.execute("guest-shutdown", {{"mode", "reboot"}}) == nlohmann::json::object());
   const std::string sent = agent.received();
-  const std::size_t last = sent.rfind('\xFF');
+  const std::size_t last = sent.rfind('\xFF') - 1;
   CHECK(handshakes(sent.substr(last, sent.find("{\"execute\":\"guest-shutdown\"") - last)) == 1);
 }
 

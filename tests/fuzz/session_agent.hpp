@@ -118,8 +118,10 @@ class Agent {
           "\"desc\": \"QMP input object member 'id' is unexpected\"}}\n");
     }
     const std::string command = request.at("execute");
-    if (command == "guest-ping") return say("{\"return\": {}" + echo + "}\n");
     const auto& arguments = request.at("arguments");
+    if (command == "guest-sync") {
+      return say("{\"return\": " + arguments.at("id").dump() + echo + "}\n");
+    }
     if (command == "guest-sync-delimited") {
       sync_id = arguments.at("id");
       say("\xFF{\"return\": " + std::to_string(sync_id) + echo + "}\n");

@@ -4,8 +4,10 @@
 // its values are walked by the field tables.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <ostream>
 #include <string>
@@ -65,7 +67,11 @@ class DomDecoder {
   }
   template <class T>
   void operator()(std::string_view key, std::optional<T>& member) {
-    if (object_.contains(key)) (*this)(key, member.emplace());
+    if (is_given(key)) (*this)(key, member.emplace());
+  }
+  template <class T>
+  void operator()(std::string_view key, T& member, const T& where_missing) {
+    is_given(key) ? (*this)(key, member) : void(member = where_missing);
   }
   void bytes(std::string_view key, std::string& member) {
     (*this)(key, member);
@@ -74,7 +80,7 @@ class DomDecoder {
     });
   }
   void bytes(std::string_view key, std::optional<std::string>& member) {
-    if (object_.contains(key)) bytes(key, member.emplace());
+    if (is_given(key)) bytes(key, member.emplace());
   }
 
   template <class T>
@@ -86,6 +92,7 @@ class DomDecoder {
       require(from.is_string(), "expected a string");
       to = from.get<std::string>();
     } else if constexpr (std::is_integral_v<T>) {
+      if (from.is_number_float()) return whole(from.get<double>(), to);
       const bool fits = from.is_number_unsigned() ? std::in_range<T>(from.get<std::uint64_t>())
                                                   : from.is_number_integer() &&
                                                         std::in_range<T>(from.get<std::int64_t>());
@@ -106,6 +113,21 @@ class DomDecoder {
   }
 
  private:
+  bool is_given(std::string_view key) const {
+    return object_.contains(key) && !object_.at(std::string(key)).is_null();
+  }
+
+  /// A whole number in floating notation. Both ends of the range are powers of two.
+  template <class T>
+  static void whole(double number, T& to) {
+    const auto exact = static_cast<long double>(number);
+    const auto highest = static_cast<long double>(std::numeric_limits<T>::max());
+    const auto lowest = std::is_signed_v<T> ? -highest : 0.0L;
+    const bool fits = exact <= highest && exact >= lowest && std::floor(exact) == exact;
+    require(fits, "expected an integer in range");
+    to = static_cast<T>(exact);
+  }
+
   static void require(bool holds, const char* expected) {
     if (!holds) throw Refused{"", expected};
   }
@@ -123,6 +145,7 @@ class DomDecoder {
 
   template <class T>
   static void several(const nlohmann::json& from, std::vector<T>& to) {
+    if (from.is_null()) return;
     require(from.is_array(), "expected a list");
     for (std::size_t i = 0; i < from.size(); ++i) {
       within("[" + std::to_string(i) + "]", [&] { value(from[i], to.emplace_back()); });

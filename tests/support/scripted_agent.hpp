@@ -185,6 +185,8 @@ class ScriptedAgent {
     if (heard.command == "guest-sync-delimited") {
       send("\xFF");
       answer(heard, "\"return\": " + heard.arguments.at("id").dump());
+    } else if (heard.command == "guest-sync") {
+      answer(heard, "\"return\": " + heard.arguments.at("id").dump());
     } else if (heard.command == "guest-ping") {
       answer(heard, "\"return\": {}");
     } else {

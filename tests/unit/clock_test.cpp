@@ -65,7 +65,7 @@ TEST_CASE("clock: any time that a guest may say") {
 }
 
 TEST_CASE("clock: stops at the first error") {
-  const auto why = error<qga::AgentError>(Outcome::refused);
+  const auto why = error<qga::ReadError>();
   for (std::size_t answered = 0; answered < 4; ++answered) {
     CAPTURE(answered);
     const std::vector<Reply> good{{}, says(1s), {}, says(1s)};
@@ -76,6 +76,44 @@ TEST_CASE("clock: stops at the first error") {
     CHECK(set.failed == why);
     CHECK(set.log.size() == answered + 1);
   }
+}
+
+TEST_CASE("clock: an agent that refuses may have set all but the hardware clock") {
+  const auto refused = error<qga::AgentError>(Outcome::refused);
+  struct {
+    std::chrono::seconds before, after;
+    bool set;
+  } const cases[]{{1000s, 2001s, true},  {1000s, 1001s, false}, {2000s, 2000s, true},
+                  {90000s, 2000s, true}, {1997s, 1998s, false}, {2600s, 2601s, false}};
+  for (const auto& one : cases) {
+    CAPTURE(one.before.count(), one.after.count());
+    Set set;
+    set.run({{}, says(one.before), {.error = refused}, says(one.after)});
+    const auto failed = error_of<qga::ClockError>(set);
+    CHECK(failed.is_set() == one.set);
+    CHECK(failed.outcome() == Outcome::refused);
+    CHECK(failed.change().after == one.after - 2000s);
+    CHECK((std::string(failed.what()).find("not the hardware clock") != std::string::npos) ==
+          one.set);
+  }
+}
+
+TEST_CASE("clock: without a look at the clock the refusal is all that is known") {
+  const auto refused = error<qga::AgentError>(Outcome::refused);
+  Set blind;
+  blind.run({{}, says(1s), {.error = refused}, {.error = error<qga::ReadError>()}});
+  CHECK(blind.failed == refused);
+
+  const auto forbidden = error<qga::CommandNotFoundError>(Outcome::refused);
+  Set never;
+  never.run({{}, says(1s), {.error = forbidden}});
+  CHECK(never.failed == forbidden);
+}
+
+TEST_CASE("clock: a ping that is refused has measured nothing, and matters to nobody") {
+  Set set;
+  set.run({{.error = error<qga::CommandNotFoundError>(Outcome::refused)}, says(1s), {}, says(2s)});
+  CHECK(set.finished);
 }
 
 TEST_CASE("clock: the host's time is the system's") {

@@ -9,6 +9,8 @@
 #include <system_error>
 #include <type_traits>
 
+#include <nlohmann/json.hpp>
+
 #include "catch.hpp"
 #include "decoded.hpp"
 #include "qga/detail/protocol/errors.hpp"
@@ -127,9 +129,53 @@ TEST_CASE("an agent's error keeps its words verbatim, and shows them escaped") {
   CHECK(caught<qga::CommandNotFoundError>(not_found).error_class() == "CommandNotFound");
 }
 
+TEST_CASE("an error without a class is an agent's error, too") {
+  for (const char* const error :
+       {R"({"desc": "no such thing", "code": -1})", R"({"class": null, "desc": "no such thing"})",
+        R"({"class": "", "desc": "no such thing"})"}) {
+    const auto seen = caught<qga::AgentError>(agent_error("guest-get-time", error));
+    CHECK(seen.error_class().empty());
+    CHECK(seen.what() == std::string("guest-get-time: no such thing"));
+  }
+}
+
+TEST_CASE("what cannot be used is a CommandNotFoundError, whatever the agent's age") {
+  const std::string sentence = "The command guest-x has been disabled for this instance";
+  const std::string unsupported = "this feature or command is not currently supported";
+  struct {
+    std::string error_class, desc;
+    bool not_found;
+  } const cases[]{
+      {"CommandNotFound", "anything", true},
+      {"CommandDisabled", sentence, true},
+      {"Unsupported", unsupported, true},
+      {"GenericError", sentence, true},
+      {"GenericError", unsupported, true},
+      {"GenericError", sentence + ".", false},
+      {"GenericError", "x" + sentence, false},
+      {"GenericError", "The command guest-xy has been disabled for this instance", false},
+      {"GenericError", "The command guest- has been disabled for this instance", false},
+      {"GenericError", "the command guest-x has been disabled for this instance", false},
+      {"GenericError", unsupported + " ", false},
+      {"GenericError", "", false},
+      {"DeviceNotFound", sentence, false},
+      {"", sentence, false},
+      {"commandnotfound", sentence, false}};
+  for (const auto& one : cases) {
+    CAPTURE(one.error_class, one.desc);
+    const auto error = agent_error(
+        "guest-x", nlohmann::json{{"class", one.error_class}, {"desc", one.desc}}.dump());
+    const auto* const known = qga::error_of(error);
+    REQUIRE(known != nullptr);
+    CHECK((dynamic_cast<const qga::CommandNotFoundError*>(known) != nullptr) == one.not_found);
+    CHECK(known->error_class() == one.error_class);
+    CHECK(known->code() == qga::err_from_agent);
+  }
+}
+
 TEST_CASE("an agent's error of another shape is no error of an agent") {
   for (const char* error :
-       {"{}", "[]", "5", "null", "\"x\"", "nope", "{", R"({"class": "X"})", R"({"desc": "x"})",
+       {"{}", "[]", "5", "null", "\"x\"", "nope", "{", R"({"class": "X"})", R"({"class": 1})",
         R"({"class": 5, "desc": "x"})", R"({"class": "X", "desc": null})",
         R"({"class": "X", "desc": ["x"]})", "{\"class\": \"X\", \"desc\": \"\xFF\"}"}) {
     INFO(error);

@@ -55,13 +55,37 @@ TEST_CASE("freeze: some file systems") {
   CHECK(freeze.log.size() == 1);
 }
 
-TEST_CASE("freeze: where nothing was frozen nothing is thawed") {
+TEST_CASE("freeze: where nothing was frozen a thaw is for the hook, which was run") {
   for (const int count : {0, -1}) {
     Freeze freeze(all, 10min);
     freeze.run({{.json = count}});
     CHECK(freeze.finished->count() == 0);
-    freeze.finished.reset();
     CHECK(freeze.log == Log{freeze_all});
+    freeze.finished.reset();
+    CHECK(freeze.log == Log{freeze_all, guard});
+  }
+}
+
+TEST_CASE("freeze: one that fails is followed by a thaw for the hook, unless the guest is frozen") {
+  const Reply fails{.error = error<qga::AgentError>(Outcome::refused)};
+  struct {
+    std::vector<Reply> rest;
+    bool thawed;
+    bool undone;
+  } const cases[]{{{{.json = "thawed"}, {.json = 0}}, true, true},
+                  {{{.json = "thawed"}, fails}, true, true},
+                  {{{.json = "thawed"}, {.error = error<qga::TimeoutError>()}}, true, true},
+                  {{{.json = "frozen"}}, false, false},
+                  {{fails}, true, false},
+                  {{{.error = error<qga::TimeoutError>()}}, false, false}};
+  for (const auto& one : cases) {
+    Freeze freeze(all, 10min);
+    std::deque<Reply> replies(one.rest.begin(), one.rest.end());
+    replies.push_front(fails);
+    freeze.run(std::move(replies));
+    CHECK(error_of<qga::AgentError>(freeze).outcome() == Outcome::refused);
+    CHECK(thawed(freeze) == one.thawed);
+    CHECK(freeze.log == (one.undone ? Log{freeze_all, look, thaw_clean} : Log{freeze_all, look}));
   }
 }
 
@@ -177,9 +201,9 @@ TEST_CASE("while frozen: thaws on every way out, and tells of both failures") {
   CHECK(works.log == Log{freeze_all, "work", thaw_clean});
 
   WhileFrozen not_frozen(all, fails);
-  not_frozen.run({refused, {.json = "thawed"}});
+  not_frozen.run({refused, {.json = "thawed"}, {.json = 0}});
   CHECK(error_of<qga::FreezeError>(not_frozen).thawed());
-  CHECK(not_frozen.log == Log{freeze_all, look});
+  CHECK(not_frozen.log == Log{freeze_all, look, thaw_clean});
 
   WhileFrozen work_fails(all, fails);
   work_fails.run({{.json = 2}, {.json = 2}});

@@ -224,7 +224,7 @@ TEST_CASE("another shape is a type_error of nlohmann/json that names the member"
        {Wrong{"flag", 1, "member 'flag': expected true or false"},
         Wrong{"tiny", 128, "member 'tiny': expected an integer in range"},
         Wrong{"tiny", -129, "member 'tiny': expected an integer in range"},
-        Wrong{"tiny", 1.0, "member 'tiny': expected an integer in range"},
+        Wrong{"tiny", 1.5, "member 'tiny': expected an integer in range"},
         Wrong{"tiny", "1", "member 'tiny': expected an integer in range"},
         Wrong{"large", -1, "member 'large': expected an integer in range"},
         Wrong{"real", "x", "member 'real': expected a number"},
@@ -235,7 +235,7 @@ TEST_CASE("another shape is a type_error of nlohmann/json that names the member"
         Wrong{"list", {{{"text", "a"}}, {{"text", 5}}}, "member 'list[1].text': expected a string"},
         Wrong{"list", {{{"text", "a"}, {"bytes", "A"}}}, "member 'list[0].bytes': expected base64"},
         Wrong{"choice", 5, "member 'choice': expected another type"},
-        Wrong{"maybe", nullptr, "member 'maybe': expected an object"},
+        Wrong{"maybe", 5, "member 'maybe': expected an object"},
         Wrong{"maybe", json::object(), "member 'maybe.text': is missing"}}) {
     json value = full_json();
     value[wrong.member] = wrong.value;

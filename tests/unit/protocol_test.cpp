@@ -70,6 +70,10 @@ struct Reflector {
     add(key, WireType<T>::name(), true);
   }
   template <class T>
+  void operator()(std::string_view key, const T& member, const T&) {
+    (*this)(key, member);
+  }
+  template <class T>
   void bytes(std::string_view key, const T& member) {
     (*this)(key, member);
     base64.emplace(key);

@@ -67,17 +67,27 @@ TEST_CASE("run: starts a program once, whatever becomes of the answer") {
   }
 }
 
-TEST_CASE("run: asks again where an answer is late") {
+/// What the session says of an answer that did not come, though a later one did.
+const std::exception_ptr answer_lost = std::make_exception_ptr(qga::BadReplyError(
+    "lost", {.outcome = Outcome::unknown, .err = std::make_error_code(std::errc::no_message)}));
+
+TEST_CASE("run: asks again where an answer is lost") {
   Run run("/bin/x", RunParams{});
-  run.run({started, {.error = error<qga::TimeoutError>(), .takes = 60s}, running, ended});
+  run.run({started, {.error = answer_lost, .takes = 60s}, running, ended});
   CHECK(run.finished);
   CHECK(count(run, "guest-exec-status {\"pid\":7}") == 3);
+}
+
+TEST_CASE("run: a malformed answer is not asked for again") {
+  Run run("/bin/x", RunParams{});
+  run.run({started, {.error = error<qga::BadReplyError>()}});
+  CHECK(error_of<qga::BadReplyError>(run).outcome() == Outcome::unknown);
 }
 
 TEST_CASE("run: says where the answer that told the end was lost") {
   Run run("/bin/x", RunParams{});
   run.run({started,
-           {.error = error<qga::TimeoutError>(), .takes = 60s},
+           {.error = answer_lost, .takes = 60s},
            {.error = error<qga::AgentError>(Outcome::refused)}});
   const auto lost = error_of<qga::TimeoutError>(run);
   CHECK(std::string(lost.what()).find("process 7 has ended") != std::string::npos);

@@ -158,7 +158,7 @@ TEST_CASE("barrier: a sync that is never answered costs one more call at most") 
     agent.read(refusal(barrier(agent).command.id));  // and the agent restarts here
     CHECK(failed<qga::AgentError>(first, Outcome::refused));
     agent.submit(second);
-    if (const std::string out = agent.write(); !out.empty()) CHECK(out.starts_with('\xFF'));
+    if (const std::string out = agent.write(); !out.empty()) CHECK(out.starts_with("\n\xFF\n"));
     agent.pass(5s);
     CHECK(failed<qga::TimeoutError>(second, Outcome::not_sent));
     agent.check_works_again(ids);
@@ -219,8 +219,8 @@ TEST_CASE("barrier: a command that may have run is not sent again when another c
   agent.submit(next);
   for (std::string more = agent.write(); !more.empty(); more = agent.write()) {
     CHECK_FALSE(contains(more, "guest-suspend-ram"));
-    if (!more.starts_with('\xFF')) continue;
-    const auto sent = requests(std::string_view(more).substr(1));
+    if (!more.starts_with("\n\xFF\n")) continue;
+    const auto sent = requests(std::string_view(more).substr(3));
     agent.read(stray + sync_reply(sent.at(0).arguments.at("id").get<std::uint64_t>()) +
                reply(sent.at(1).id));
   }

@@ -123,7 +123,6 @@ TEST_CASE("hostile: a broken line costs one call and a handshake") {
         "{\"error\": null, \"id\": $}",
         "{\"error\": \"no\", \"id\": $}",
         "{\"error\": {\"class\": \"A\"}, \"id\": $}",
-        "{\"error\": {\"desc\": \"b\"}, \"id\": $}",
         "{\"error\": {\"class\": 1, \"desc\": \"b\"}, \"id\": $}",
         "{\"error\": {\"class\": \"A\", \"desc\": [\"b\"]}, \"id\": $}",
         "{\"error\": {\"class\": \"A\", \"desc\": \"b}, \"id\": $}"}) {

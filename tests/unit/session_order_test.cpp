@@ -113,7 +113,7 @@ TEST_CASE("session: noise in the handshake is not taken for an agent without ids
     agent.submit(open);
     const Handshake shake = agent.handshake();
     agent.read(stray + sync_reply(shake.sync) + (twice ? sync_reply(shake.sync) : stray));
-    const std::string late = reply(shake.ping);
+    const std::string late = reply(shake.second);
     const Handshake again = agent.handshake();
     agent.read(late + again.answer(Ids::echoed));
     const Request sent = agent.sent_one();
@@ -249,7 +249,7 @@ TEST_CASE("session: a reply guessed before its request exists answers nothing") 
   agent.submit(first);
   const Handshake shake = agent.handshake();
   std::string guesses;
-  for (std::uint64_t i = 1; i < 50; ++i) guesses += reply(shake.ping + i, "666");
+  for (std::uint64_t i = 1; i < 50; ++i) guesses += reply(shake.second + i, "666");
   agent.read(shake.answer(Ids::echoed) + guesses);
   agent.read(reply(agent.sent_one().id) + guesses);
   CHECK(succeeded(first));

@@ -35,7 +35,7 @@ TEST_CASE("session: a handshake alone goes first until both of its answers are t
       agent.read(std::string(1, byte));
       REQUIRE(agent.write().empty());
     }
-    const std::string ping_part = shake.answer_to_ping(ids);
+    const std::string ping_part = shake.second_answer(ids);
     for (std::size_t i = 0; i + 1 < ping_part.size(); ++i) {
       agent.read(ping_part.substr(i, 1));
       REQUIRE(agent.write().empty());
@@ -71,9 +71,9 @@ TEST_CASE("session: garbage before the sentinel is discarded whatever it is") {
         "\xEF\xBB\xBF\r\n",
         "{\"return\": {}, \"id\"",  // half a reply, and the handshake's answers glued to it
         reply({}, own_id),          // the right id, but without a sentinel
-        reply(shake.ping),
-        reply(shake.ping + 1),
-        refusal(shake.ping),
+        reply(shake.second),
+        reply(shake.second + 1),
+        refusal(shake.second),
         refusal({}),
         std::string(200000, 'A'),
         std::string(100000, '[') + "\n",
@@ -108,10 +108,10 @@ TEST_CASE("session: only the sentinel with its own sync id ends the search") {
     agent.submit(ping);
     const Handshake shake = agent.handshake();
     const std::string own_id = std::to_string(shake.sync);
-    const std::string ping_answer = reply(shake.ping);
+    const std::string ping_answer = reply(shake.second);
     for (const std::string& line :
          {sync_reply(shake.sync - 1), sync_reply(shake.sync + 1), sync_reply(0),
-          "\xFF" + reply({}, "\"" + own_id + "\""), "\xFF" + reply({}, own_id + ".0"),
+          "\xFF" + reply({}, "\"" + own_id + "\""), "\xFF" + reply({}, own_id + ".5"),
           "\xFF" + reply({}, "[" + own_id + "]"), "\xFF" + reply({}, "0" + own_id),
           "\xFF" + refusal({}, own_id), "\xFF" + reply({}, own_id).substr(1),
           "\xFF{\"return\": " + own_id + ", \"error\": {}}\n",
@@ -155,7 +155,7 @@ TEST_CASE("session: white space around replies is tolerated") {
   agent.submit(ping);
   const Handshake shake = agent.handshake();
   agent.read("\r\n" + stray + "\xFF \t{ \"return\" :\t" + std::to_string(shake.sync) + " }\r\n");
-  agent.read("\r\n  {\"id\":" + std::to_string(shake.ping) + ",\"return\":{}}  \r\n");
+  agent.read("\r\n  {\"id\":" + std::to_string(shake.second) + ",\"return\":{}}  \r\n");
   agent.read(" \r\n\n\t{\"id\":" + std::to_string(agent.sent_one().id.value()) +
              ",\"return\":{ } }\r\n");
   CHECK(succeeded(ping));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Feeds everything that a real agent answered (data/qemu-ga-7.2.jsonl) through the reader, the
-// envelope and the decoder, and holds what comes out against the recording itself.
+// Feeds everything that real agents answered (data/qemu-ga-2.8.jsonl and -7.2.jsonl) through the
+// reader, the envelope and the decoder, and holds what comes out against the recording itself.
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -26,9 +26,9 @@ using qga::detail::Reader;
 
 namespace {
 
-std::vector<json> recording() {
+std::vector<json> recording(const std::string& version) {
   std::vector<json> entries;
-  std::ifstream file(QGA_TEST_DATA "/qemu-ga-7.2.jsonl");
+  std::ifstream file(QGA_TEST_DATA "/qemu-ga-" + version + ".jsonl");
   for (std::string line; std::getline(file, line);) entries.push_back(json::parse(line));
   return entries;
 }
@@ -71,17 +71,28 @@ std::optional<json> through_types(const std::string& command, const qga::detail:
   return again;
 }
 
-void check_error(const qga::detail::Value& error, const json& expected) {
+/// What forbids a command is told by the class; by agents before 4.2, in a sentence.
+bool is_forbidden(const std::string& command, const json& error) {
+  const std::string error_class = error.at("class");
+  const std::string desc = error.at("desc");
+  return error_class == "CommandNotFound" ||
+         desc == "this feature or command is not currently supported" ||
+         (desc.find(" disabled for this instance") != std::string::npos &&
+          desc.find(" " + command + " ") != std::string::npos);
+}
+
+void check_error(const std::string& command, const qga::detail::Value& error,
+                 const json& expected) {
   const std::string error_class = expected.at("class");
   try {
-    std::rethrow_exception(qga::detail::agent_error("guest-x", error));
+    std::rethrow_exception(qga::detail::agent_error(command, error));
   } catch (const qga::AgentError& caught) {
     CHECK(caught.error_class() == error_class);
     CHECK(caught.desc() == expected.at("desc").get<std::string>());
     CHECK(caught.code() == qga::err_from_agent);
     CHECK(caught.outcome() == qga::Outcome::refused);
     const bool not_found = dynamic_cast<const qga::CommandNotFoundError*>(&caught) != nullptr;
-    CHECK(not_found == (error_class == "CommandNotFound"));
+    CHECK(not_found == is_forbidden(command, expected));
   }
 }
 
@@ -104,7 +115,7 @@ void check_line(std::string_view line, const std::string& command, Tally& tally)
   if (envelope.refused) {
     ++tally.errors;
     CHECK(json::parse(envelope.reply.text()) == expected.at("error"));
-    check_error(envelope.reply, expected.at("error"));
+    check_error(command, envelope.reply, expected.at("error"));
   } else {
     ++tally.values;
     CHECK(through_types(command, envelope.reply) == expected.at("return"));
@@ -120,7 +131,9 @@ std::size_t occurrences(std::string_view text, std::string_view wanted) {
 }  // namespace
 
 TEST_CASE("everything that a real agent answered decodes to what it answered") {
-  const auto entries = recording();
+  const std::string version = GENERATE(as<std::string>(), "2.8", "7.2");
+  INFO("agent " << version);
+  const auto entries = recording(version);
   Tally tally;
   Tally expected;  // by looking for words in the text
   std::size_t silent = 0;
@@ -135,8 +148,10 @@ TEST_CASE("everything that a real agent answered decodes to what it answered") {
       ++silent;
       continue;
     }
-    if (reply[0] != '{' && reply[0] != '\xFF') {
-      CHECK(request.empty());
+    const bool is_note = reply[0] != '{' && reply[0] != '\xFF';
+    if (is_note) CHECK(request.empty());
+    // The recorder has cut a reply of 28 MB.
+    if (is_note || reply.ends_with("...\n")) {
       ++notes;
       continue;
     }

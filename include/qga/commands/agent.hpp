@@ -22,7 +22,7 @@ struct GuestAgentCommandInfo {
   static void fields(auto& self, auto& visit) {
     visit("name", self.name);
     visit("enabled", self.enabled);
-    visit("success-response", self.success_response);
+    visit("success-response", self.success_response, true);  // since QEMU 1.7
   }
   friend bool operator==(const GuestAgentCommandInfo&, const GuestAgentCommandInfo&) = default;
 };

@@ -343,7 +343,6 @@ struct GuestFstrimRequest {
   }
 
   static void fields(auto& self, auto& visit) { visit("minimum", self.minimum); }
-  Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
 /// `guest-get-diskstats`. @since QEMU 7.1

@@ -120,11 +120,6 @@ struct GuestExecStatusRequest {
   explicit GuestExecStatusRequest(std::int64_t pid_) : pid(pid_) {}
 
   static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
-  /// Both outputs full, 16 MiB each, make a line of 44 739 370 bytes.
-  ReplyLimits limits() const {
-    return {46 << 20, simple_reply_limits.depth, simple_reply_limits.elements};
-  }
-  Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them.

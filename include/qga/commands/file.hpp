@@ -107,15 +107,6 @@ struct GuestFileCloseRequest {
   static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
-namespace detail {
-
-/// Time for a payload on a slow channel: an emulated guest moves 5 MiB/s, a busy one far less.
-inline Clock::duration transfer_timeout(std::size_t bytes) {
-  return default_timeout + std::chrono::milliseconds(bytes / 256);
-}
-
-}  // namespace detail
-
 /// `guest-file-read`. @since QEMU 0.15
 struct GuestFileReadRequest {
   using Reply = GuestFileRead;
@@ -137,8 +128,7 @@ struct GuestFileReadRequest {
     visit("count", self.count);
   }
   ReplyLimits limits() const {
-    return {detail::base64_encoded_size(bytes()) + simple_reply_limits.bytes,
-            simple_reply_limits.depth, simple_reply_limits.elements};
+    return detail::payload_limits(detail::base64_encoded_size(bytes()) + simple_reply_limits.bytes);
   }
   Clock::duration timeout() const { return detail::transfer_timeout(bytes()); }
 

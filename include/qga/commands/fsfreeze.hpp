@@ -34,15 +34,12 @@ struct GuestFsfreezeStatusRequest : NoArguments {
 struct GuestFsfreezeFreezeRequest : NoArguments {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-fsfreeze-freeze";
-  static constexpr bool never_late = true;
-  Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
 /// `guest-fsfreeze-freeze-list`. @since QEMU 2.2
 struct GuestFsfreezeFreezeListRequest {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-fsfreeze-freeze-list";
-  static constexpr bool never_late = true;
 
   std::optional<std::vector<std::string>> mountpoints;  ///< none: all; an empty list: nothing
 
@@ -52,14 +49,12 @@ struct GuestFsfreezeFreezeListRequest {
   }
 
   static void fields(auto& self, auto& visit) { visit("mountpoints", self.mountpoints); }
-  Clock::duration timeout() const { return std::chrono::minutes(10); }
 };
 
 /// `guest-fsfreeze-thaw`. @since QEMU 0.15
 struct GuestFsfreezeThawRequest : NoArguments {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-fsfreeze-thaw";
-  Clock::duration timeout() const { return std::chrono::minutes(3); }
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them.

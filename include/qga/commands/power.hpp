@@ -29,8 +29,6 @@ constexpr std::array<std::string_view, 3> wire_names(GuestShutdownMode) {
 struct GuestShutdownRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-shutdown";
-  static constexpr bool success_response = false;
-  static constexpr bool never_late = true;
 
   std::optional<std::string> mode;  ///< none: powerdown
 
@@ -38,34 +36,24 @@ struct GuestShutdownRequest {
   explicit GuestShutdownRequest(GuestShutdownMode mode_) : mode(wire_name(mode_)) {}
 
   static void fields(auto& self, auto& visit) { visit("mode", self.mode); }
-  Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// `guest-suspend-disk`. @since QEMU 1.1
 struct GuestSuspendDiskRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-disk";
-  static constexpr bool success_response = false;
-  static constexpr bool never_late = true;
-  Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// `guest-suspend-ram`. @since QEMU 1.1
 struct GuestSuspendRamRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-ram";
-  static constexpr bool success_response = false;
-  static constexpr bool never_late = true;
-  Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// `guest-suspend-hybrid`. @since QEMU 1.1
 struct GuestSuspendHybridRequest : NoArguments {
   using Reply = void;
   static constexpr std::string_view command = "guest-suspend-hybrid";
-  static constexpr bool success_response = false;
-  static constexpr bool never_late = true;
-  Clock::duration timeout() const { return std::chrono::seconds(60); }
 };
 
 /// The methods of this family; see `Commands` for what holds for all of them.

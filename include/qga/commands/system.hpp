@@ -99,7 +99,6 @@ struct GuestSetTimeRequest {
   }
 
   static void fields(auto& self, auto& visit) { visit("time", self.time); }
-  Clock::duration timeout() const { return std::chrono::seconds(30); }
 };
 
 /// `guest-get-host-name`. @since QEMU 2.10

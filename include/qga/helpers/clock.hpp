@@ -5,16 +5,20 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <limits>
+#include <string>
 #include <utility>
 
 #include "qga/commands/agent.hpp"
 #include "qga/commands/system.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/carrier.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/error.hpp"
 
 namespace qga {
 
@@ -23,6 +27,27 @@ namespace qga {
 struct ClockChange {
   std::chrono::nanoseconds before = {};
   std::chrono::nanoseconds after = {};
+};
+
+/// The guest refused to set its clock. It sets the clock of its system first and the hardware clock
+/// then, which containers and some cloud kernels do not have: a look at the clock tells which.
+class ClockError : public AgentError {
+ public:
+  ClockError(const AgentError& cause, bool set, const ClockChange& change)
+      : GuestAgentError(cause), AgentError(cause), set_(set), change_(change) {
+    detail::ErrorAccess::set_text(
+        *this, std::string(cause.what()) + (set ? "; the clock is set, but not the hardware clock"
+                                                : "; the clock is not set"));
+  }
+
+  /// True: the guest's clock is set, and only its hardware clock is not.
+  bool is_set() const { return set_; }
+  /// What the guest's clock was and is.
+  const ClockChange& change() const { return change_; }
+
+ private:
+  bool set_;
+  ClockChange change_;
 };
 
 namespace detail {
@@ -51,7 +76,7 @@ class SetClock {
   void start() {
     // The first command may wait for the handshake, which would spoil the measurement.
     io_.call(GuestPingRequest(), [this](std::exception_ptr error) {
-      if (error) return io_.fail(std::move(error));
+      if (error && outcome_of(error) != Outcome::refused) return io_.fail(std::move(error));
       compare(result_.before, [this] { set(); });
     });
   }
@@ -62,7 +87,7 @@ class SetClock {
     const auto asked = io_.now();
     io_.call(GuestGetTimeRequest(),
              [=, this, &difference](std::exception_ptr error, std::int64_t time) {
-               if (error) return io_.fail(std::move(error));
+               if (error) return io_.fail(error_ ? error_ : std::move(error));
                half_ = (io_.now() - asked) / 2;
                difference = ahead(time, host_() - half_);
                then();
@@ -73,15 +98,29 @@ class SetClock {
   /// reply. So half of the last round trip is used.
   void set() {
     io_.call(GuestSetTimeRequest(host_() + half_), [this](std::exception_ptr error) {
-      if (error) return io_.fail(std::move(error));
-      compare(result_.after, [this] { io_.finish(result_); });
+      if (!error) return compare(result_.after, [this] { io_.finish(result_); });
+      const auto* const refusal = dynamic_cast<const AgentError*>(error_of(error));
+      const bool tried =
+          refusal != nullptr && dynamic_cast<const CommandNotFoundError*>(refusal) == nullptr;
+      if (!tried) return io_.fail(std::move(error));
+      error_ = std::move(error);
+      compare(result_.after, [this, refusal] { refused(*refusal); });
     });
+  }
+
+  void refused(const AgentError& refusal) {
+    // The clock is set where it is nearer to the host's than to what it was.
+    using Seconds = std::chrono::duration<double>;
+    const double after = std::abs(Seconds(result_.after).count());
+    const double moved = std::abs((Seconds(result_.after) - Seconds(result_.before)).count());
+    io_.fail(std::make_exception_ptr(ClockError(refusal, after <= moved, result_)));
   }
 
   Io& io_;
   HostClock host_;
   ClockChange result_;
   Clock::duration half_ = {};  ///< of the last round trip
+  std::exception_ptr error_;   ///< the guest's refusal
 };
 
 }  // namespace detail
@@ -92,8 +131,8 @@ class ClockHelpers {
  public:
   /// Sets the guest's clock to the host's. It is exact to about half of the time of a round trip.
   /// @return `ClockChange`: how far it was off before, and how far it is after
-  /// @throws AgentError the guest refused; a Linux guest may have set its clock, and not its
-  ///         hardware clock
+  /// @throws ClockError the guest refused: `is_set()` tells whether only its hardware clock is not
+  ///         set
   /// @throws CommandNotFoundError file systems are frozen, or it is forbidden
   /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
   /// @since QEMU 1.5, all guests

@@ -57,7 +57,9 @@ class Frozen {
   Frozen(std::optional<std::int64_t> count, std::unique_ptr<detail::Guard> guard)
       : count_(count), since_(Clock::now()), guard_(std::move(guard)) {}
 
-  /// How many file systems; none: they are frozen, but the answer that told how many was lost.
+  /// How many file systems; none: they are frozen, but the answer that told how many was lost. It
+  /// may be 0 (ZFS, a root that is read-only): the guest's hook was run all the same, and the thaw
+  /// has it release what it has locked.
   std::optional<std::int64_t> count() const { return count_; }
   /// For how long they have been frozen.
   Clock::duration age() const { return Clock::now() - since_; }
@@ -140,10 +142,7 @@ class Freeze {
     const Step step{.until = std::min(deadline_, ask_at_)};
     const auto then = [this](std::exception_ptr error, std::int64_t count) {
       guard_->expect_answer(false);
-      if (error) return failed(std::move(error));
-      if (count > 0) return end_frozen(count);
-      guard_->disarm();
-      io_.finish(Frozen());
+      error ? failed(std::move(error)) : end_frozen(count);
     };
     if (mountpoints_) {
       io_.call(GuestFsfreezeFreezeListRequest(std::move(*mountpoints_)), then, step);
@@ -167,9 +166,13 @@ class Freeze {
       const bool may_go_on = io_.now() >= ask_at_ && io_.now() < deadline_;
       return code_of(error_) == err_timed_out && may_go_on ? ask() : undo();
     }
-    // An agent that fails has thawed what it had frozen; one that refuses may be frozen already.
     guard_->disarm();
-    outcome == Outcome::refused ? look() : end(true);
+    outcome == Outcome::refused ? look(is_failure(error_)) : end(true);
+  }
+
+  /// Whether the agent tried to freeze. An agent that refuses may be frozen already, by others.
+  static bool is_failure(const std::exception_ptr& error) {
+    return dynamic_cast<const CommandNotFoundError*>(error_of(error)) == nullptr;
   }
 
   /// The agent answers one command after another: this one when the freeze is done, or at once
@@ -201,24 +204,34 @@ class Freeze {
           const bool answered = refused || (failed && code_of(failed) == err_bad_reply);
           if (failed && !answered && !awaited) return end(guard_->act());  // on a new connection
           guard_->disarm();
-          answered ? look() : end(!failed);
+          answered ? look(false) : end(!failed);
         },
         step);
   }
 
-  void look() {
+  /// @param hook_ran the hook has done its part, and the agent has not told it of the failure
+  void look(bool hook_ran) {
     io_.call(
         GuestFsfreezeStatusRequest(),
-        [this](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
+        [this, hook_ran](std::exception_ptr unanswered, GuestFsfreezeStatus status) {
           // An agent that refuses even this cannot freeze.
-          end(unanswered ? outcome_of(unanswered) == Outcome::refused
-                         : status == GuestFsfreezeStatus::thawed);
+          const bool thawed = unanswered ? outcome_of(unanswered) == Outcome::refused
+                                         : status == GuestFsfreezeStatus::thawed;
+          hook_ran&& thawed && !unanswered ? thaw_hook() : end(thawed);
         },
         cleaning_up(deadline_after(status_wait, io_.now())));
   }
 
+  /// A thaw of a thawed guest runs the hook, which releases what it has locked (a database).
+  void thaw_hook() {
+    io_.call(
+        GuestFsfreezeThawRequest(), [this](std::exception_ptr, std::int64_t) { end(true); },
+        cleaning_up(deadline_after(thaw_wait, io_.now())));
+  }
+
   void end_frozen(std::optional<std::int64_t> count) {
     guard_->confirm();
+    if (count) count = std::max<std::int64_t>(*count, 0);
     io_.finish(Frozen(count, std::move(guard_)));
   }
   void end(bool thawed) { io_.fail(error_with<FreezeError>(error_, thawed)); }
@@ -354,7 +367,8 @@ class FreezeHelpers {
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
   /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
   ///         is known
-  /// @throws AgentError the hook failed or a file system refused; all are thawed again
+  /// @throws AgentError the hook failed or a file system refused; all are thawed again, and a thaw
+  ///         was sent for the hook
   /// @throws CommandNotFoundError frozen already, or forbidden
   /// @throws TimeoutError the freeze took too long, and a thaw was sent
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests

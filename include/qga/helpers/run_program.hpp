@@ -137,8 +137,6 @@ class RunProgram {
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
   /// The time for killing a program, and for its end.
   static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
-  /// The time for an answer about a program; after that, it is asked for again.
-  static constexpr Clock::duration answer_wait = std::chrono::seconds(60);
 
   void ask() {
     io_.call(GuestExecStatusRequest(pid_),
@@ -153,14 +151,15 @@ class RunProgram {
                });
                pause_ = std::min(2 * pause_, longest_pause);
              },
-             {.until = std::min(deadline_, deadline_after(answer_wait, io_.now()))});
+             // The answer that tells the end comes once: a late one is awaited.
+             {.until = deadline_, .awaits_late_answer = true});
   }
 
   void no_answer(std::exception_ptr error) {
     const int code = code_of(error);
     if (code == err_cancelled) return give_up(std::move(error));
     if (code == err_timed_out && io_.now() >= deadline_) return give_up(nullptr);
-    if (code == err_timed_out) {  // the guest is busy, or the answer is lost and the record with it
+    if (err_of(error) == std::errc::no_message) {  // and the agent's record with it, maybe
       answer_lost_ = true;
       return ask();
     }

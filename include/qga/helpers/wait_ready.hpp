@@ -92,23 +92,37 @@ class WaitReady {
 
   void ask() {
     ++readiness_.attempts;
-    io_.call(GuestInfoRequest(),
-             [this](std::exception_ptr error, GuestAgentInfo info) {
-               const int code = code_of(error);
-               if (code == err_cancelled) return io_.fail(std::move(error));
-               if (code == err_timed_out) {
-                 answer_wait_ = std::min(2 * answer_wait_, longest_answer_wait);
-                 return silent(std::move(error));
-               }
-               if (code == err_bad_reply) return again(ReadyState::silent, std::move(error));
-               if (error && code != err_from_agent) {
-                 return again(ReadyState::no_socket, std::move(error));
-               }
+    io_.call(
+        GuestInfoRequest(),
+        [this](std::exception_ptr error, GuestAgentInfo info) {
+          const int code = code_of(error);
+          if (code == err_cancelled) return io_.fail(std::move(error));
+          if (code == err_timed_out) {
+            answer_wait_ = std::min(2 * answer_wait_, longest_answer_wait);
+            const bool may_lack_it = command_.empty() && outcome_of(error) != Outcome::not_sent;
+            return may_lack_it ? ping() : silent(std::move(error));
+          }
+          if (code == err_bad_reply) return again(ReadyState::silent, std::move(error));
+          if (error && code != err_from_agent) {
+            return again(ReadyState::no_socket, std::move(error));
+          }
+          readiness_.err = {};
+          readiness_.version = std::move(info.version);
+          readiness_.state = offers(std::move(info)) ? ReadyState::ready : ReadyState::disabled;
+          check_frozen();
+        },
+        {.until = until()});
+  }
+
+  /// Some agents have no `guest-info`, and do not answer what they do not know.
+  void ping() {
+    io_.call(GuestPingRequest(),
+             [this](std::exception_ptr error) {
+               if (code_of(error) == err_cancelled) return io_.fail(std::move(error));
+               if (error && outcome_of(error) != Outcome::refused) return silent(std::move(error));
                readiness_.err = {};
-               readiness_.version = std::move(info.version);
-               readiness_.state =
-                   offers(std::move(info)) ? ReadyState::ready : ReadyState::disabled;
-               check_frozen();
+               readiness_.state = ReadyState::ready;
+               end();
              },
              {.until = until()});
   }
@@ -128,7 +142,7 @@ class WaitReady {
                }
                end();
              },
-             {.until = deadline_});
+             {.until = until()});
   }
 
   /// Handles an attempt without an answer. It has taken its time, so no pause is needed.
@@ -153,11 +167,6 @@ class WaitReady {
     readiness_.state = state;
     readiness_.err = err_of(error);
     return io_.now() >= deadline_ || (!io_.connected() && !io_.can_connect());
-  }
-
-  static std::error_code err_of(const std::exception_ptr& error) {
-    const GuestAgentError* const known = error_of(error);
-    return known != nullptr ? known->err() : std::error_code();
   }
 
   void end() {

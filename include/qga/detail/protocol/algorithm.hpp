@@ -88,6 +88,9 @@ struct Step {
   bool cleans_up = false;
   /// True: it changes nothing in the guest, whatever the command.
   bool harmless = false;
+  /// True: an answer that comes late is awaited, up to `until` and the end of the whole call. One
+  /// that is lost is a BadReplyError whose `err()` is `std::errc::no_message`.
+  bool awaits_late_answer = false;
   /// True: it is written right behind a request without an answer; see `Call::at_once`.
   bool at_once = false;
 };

@@ -74,7 +74,9 @@ class Call {
 
   std::string text;                                       ///< the request up to its id
   Clock::time_point deadline = Clock::time_point::max();  ///< max: none
-  Operation* operation = nullptr;                         ///< the owner; null: a guard's request
+  /// From here on handshakes tell whether the answer is only late, or lost; max: never.
+  Clock::time_point doubted_at = Clock::time_point::max();
+  Operation* operation = nullptr;  ///< the owner; null: a guard's request
   Cancel cancel = Cancel::always;
   /// True: the request is written at once, although the channel is out of sync. This is for a thaw
   /// behind a freeze without an answer: the agent must have it even when the client is gone.

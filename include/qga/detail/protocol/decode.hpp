@@ -42,13 +42,18 @@ class Decoder {
   template <class T>
   void operator()(std::string_view key, std::optional<T>& member) {
     const Source found = object_.member(key);
-    if (found.found()) decode_value(found, member.emplace());
+    if (found.template is_given<T>()) decode_value(found, member.emplace());
+  }
+  template <class T>
+  void operator()(std::string_view key, T& member, const T& where_missing) {
+    const Source found = object_.member(key);
+    found.template is_given<T>() ? decode_value(found, member) : void(member = where_missing);
   }
 
   void bytes(std::string_view key, std::string& member) { required(key).read_base64(member); }
   void bytes(std::string_view key, std::optional<std::string>& member) {
     const Source found = object_.member(key);
-    if (found.found()) found.read_base64(member.emplace());
+    if (found.template is_given<std::string>()) found.read_base64(member.emplace());
   }
 
  private:
@@ -64,6 +69,7 @@ class Decoder {
 template <class Source, class T>
 void decode_list(const Source& from, std::vector<T>& to) {
   to.clear();
+  if (from.is_null()) return;  // agents in Go write an empty list so
   // The elements of a hostile list may take hundreds of times their text.
   to.reserve(std::min<std::size_t>(from.count(), 1024));
   from.each_element([&](const Source& element) { decode_value(element, to.emplace_back()); });

@@ -49,6 +49,10 @@ class ObjectWriter {
   void operator()(std::string_view key, const std::optional<T>& member) {
     if (member) (*this)(key, *member);
   }
+  template <class T>
+  void operator()(std::string_view key, const T& member, const T&) {
+    (*this)(key, member);
+  }
 
   void bytes(std::string_view key, std::string_view member) {
     std::string text;
@@ -118,8 +122,8 @@ class PayloadWriter {
  public:
   explicit PayloadWriter(std::string& out) : out_(out) {}
 
-  template <class T>
-  void operator()(std::string_view, const T&) {}
+  template <class... Ts>
+  void operator()(std::string_view, const Ts&...) {}
   void bytes(std::string_view key, std::string_view member) {
     if (out_.back() != '{') out_ += ',';
     ((out_ += '"') += key) += "\":\"";

@@ -22,8 +22,11 @@ struct Envelope {
   bool has_id = false;
   std::optional<std::uint64_t> id = {};  ///< empty where it is not one that this library makes
 
-  /// Whether this is the text of its `return`.
-  bool returns(std::string_view text) const { return !refused && reply.text() == text; }
+  /// Whether its `return` is this number.
+  bool returns(std::uint64_t number) const {
+    std::uint64_t returned = 0;
+    return !refused && parse_integer(reply.text(), returned) && returned == number;
+  }
 };
 
 /// The id, where the library can have made it.

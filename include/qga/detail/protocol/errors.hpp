@@ -89,11 +89,26 @@ inline std::exception_ptr wrong_argument(std::string_view command, std::string_v
   return make_error<RequestError>(command, what, Outcome::not_sent, std::make_error_code(err));
 }
 
-/// Makes an error from the value of an `error` member.
-/// @throws Malformed where it is not an object with `class` and `desc`
+/// Whether the agent says that the command cannot be used: a policy, frozen file systems or the
+/// guest's system forbid it. Agents since 4.2 say so by the class, those before 1.2 by others, and
+/// those between by a `GenericError` with one of these sentences (to 9.0: for the guest's system).
+inline bool is_not_available(const GuestAgentError::Details& said) {
+  const std::string_view error_class = said.error_class;
+  if (error_class == "CommandNotFound" || error_class == "CommandDisabled" ||
+      error_class == "Unsupported") {
+    return true;
+  }
+  return error_class == "GenericError" &&
+         (said.desc == "The command " + said.command + " has been disabled for this instance" ||
+          said.desc == "this feature or command is not currently supported");
+}
+
+/// Makes an error from the value of an `error` member. Some agents leave out the class.
+/// @throws Malformed where it is not an object with `desc`
 inline std::exception_ptr agent_error(std::string_view command, const Value& error) {
-  const auto text = [&](const char* key) {
+  const auto text = [&](const char* key, bool required) {
     const Value found = error.member(key);
+    if (!required && !found.is_given<std::string>()) return std::string();
     if (!found.found() || found.kind() != '"') {
       throw Malformed(std::string("an error without '") + key + "'");
     }
@@ -101,11 +116,11 @@ inline std::exception_ptr agent_error(std::string_view command, const Value& err
   };
   GuestAgentError::Details details{.command = std::string(command),
                                    .outcome = Outcome::refused,
-                                   .error_class = text("class"),
-                                   .desc = text("desc")};
-  const std::string what = details.command + ": " + printable(details.desc) + " (" +
-                           printable(details.error_class) + ")";
-  if (details.error_class == "CommandNotFound") {
+                                   .error_class = text("class", false),
+                                   .desc = text("desc", true)};
+  std::string what = details.command + ": " + printable(details.desc);
+  if (!details.error_class.empty()) what += " (" + printable(details.error_class) + ")";
+  if (is_not_available(details)) {
     return std::make_exception_ptr(CommandNotFoundError(what, std::move(details)));
   }
   return std::make_exception_ptr(AgentError(what, std::move(details)));
@@ -121,6 +136,12 @@ inline Outcome outcome_of(const std::exception_ptr& error) {
 inline int code_of(const std::exception_ptr& error) {
   const GuestAgentError* const known = error_of(error);
   return known != nullptr ? known->code() : 0;
+}
+
+/// The `err()` of an error; empty where there is none, or where it is not the library's.
+inline std::error_code err_of(const std::exception_ptr& error) {
+  const GuestAgentError* const known = error_of(error);
+  return known != nullptr ? known->err() : std::error_code();
 }
 
 /// Changes an error that nobody else has seen yet.

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 
@@ -26,6 +28,47 @@ struct Handling {
   bool never_late = false;
 };
 
+/// What is special about a command, whether its request is typed or made by hand.
+struct SpecialCommand {
+  std::string_view name;
+  Clock::duration timeout = default_timeout;
+  bool success_response = true;
+  bool never_late = false;
+  std::optional<ReplyLimits> limits = {};
+};
+
+/// The limits of a reply that is nearly all payload.
+constexpr ReplyLimits payload_limits(std::size_t bytes) {
+  return {bytes, simple_reply_limits.depth, simple_reply_limits.elements};
+}
+
+/// The time for a payload on a slow channel: an emulated guest moves 5 MiB/s, a busy one far less.
+constexpr Clock::duration transfer_timeout(std::size_t bytes) {
+  return default_timeout + std::chrono::milliseconds(bytes / 256);
+}
+
+inline constexpr SpecialCommand special_commands[] = {
+    // Both outputs full, 16 MiB each, make a line of 44 739 370 bytes.
+    {"guest-exec-status", std::chrono::seconds(60), true, false, payload_limits(46 << 20)},
+    {"guest-file-read", default_timeout, true, false, payload_limits(default_max_reply_size)},
+    {"guest-fsfreeze-freeze", std::chrono::minutes(10), true, true},
+    {"guest-fsfreeze-freeze-list", std::chrono::minutes(10), true, true},
+    {"guest-fsfreeze-thaw", std::chrono::minutes(3)},
+    {"guest-fstrim", std::chrono::minutes(10)},
+    {"guest-set-time", std::chrono::seconds(30)},  // it runs hwclock
+    {"guest-shutdown", std::chrono::seconds(60), false, true},
+    {"guest-suspend-disk", std::chrono::seconds(60), false, true},
+    {"guest-suspend-hybrid", std::chrono::seconds(60), false, true},
+    {"guest-suspend-ram", std::chrono::seconds(60), false, true},
+};
+
+constexpr SpecialCommand special_command(std::string_view name) {
+  for (const SpecialCommand& special : special_commands) {
+    if (special.name == name) return special;
+  }
+  return {name};
+}
+
 template <class Reply>
 constexpr ReplyLimits default_limits() {
   using IsSimple = std::disjunction<std::is_void<Reply>, std::is_arithmetic<Reply>>;
@@ -34,8 +77,9 @@ constexpr ReplyLimits default_limits() {
 
 template <Request R>
 constexpr Handling handling_of(const R& request) {
-  if constexpr (requires { request.handling(); }) return request.handling();
-  Handling handling{default_limits<typename R::Reply>()};
+  const SpecialCommand special = special_command(request.command);
+  Handling handling{special.limits.value_or(default_limits<typename R::Reply>()),
+                    special.success_response, special.never_late};
   if constexpr (requires { request.limits(); }) handling.limits = request.limits();
   if constexpr (requires { R::success_response; }) handling.success_response = R::success_response;
   if constexpr (requires { R::never_late; }) handling.never_late = R::never_late;
@@ -48,7 +92,7 @@ constexpr Clock::duration timeout_of(const R& request) {
   if constexpr (requires { request.timeout(); }) {
     return request.timeout();
   } else {
-    return default_timeout;
+    return special_command(request.command).timeout;
   }
 }
 

@@ -62,6 +62,9 @@ class HelperSteps : public Operation {
       }
     }
     call->deadline = deadline_of(timeout_of(request), step, now());
+    if (step.awaits_late_answer) {
+      call->doubted_at = std::exchange(call->deadline, std::min(step.until, until()));
+    }
     call->operation = this;
     if (call->finished()) {
       call->delivered = true;
@@ -124,7 +127,9 @@ class HelperSteps : public Operation {
 
   Clock::time_point next_deadline() const override {
     auto earliest = Clock::time_point::max();
-    for (const auto& step : steps_) earliest = std::min(earliest, step->deadline);
+    for (const auto& step : steps_) {
+      earliest = std::min({earliest, step->deadline, step->doubted_at});
+    }
     return earliest;
   }
 

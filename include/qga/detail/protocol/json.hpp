@@ -42,6 +42,13 @@ struct JsonValue : Place {
     return JsonValue(found == json->end() ? nullptr : &*found, {this, name});
   }
   bool found() const { return json != nullptr; }
+  bool is_null() const { return json->is_null(); }
+  /// As in `Value`. But null is also what `to_json` writes for the enumerator `unknown`.
+  template <class T>
+  bool is_given() const {
+    constexpr bool has_unknown = requires { T::unknown; };
+    return found() && (has_unknown || !is_null());
+  }
 
   std::size_t count() const {
     require(json->is_array(), "expected a list");
@@ -71,6 +78,7 @@ struct JsonValue : Place {
   template <class Integer>
   void read_integer(Integer& to) const {
     using Range = std::numeric_limits<Integer>;
+    if (json->is_number_float() && to_integer(json->template get<double>(), to)) return;
     bool fits = json->is_number_integer();
     if (json->is_number_unsigned()) {
       fits = json->template get<std::uint64_t>() <= static_cast<std::uint64_t>(Range::max());

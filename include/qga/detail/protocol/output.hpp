@@ -20,9 +20,10 @@ inline void append_id(std::string& out, std::uint64_t id) {
   out.append(digits, end);
 }
 
-/// Appends the request for a sentinel and `sync_id`, but not its end.
-inline void append_sync(std::string& out, std::uint64_t sync_id) {
-  out += "{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":";
+/// Appends a sync, but not its end.
+/// @param command `guest-sync`, or `guest-sync-delimited` for a sentinel in front of the answer
+inline void append_sync(std::string& out, std::string_view command, std::uint64_t sync_id) {
+  ((out += "{\"execute\":\"") += command) += "\",\"arguments\":{\"id\":";
   out += std::to_string(sync_id);
   out += '}';
 }

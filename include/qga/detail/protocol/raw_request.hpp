@@ -4,7 +4,7 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "qga/detail/protocol/encode.hpp"
+#include "qga/detail/protocol/handling.hpp"
 
 namespace qga::detail {
 
@@ -30,16 +31,28 @@ struct RawRequest {
     for (const auto& [key, value] : self.arguments.items()) visit(key, value);
   }
 
-  /// Some commands need the same handling when they are sent by hand. This is a member: an overload
-  /// of `handling_of` would only be called by code that includes this header.
-  Handling handling() const {
-    constexpr std::array<std::string_view, 4> silent{"guest-shutdown", "guest-suspend-disk",
-                                                     "guest-suspend-ram", "guest-suspend-hybrid"};
-    const bool is_silent = std::find(silent.begin(), silent.end(), command) != silent.end();
-    // The longest string of a genuine reply is a program's output in base64: 22 MiB.
-    const ReplyLimits limits{default_max_reply_size, 128, structured_reply_limits.elements,
-                             24 << 20};
-    return {limits, !is_silent, is_silent || command.starts_with("guest-fsfreeze-freeze")};
+  /// As with the typed request, the bytes of a file have their time. This is a template, so that
+  /// only its users compile it.
+  template <class Json = nlohmann::json>
+  Clock::duration timeout() const {
+    const Clock::duration usual = special_command(command).timeout;
+    if (!command.starts_with("guest-file-") || !arguments.is_object()) return usual;
+    const Json& given = arguments;
+    const auto count = given.find("count");
+    const auto written = given.find("buf-b64");
+    if (written != given.end() && written->is_string()) {
+      return transfer_timeout(written->template get_ref<const std::string&>().size());
+    }
+    if (count == given.end() || !count->is_number_unsigned()) return usual;
+    constexpr std::uint64_t most = 48 << 20;
+    return transfer_timeout(std::min(count->template get<std::uint64_t>(), most));
+  }
+
+  ReplyLimits limits() const {
+    // The longest string of other genuine replies is a program's output in base64: 22 MiB.
+    constexpr ReplyLimits any{default_max_reply_size, 128, structured_reply_limits.elements,
+                              24 << 20};
+    return special_command(command).limits.value_or(any);
   }
 };
 

@@ -34,6 +34,7 @@ class RequestQueue {
     std::uint64_t end;
     std::size_t text;  ///< bytes of it that come from `Call::text`
     ReplyLimits limits;
+    bool silent;   ///< the agent may answer only a failure
     bool barrier;  ///< the reply to the sync behind it shows its success
     bool refused = false;
   };
@@ -53,26 +54,29 @@ class RequestQueue {
   }
 
   /// Whether another request fits into the window.
-  bool fits(const Call& call, bool echoes_ids) const {
+  bool fits(const Call& call, bool one_at_a_time) const {
     constexpr std::size_t id_and_sync = 160;
-    if (flight.size() >= (echoes_ids ? window : 1)) return false;
+    if (flight.size() >= (one_at_a_time ? 1 : window)) return false;
     return flight.empty() ||
            output.end() - flight.front().begin + call.text.size() + id_and_sync <= window_bytes;
   }
 
   /// Appends a request to the output. Returns where it begins.
-  std::uint64_t append(Call& call, std::uint64_t id, bool echoes_ids, const ReplyLimits& limits) {
+  /// @param one_at_a_time no sync may be sent right behind it
+  std::uint64_t append(Call& call, std::uint64_t id, bool echoes_ids, bool one_at_a_time,
+                       const ReplyLimits& limits) {
     const std::uint64_t begin = output.end();
     const std::size_t text = call.text.size();
     output.append(call.text);
     end_request(id, echoes_ids);
     const std::uint64_t runs_at = output.end() - 1;  // without its newline
-    const bool barrier = !call.handling().success_response;
+    const bool silent = !call.handling().success_response;
+    const bool barrier = silent && !one_at_a_time;
     if (barrier) {
-      append_sync(output.text(), id);
+      append_sync(output.text(), "guest-sync-delimited", id);
       end_request(id, echoes_ids);
     }
-    flight.push_back({id, &call, begin, runs_at, output.end(), text, limits, barrier});
+    flight.push_back({id, &call, begin, runs_at, output.end(), text, limits, silent, barrier});
     ++live_;
     return begin;
   }

@@ -39,6 +39,8 @@ class Session {
   /// A guest that rebooted leaves its channel open and silent, so a handshake goes first after a
   /// pause that is longer than this.
   static constexpr Clock::duration trusted_pause = std::chrono::seconds(1);
+  /// The time in which an agent that takes one request at a time has read a request.
+  static constexpr Clock::duration silent_moment = std::chrono::milliseconds(250);
 
   explicit Session(const ClientParams& params)
       : max_reply_size_(params.max_reply_size),
@@ -86,7 +88,10 @@ class Session {
   /// Fails the calls whose deadline has passed.
   void expire(Clock::time_point now) {
     queue_.each_call([&](Call& call) {
-      if (call.deadline <= now) abandon(call, &timed_out);
+      if (call.deadline <= now) return abandon(call, &timed_out);
+      if (call.doubted_at > now) return;
+      call.doubted_at = Clock::time_point::max();
+      if (state_ == State::in_sync) desynchronize();
     });
   }
 
@@ -139,10 +144,11 @@ class Session {
   /// True while the agent may still send replies, also those that no call waits for.
   bool replies_due() const { return !queue_.flight.empty() || handshake_due_; }
 
-  /// When a handshake without an answer is repeated; max: never.
+  /// When a handshake without an answer is repeated, or one is due behind a silent command; max:
+  /// never.
   Clock::time_point repeats_at() const {
-    return shaking_hands() && queue_.output.all_written() && busy() ? handshake_.repeats_at()
-                                                                    : Clock::time_point::max();
+    if (!queue_.output.all_written() || !busy()) return Clock::time_point::max();
+    return shaking_hands() ? handshake_.repeats_at() : sync_at_;
   }
 
   /// Releases the memory of large replies, because thousands of clients may be idle.
@@ -154,7 +160,9 @@ class Session {
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
     auto earliest = repeats_at();
-    queue_.each_call([&](const Call& call) { earliest = std::min(earliest, call.deadline); });
+    queue_.each_call([&](const Call& call) {
+      earliest = std::min({earliest, call.deadline, call.doubted_at});
+    });
     return earliest;
   }
 
@@ -164,7 +172,7 @@ class Session {
   enum class State {
     unsynchronized,  ///< nothing may be written but the handshake
     syncing,         ///< the handshake is written; its sync reply is awaited
-    learning,        ///< the sync is answered; the reply to its ping tells whether ids are echoed
+    learning,        ///< the sync is answered; the next reply tells whether ids are echoed
     in_sync,
   };
 
@@ -185,19 +193,25 @@ class Session {
     if (state_ == State::in_sync && (paused || interrupted)) desynchronize();
     while (state_ == State::in_sync && !queue_.waiting.empty()) {
       const Call& call = *queue_.waiting.front();
-      if (!queue_.fits(call, echoes_ids_)) return;
+      if (!queue_.fits(call, one_at_a_time())) return;
       if (call.handling().never_late && !just_synced_) {
         if (!queue_.flight.empty()) return;
         desynchronize();
         break;
       }
+      if (handshake_.is_plain() && !call.handling().success_response)
+        sync_at_ = now + silent_moment;
       append(*queue_.waiting.pop_front());
     }
     if (state_ == State::unsynchronized && queue_.output.all_written()) begin_handshake(now);
   }
 
+  /// An agent without ids answers in order; one that needs the plain handshake may lose a request
+  /// that comes right behind another.
+  bool one_at_a_time() const { return !echoes_ids_ || handshake_.is_plain(); }
+
   void append(Call& call) {
-    const auto begin = queue_.append(call, next_id_++, echoes_ids_,
+    const auto begin = queue_.append(call, next_id_++, echoes_ids_, handshake_.is_plain(),
                                      limited_to(call.handling().limits, max_reply_size_));
     just_synced_ = false;
     tracer_.record(TraceDirection::sent, queue_.output.from(begin));
@@ -205,23 +219,23 @@ class Session {
 
   void begin_handshake(Clock::time_point now) {
     const std::uint64_t begin = queue_.output.end();
-    handshake_.begin(queue_.output.text(), now);
+    handshake_.begin(queue_.output.text(), now, half_written_);
     state_ = State::syncing;
     expect_sync_reply_ = false;
     handshake_due_ = true;
     half_written_ = false;
-    handshake_at_ = begin;
+    sync_at_ = Clock::time_point::max();
+    handshake_at_ = handshake_part_at_ = begin;
     tracer_.record(TraceDirection::sent, queue_.output.from(begin));
   }
 
   /// Moves requests that the agent cannot run yet back to the queue. A half-written request brings
   /// the channel out of sync; the 0xFF of the next handshake makes the agent forget it.
   void unsend() {
-    const bool half_handshake = state_ == State::syncing && !queue_.output.all_written();
-    if (queue_.take_back() || half_handshake) {
-      state_ = State::unsynchronized;
-      half_written_ = true;
-    }
+    const bool breaks_off = shaking_hands() && !queue_.output.all_written();
+    const bool half_request = queue_.take_back();
+    half_written_ |= half_request || (breaks_off && queue_.output.written() > handshake_part_at_);
+    if (half_request || breaks_off) state_ = State::unsynchronized;
     // The end of a request that may run already (the sync behind it) still goes out.
     Output& output = queue_.output;
     const bool unfinished = state_ == State::in_sync && !queue_.flight.empty() &&
@@ -241,7 +255,7 @@ class Session {
   }
 
   void desynchronize() {
-    if (state_ == State::syncing && !queue_.output.all_written()) half_written_ = true;
+    if (shaking_hands()) unsend();
     state_ = State::unsynchronized;
     just_synced_ = false;
     expect_sync_reply_ = false;
@@ -252,7 +266,8 @@ class Session {
 
   /// Processes the next piece of the input; false: there is none.
   bool process_next() {
-    reader_.hunt(out_of_sync() && !expect_sync_reply_ && !queue_.awaited());
+    reader_.hunt(out_of_sync() && !expect_sync_reply_ && !queue_.awaited() &&
+                 !handshake_.is_late_answer_due());
     const Reader::Item item = reader_.next(limits().bytes);
     if (item == Reader::Item::sentinel) on_sentinel();
     if (item == Reader::Item::line) on_line(reader_.line());
@@ -295,6 +310,7 @@ class Session {
       }
       return;
     }
+    if (state_ == State::syncing) handshake_.note(envelope);
     if (std::exchange(expect_sync_reply_, false)) {
       if (handshake_.is_synced_by(envelope)) on_synced();
     } else if (state_ == State::learning) {
@@ -318,15 +334,24 @@ class Session {
         std::count_if(queue_.flight.begin(), queue_.flight.end(),
                       [this](const Slot& slot) { return !is_behind_handshake(slot); })));
     state_ = State::learning;
+    const std::uint64_t begin = queue_.output.end();
+    handshake_.on_synced(queue_.output.text());
+    if (queue_.output.end() > begin) {
+      handshake_part_at_ = begin;
+      tracer_.record(TraceDirection::sent, queue_.output.from(begin));
+    }
   }
 
   /// Agents without ids get one request at a time, so that the order tells what a reply answers.
   void on_learned(const Envelope& envelope) {
     const Handshake::Ids ids = handshake_.learn(envelope);
-    if (ids == Handshake::Ids::foreign) return broken("not the ping of the handshake");
+    if (ids == Handshake::Ids::foreign) {
+      // Between the requests of a plain handshake a late reply may come.
+      return handshake_.is_plain() ? void() : broken("not the handshake's id");
+    }
     if (ids == Handshake::Ids::unclear) return desynchronize();
     echoes_ids_ = ids == Handshake::Ids::echoed;
-    next_id_ = handshake_.ping_id() + 1;
+    next_id_ = handshake_.last_id() + 1;
     state_ = State::in_sync;
     handshake_due_ = false;
     just_synced_ = true;
@@ -352,9 +377,15 @@ class Session {
   /// Drops the first `count` slots; their replies cannot come any more.
   bool skip_to(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      if (Call* const call = queue_.release(queue_.flight[i])) {
-        fail(*call, bad_reply(call->command(), "none, though a later request was answered",
-                              Outcome::unknown));
+      Slot& slot = queue_.flight[i];
+      Call* const call = queue_.release(slot);
+      if (call == nullptr) continue;
+      if (slot.silent && !slot.barrier) {
+        accept(*call);
+      } else {
+        fail(*call, make_error<BadReplyError>(
+                        call->command(), "bad reply: none, though a later request was answered",
+                        Outcome::unknown, std::make_error_code(std::errc::no_message)));
       }
     }
     queue_.drop(count);
@@ -365,21 +396,26 @@ class Session {
   void on_reply(const Envelope& envelope) {
     answered_ = now_;
     Slot& slot = queue_.flight.front();
+    if (slot.silent) sync_at_ = Clock::time_point::max();
     Call* const call = queue_.release(slot);
-    const bool from_barrier =
-        slot.barrier && (slot.refused || envelope.returns(std::to_string(slot.id)));
+    const bool from_barrier = slot.barrier && (slot.refused || envelope.returns(slot.id));
     if (!slot.barrier || from_barrier) {
       queue_.drop(1);
     } else {
       slot.refused = envelope.refused;
     }
     if (call == nullptr) return;
-    // A command that was accepted in silence has an empty reply.
-    if (from_barrier) json_.read("{}", simple_reply_limits);
-    const Value reply = from_barrier ? Value(json_) : envelope.reply;
-    const bool well_formed = call->answer(reply, envelope.refused);
+    if (from_barrier) return accept(*call);
+    const bool well_formed = call->answer(envelope.reply, envelope.refused);
     finished_.push_back(call);
     if (!well_formed) desynchronize();
+  }
+
+  /// Ends a call that was accepted in silence: its reply is empty.
+  void accept(Call& call) {
+    const JsonIndex empty("{}", simple_reply_limits);
+    call.answer(Value(empty), false);
+    finished_.push_back(&call);
   }
 
   /// Malformed input fails the oldest call and starts a new handshake.
@@ -434,13 +470,16 @@ class Session {
   RequestQueue queue_;
   Handshake handshake_;
   State state_ = State::unsynchronized;
-  bool expect_sync_reply_ = false;  ///< the next line may answer the sync
-  bool echoes_ids_ = false;         ///< the agent echoes ids
-  bool handshake_due_ = false;      ///< a handshake is written, and not answered to the end
-  bool just_synced_ = false;        ///< nothing was sent since the handshake was answered
-  bool half_written_ = false;       ///< the agent has a part of a request, until a byte 0xFF
-  std::uint64_t handshake_at_ = 0;  ///< the position of the latest handshake
+  bool expect_sync_reply_ = false;       ///< the next line may answer the sync
+  bool echoes_ids_ = false;              ///< the agent echoes ids
+  bool handshake_due_ = false;           ///< a handshake is written, and not answered to the end
+  bool just_synced_ = false;             ///< nothing was sent since the handshake was answered
+  bool half_written_ = false;            ///< the agent has a part of a request, until a byte 0xFF
+  std::uint64_t handshake_at_ = 0;       ///< the position of the latest handshake
+  std::uint64_t handshake_part_at_ = 0;  ///< of what was written of it last
   std::uint64_t next_id_ = 0;
+  /// A handshake follows a silent command of an agent that takes one request at a time; max: none.
+  Clock::time_point sync_at_ = Clock::time_point::max();
   Clock::time_point answered_ = {};
   Clock::time_point now_ = {};
   CallList finished_;

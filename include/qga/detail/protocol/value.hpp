@@ -4,9 +4,11 @@
 #pragma once
 
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -48,6 +50,26 @@ class WrongShape : public std::exception {
  private:
   std::string text_;
 };
+
+/// Converts a number that is whole and fits: some agents write all numbers in floating notation.
+template <class Integer>
+bool to_integer(double number, Integer& to) {
+  const double end = std::ldexp(1.0, std::numeric_limits<Integer>::digits);
+  const bool fits = number < end && (std::is_signed_v<Integer> ? number > -end : number >= 0);
+  if (!fits || number != std::trunc(number)) return false;
+  to = static_cast<Integer>(number);
+  return true;
+}
+
+/// Reads an integer from the text of a JSON value. False: it is no whole number, or does not fit.
+template <class Integer>
+bool parse_integer(std::string_view text, Integer& to) {
+  const char* const end = text.data() + text.size();
+  const auto [parsed, ec] = std::from_chars(text.data(), end, to);
+  if (ec == std::errc() && parsed == end) return true;
+  const bool is_number = text.front() == '-' || (text.front() >= '0' && text.front() <= '9');
+  return is_number && to_integer(json_number(text), to);
+}
 
 /// Sets an enumerator by its wire name.
 template <class Source, NamedEnum E>
@@ -99,6 +121,12 @@ struct Value : Place {
     return found;
   }
   bool found() const { return node_ != 0; }
+  bool is_null() const { return kind() == 'n'; }
+  /// Whether an optional member of type T is there: null is as good as missing.
+  template <class T>
+  bool is_given() const {
+    return found() && !is_null();
+  }
 
   /// Returns the number of values in a list.
   std::size_t count() const {
@@ -129,11 +157,7 @@ struct Value : Place {
   }
   template <class Integer>
   void read_integer(Integer& to) const {
-    const std::string_view digits = text();
-    if (std::is_unsigned_v<Integer> && digits == "-0") return void(to = 0);
-    const char* const end = digits.data() + digits.size();
-    const auto [parsed, ec] = std::from_chars(digits.data(), end, to);
-    require(ec == std::errc() && parsed == end, "expected an integer in range");
+    require(parse_integer(text(), to), "expected an integer in range");
   }
   void read_base64(std::string& to) const {
     // A backslash is outside the alphabet, so this refuses text with escapes.
