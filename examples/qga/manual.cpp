@@ -23,7 +23,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_code
     {"124", "run, freeze: the program ran for longer than --timeout or --for allowed"},
     {"128+N", "run, freeze: signal N ended the program"},
     {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
-    {"255", "run: the program ended with a code that an exit code here cannot show"},
+    {"255", "run: the program ended with a code that does not fit here; stderr says which"},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{{
