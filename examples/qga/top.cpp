@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -30,8 +31,33 @@ struct Memory {
   std::uint64_t available = 0;
 };
 
+/// What one picture shows.
+struct Figures {
+  qga::Usage usage;
+  std::optional<Memory> memory;
+  std::vector<std::string> missing;  ///< what the guest refuses: commands, or texts of errors
+};
+
+/// The commands of a sample that the guest refuses.
+std::vector<std::string> missing_of(const qga::Sample& sample) {
+  std::vector<std::string> missing;
+  const auto check = [&missing](bool present, std::string_view command) {
+    if (!present) missing.emplace_back(command);
+  };
+  check(sample.load.has_value(), qga::GuestGetLoadRequest::command);
+  check(sample.cpus.has_value(), qga::GuestGetCpustatsRequest::command);
+  check(sample.disks.has_value(), qga::GuestGetDiskstatsRequest::command);
+  check(sample.interfaces.has_value(), qga::GuestNetworkGetInterfacesRequest::command);
+  return missing;
+}
+
+bool has_answer(const qga::Sample& sample) {
+  return sample.load || sample.cpus || sample.disks || sample.interfaces;
+}
+
 /// The memory of a Linux guest, from a file: the agent has no command for it.
-std::optional<Memory> memory_of(Tool& tool) {
+/// @param missing gets the reason where the guest refuses
+std::optional<Memory> memory_of(Tool& tool, std::vector<std::string>& missing) {
   constexpr std::uint64_t longest = 64 << 10;
   Memory memory;
   try {
@@ -41,8 +67,9 @@ std::optional<Memory> memory_of(Tool& tool) {
       if (name == "MemAvailable:") text >> memory.available;
       text.clear();
     }
-  } catch (const qga::AgentError&) {
-    return std::nullopt;  // another system, or files are forbidden
+  } catch (const qga::AgentError& error) {  // another system, or files are forbidden
+    missing.emplace_back(error.what());
+    return std::nullopt;
   }
   constexpr std::uint64_t kib = 1024;
   if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
@@ -52,7 +79,8 @@ std::optional<Memory> memory_of(Tool& tool) {
 std::string share_text(double share) { return percent_text(share, 1); }
 std::string count_text(double per_second) { return number_text(per_second, 0) + "/s"; }
 
-std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
+std::string picture_of(const Figures& figures) {
+  const auto& [usage, memory, missing] = figures;
   std::string text;
   const auto add = [&text](const Table& table) {
     text += (text.empty() ? "" : "\n") + table.text();
@@ -93,12 +121,18 @@ std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& mem
     }
     add(table);
   }
-  return text.empty() ? "nothing to see: the guest is frozen, or its agent has no figures\n" : text;
+  if (text.empty()) text = "nothing to see: the guest is frozen, or its agent has no figures\n";
+  if (!missing.empty()) text += '\n';
+  for (const std::string& reason : missing) text += shown(missing_line(reason)) + '\n';
+  return text;
 }
 
-nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
-  nlohmann::json all = usage;
-  if (memory) all["memory"] = {{"total", memory->total}, {"available", memory->available}};
+nlohmann::json json_of(const Figures& figures) {
+  nlohmann::json all = figures.usage;
+  if (const auto& memory = figures.memory) {
+    all["memory"] = {{"total", memory->total}, {"available", memory->available}};
+  }
+  all["missing"] = figures.missing;
   return all;
 }
 
@@ -141,20 +175,19 @@ int top(Tool& tool, const TopOptions& options) {
   std::optional<Screen> screen;
   if (!tool.json) screen.emplace();
   qga::Sample before = tool.ga().sample();
+  bool answered = has_answer(before);
   for (std::uint64_t i = 0; (options.count == 0 || i < options.count) && std::cout; ++i) {
     if (tool.stop.wait(-1, before.time + interval) == Stop::Woken::stopped) {
       return 128 + tool.stop.signal();
     }
     qga::Sample after = tool.ga().sample();
-    const qga::Usage usage = qga::usage_between(before, after);
-    const std::optional<Memory> memory = memory_of(tool);
-    if (screen) {
-      screen->show(picture_of(usage, memory));
-    } else {
-      print_json_line(json_of(usage, memory));
-    }
+    Figures figures{qga::usage_between(before, after), {}, missing_of(after)};
+    figures.memory = memory_of(tool, figures.missing);
+    answered = answered || has_answer(after) || figures.memory;
+    screen ? screen->show(picture_of(figures)) : print_json_line(json_of(figures));
     before = std::move(after);
   }
+  if (!answered) throw std::runtime_error("the guest refused every question of top");
   return 0;
 }
 
