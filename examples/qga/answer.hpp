@@ -52,9 +52,47 @@ int answer(Tool& tool, const Request& request, std::string_view nothing, Show sh
   return 0;
 }
 
-/// Asks several questions, and shows the answers together. An answer is missing where the guest
-/// refuses the question or its reply makes no sense; the overview shows the others then, and why
-/// that one is missing. Without any answer it fails.
+/// Asks several questions, and collects what is missing of the answers: where the guest refuses a
+/// question, or its reply makes no sense.
+class Questions {
+ public:
+  /// Calls a function that asks, and returns its result; nothing where the answer is missing.
+  template <class Ask>
+  std::optional<std::invoke_result_t<Ask>> ask(Ask ask) {
+    try {
+      auto answer = ask();
+      answered_ = true;
+      return answer;
+    } catch (const qga::AgentError& error) {
+      miss(error);
+    } catch (const qga::BadReplyError& error) {
+      miss(error);
+    }
+    return std::nullopt;
+  }
+
+  /// Why answers are missing.
+  const std::vector<std::string>& missing() const { return missing_; }
+  bool answered() const { return answered_; }
+  /// @throws the first error, where all questions failed
+  void check() const {
+    if (!answered_ && error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  /// Notes the exception that is being handled.
+  void miss(const std::exception& error) {
+    if (!error_) error_ = std::current_exception();
+    missing_.emplace_back(error.what());
+  }
+
+  bool answered_ = false;
+  std::exception_ptr error_;  ///< the first
+  std::vector<std::string> missing_;
+};
+
+/// Shows the answers to several commands together: those that there are, and why others are
+/// missing. Without any answer it fails.
 class Overview {
  public:
   explicit Overview(Tool& tool) : tool_(tool) {}
@@ -62,15 +100,16 @@ class Overview {
   /// The reply to a command; nothing where it is missing.
   template <class Request>
   std::optional<typename Request::Reply> ask(const Request& request) {
-    return attempt([&] { return tool_.ga().execute(request); });
+    return questions_.ask([&] { return tool_.ga().execute(request); });
   }
 
   /// Prints what the answers were made into, and what is missing.
   /// @param nothing what to print instead of an empty table where nothing is missing
   void print(const Table& table, std::string_view nothing = "") {
-    check();
-    if (!table.empty() || missing_.empty()) qga_tool::print(table, nothing);
-    for (const std::string& reason : missing_) qga_tool::print(missing_line(reason));
+    questions_.check();
+    const std::vector<std::string>& missing = questions_.missing();
+    if (!table.empty() || missing.empty()) qga_tool::print(table, nothing);
+    for (const std::string& reason : missing) qga_tool::print(missing_line(reason));
   }
 
   /// Asks, and prints one JSON document: each reply is a member, named as the command.
@@ -80,42 +119,15 @@ class Overview {
     const auto add = [&all](std::string_view command, std::optional<nlohmann::json> reply) {
       if (reply) all[std::string(command)] = std::move(*reply);
     };
-    (add(Requests::command, attempt([this] { return json_reply<Requests>(tool_); })), ...);
-    check();
-    all["missing"] = missing_;
+    (add(Requests::command, questions_.ask([this] { return json_reply<Requests>(tool_); })), ...);
+    questions_.check();
+    all["missing"] = questions_.missing();
     qga_tool::print_json(all);
   }
 
  private:
-  template <class Ask>
-  std::optional<std::invoke_result_t<Ask>> attempt(Ask ask) {
-    try {
-      auto reply = ask();
-      answered_ = true;
-      return reply;
-    } catch (const qga::AgentError& error) {
-      miss(error);
-    } catch (const qga::BadReplyError& error) {
-      miss(error);
-    }
-    return std::nullopt;
-  }
-
-  /// Notes the exception that is being handled.
-  void miss(const std::exception& error) {
-    if (!error_) error_ = std::current_exception();
-    missing_.emplace_back(error.what());
-  }
-
-  /// @throws the first error, where there was no answer
-  void check() const {
-    if (!answered_ && error_) std::rethrow_exception(error_);
-  }
-
   Tool& tool_;
-  bool answered_ = false;
-  std::exception_ptr error_;  ///< the first
-  std::vector<std::string> missing_;
+  Questions questions_;
 };
 
 }  // namespace qga_tool

@@ -194,6 +194,8 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
       "channel open, it does not answer.\n"
       "Text of the guest is escaped where people read it: control characters, and characters that "
       "change the direction of writing.\n"
+      "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
+      "answers, and a line for each that is missing; with --json these are the list 'missing'.\n"
       "Ctrl-C ends every command, and thaws what the command has frozen.\n");
   page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);

@@ -7,13 +7,16 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "answer.hpp"
 #include "print.hpp"
 #include "tool.hpp"
 
@@ -35,7 +38,7 @@ struct Memory {
 struct Figures {
   qga::Usage usage;
   std::optional<Memory> memory;
-  std::vector<std::string> missing;  ///< what the guest refuses: commands, or texts of errors
+  std::vector<std::string> missing;  ///< commands that the guest refuses, and why where it is known
 };
 
 /// The commands of a sample that the guest refuses.
@@ -56,20 +59,17 @@ bool has_answer(const qga::Sample& sample) {
 }
 
 /// The memory of a Linux guest, from a file: the agent has no command for it.
-/// @param missing gets the reason where the guest refuses
-std::optional<Memory> memory_of(Tool& tool, std::vector<std::string>& missing) {
+/// It is missing where the system is another, or where files are forbidden.
+std::optional<Memory> memory_of(Tool& tool, Questions& questions) {
   constexpr std::uint64_t longest = 64 << 10;
+  const auto file = questions.ask([&] { return tool.ga().read_file("/proc/meminfo", longest); });
+  if (!file) return std::nullopt;
   Memory memory;
-  try {
-    std::istringstream text(tool.ga().read_file("/proc/meminfo", longest));
-    for (std::string name; text >> name; std::getline(text, name)) {
-      if (name == "MemTotal:") text >> memory.total;
-      if (name == "MemAvailable:") text >> memory.available;
-      text.clear();
-    }
-  } catch (const qga::AgentError& error) {  // another system, or files are forbidden
-    missing.emplace_back(error.what());
-    return std::nullopt;
+  std::istringstream text(*file);
+  for (std::string name; text >> name; std::getline(text, name)) {
+    if (name == "MemTotal:") text >> memory.total;
+    if (name == "MemAvailable:") text >> memory.available;
+    text.clear();
   }
   constexpr std::uint64_t kib = 1024;
   if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
@@ -181,9 +181,12 @@ int top(Tool& tool, const TopOptions& options) {
       return 128 + tool.stop.signal();
     }
     qga::Sample after = tool.ga().sample();
-    Figures figures{qga::usage_between(before, after), {}, missing_of(after)};
-    figures.memory = memory_of(tool, figures.missing);
-    answered = answered || has_answer(after) || figures.memory;
+    Questions questions;
+    Figures figures{qga::usage_between(before, after), memory_of(tool, questions),
+                    missing_of(after)};
+    figures.missing.insert(figures.missing.end(), questions.missing().begin(),
+                           questions.missing().end());
+    answered = answered || has_answer(after) || questions.answered();
     screen ? screen->show(picture_of(figures)) : print_json_line(json_of(figures));
     before = std::move(after);
   }

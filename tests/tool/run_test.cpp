@@ -60,10 +60,11 @@ TEST_CASE("a program that cannot be started and has a space in its name is a lin
     std::string program;
     std::string hint;
   };
-  const Line line = GENERATE(Line{"ls -l", "write -- ls -l, or for a shell -- sh -c 'ls -l'"},
-                             Line{"df -h | tail", "or for a shell -- sh -c 'df -h | tail'"},
-                             Line{"echo 'a'", "or for a shell -- sh -c 'echo '\\''a'\\'''"},
-                             Line{"/no/such/program", ""});
+  const Line line =
+      GENERATE(Line{"ls -l", "write -- ls -l, for a line of a shell -- sh -c 'ls -l'"},
+               Line{"df -h | tail", "for a line of a shell -- sh -c 'df -h | tail'"},
+               Line{"echo 'a'", "for a line of a shell -- sh -c 'echo '\\''a'\\'''"},
+               Line{"/no/such/program", ""});
   INFO(line.program);
   ScriptedAgent agent;
   agent.on("guest-exec", script::fails("Failed to execute child process"));

@@ -66,5 +66,7 @@ TEST_CASE("top does with what there is, and escapes it") {
   const Ended some = run_tool({agent.path(), "top", "--count", "1", "--interval", "0.1"});
   CHECK(some.code == 0);
   CHECK(contains(some.out, "\\x1b[2J"));
+  CHECK(contains(some.out, "\nmissing: guest-get-cpustats\n"));
+  CHECK(contains(some.out, "\nmissing: guest-file-open: "));
   CHECK_FALSE(contains(some.out, "\x1b"));
 }
