@@ -46,6 +46,7 @@ int list_keys(Tool& tool, const AccountOptions& options) {
     print_json(nlohmann::json{{"keys", keys}});
   } else {
     for (const std::string& key : keys) print(key);
+    if (keys.empty()) tool.note("no keys");  // stdout is a list for programs, too
   }
   return 0;
 }

@@ -60,7 +60,8 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
   if (stop.signal() != 0) return {};  // the program would not get the signal that came before
   pid_t pid = 0;
   if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
-    return {127, "cannot run " + program[0] + ": " + std::strerror(err)};
+    return {127,
+            "cannot run " + program[0] + ": " + std::strerror(err) + hint_of_spaces(program[0])};
   }
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (process < 0) {  // Linux before 5.3

@@ -17,37 +17,38 @@ namespace qga_tool {
 namespace {
 
 int info(Tool& tool) {
+  Overview overview(tool);
   if (tool.json) {
-    print_json(
-        json_of<qga::GuestInfoRequest, qga::GuestGetHostNameRequest, qga::GuestGetOsinfoRequest,
-                qga::GuestGetTimezoneRequest, qga::GuestGetTimeRequest, qga::GuestGetLoadRequest>(
-            tool));
+    overview.print_json<qga::GuestInfoRequest, qga::GuestGetHostNameRequest,
+                        qga::GuestGetOsinfoRequest, qga::GuestGetTimezoneRequest,
+                        qga::GuestGetTimeRequest, qga::GuestGetLoadRequest>();
     return 0;
   }
   Table table;
-  const auto agent = tool.ga().info();
-  const auto enabled =
-      std::ranges::count_if(agent.supported_commands, &qga::GuestAgentCommandInfo::enabled);
-  table.row({"agent", agent.version});
-  table.row({"commands", std::to_string(enabled) + " enabled of " +
-                             std::to_string(agent.supported_commands.size())});
-  if (const auto host = ask_if_offered(tool, qga::GuestGetHostNameRequest())) {
+  if (const auto agent = overview.ask(qga::GuestInfoRequest())) {
+    const auto enabled =
+        std::ranges::count_if(agent->supported_commands, &qga::GuestAgentCommandInfo::enabled);
+    table.row({"agent", agent->version});
+    table.row({"commands", std::to_string(enabled) + " enabled of " +
+                               std::to_string(agent->supported_commands.size())});
+  }
+  if (const auto host = overview.ask(qga::GuestGetHostNameRequest())) {
     table.row({"host name", host->host_name});
   }
-  if (const auto os = ask_if_offered(tool, qga::GuestGetOsinfoRequest())) {
+  if (const auto os = overview.ask(qga::GuestGetOsinfoRequest())) {
     if (os->pretty_name) table.row({"system", *os->pretty_name});
     table.row({"kernel", os->kernel_release.value_or("?") + " " + os->machine.value_or("")});
   }
-  if (const auto zone = ask_if_offered(tool, qga::GuestGetTimezoneRequest())) {
+  if (const auto zone = overview.ask(qga::GuestGetTimezoneRequest())) {
     table.row({"time zone", zone->zone.value_or("?")});
   }
-  if (const auto now = ask_if_offered(tool, qga::GuestGetTimeRequest())) {
+  if (const auto now = overview.ask(qga::GuestGetTimeRequest())) {
     table.row({"clock", time_text(qga::GuestTime(std::chrono::nanoseconds(*now)))});
   }
-  if (const auto load = ask_if_offered(tool, qga::GuestGetLoadRequest())) {
+  if (const auto load = overview.ask(qga::GuestGetLoadRequest())) {
     table.row({"load", load_text(*load)});
   }
-  print(table);
+  overview.print(table);
   return 0;
 }
 

@@ -20,7 +20,7 @@ namespace {
 std::string join(const std::vector<std::string>& words) { return CLI::detail::join(words, ", "); }
 
 int list_commands(Tool& tool) {
-  return answer(tool, qga::GuestInfoRequest(), [](qga::GuestAgentInfo info) {
+  return answer(tool, qga::GuestInfoRequest(), "no commands", [](qga::GuestAgentInfo info) {
     std::ranges::sort(info.supported_commands, {}, &qga::GuestAgentCommandInfo::name);
     Table table({"COMMAND", "ENABLED"});
     for (const auto& command : info.supported_commands) {
@@ -31,7 +31,7 @@ int list_commands(Tool& tool) {
 }
 
 int file_systems(Tool& tool) {
-  return answer(tool, qga::GuestGetFsinfoRequest(), [](const auto& all) {
+  return answer(tool, qga::GuestGetFsinfoRequest(), "no file systems", [](const auto& all) {
     Table table({"MOUNTPOINT", "TYPE", ">SIZE", ">USED", ">USE", "DEVICE", "DISKS"});
     for (const auto& fs : all) {
       std::vector<std::string> disks;
@@ -48,42 +48,53 @@ int file_systems(Tool& tool) {
   });
 }
 
+/// An address with its prefix. Guests send -1 where they do not know the prefix.
+std::string address_text(const qga::GuestIpAddress& ip) {
+  const int longest = ip.ip_address_type == qga::GuestIpAddressType::ipv4 ? 32 : 128;
+  const bool known = ip.prefix >= 0 && ip.prefix <= longest;
+  return ip.ip_address + (known ? "/" + std::to_string(ip.prefix) : "");
+}
+
 int interfaces(Tool& tool) {
-  return answer(tool, qga::GuestNetworkGetInterfacesRequest(), [](const auto& all) {
-    Table table({"INTERFACE", "HARDWARE", "ADDRESS", ">RECEIVED", ">SENT"});
-    for (const auto& interface : all) {
-      std::string rx, tx;
-      if (interface.statistics) {
-        rx = size_text(interface.statistics->rx_bytes);
-        tx = size_text(interface.statistics->tx_bytes);
-      }
-      std::vector<std::string> addresses;
-      for (const auto& ip : interface.ip_addresses.value_or(std::vector<qga::GuestIpAddress>())) {
-        addresses.push_back(ip.ip_address + "/" + std::to_string(ip.prefix));
-      }
-      if (addresses.empty()) addresses.emplace_back();
-      table.row({interface.name, interface.hardware_address.value_or(""), addresses[0], rx, tx});
-      for (std::size_t i = 1; i < addresses.size(); ++i) table.row({"", "", addresses[i]});
-    }
-    return table;
-  });
+  return answer(
+      tool, qga::GuestNetworkGetInterfacesRequest(), "no interfaces", [](const auto& all) {
+        Table table({"INTERFACE", "HARDWARE", "ADDRESS", ">RECEIVED", ">SENT"});
+        for (const auto& interface : all) {
+          std::string rx, tx;
+          if (interface.statistics) {
+            rx = size_text(interface.statistics->rx_bytes);
+            tx = size_text(interface.statistics->tx_bytes);
+          }
+          std::vector<std::string> addresses;
+          for (const auto& ip :
+               interface.ip_addresses.value_or(std::vector<qga::GuestIpAddress>())) {
+            addresses.push_back(address_text(ip));
+          }
+          if (addresses.empty()) addresses.emplace_back();
+          table.row(
+              {interface.name, interface.hardware_address.value_or(""), addresses[0], rx, tx});
+          for (std::size_t i = 1; i < addresses.size(); ++i) table.row({"", "", addresses[i]});
+        }
+        return table;
+      });
 }
 
 int routes(Tool& tool) {
-  return answer(tool, qga::GuestNetworkGetRouteRequest(), [](const auto& all) {
+  return answer(tool, qga::GuestNetworkGetRouteRequest(), "no routes", [](const auto& all) {
     Table table({"DESTINATION", "GATEWAY", "INTERFACE", ">METRIC"});
     for (const auto& route : all) {
       const auto prefix = route.desprefixlen ? route.desprefixlen : route.mask;
       const auto gateway = route.gateway ? route.gateway : route.nexthop;
-      table.row({route.destination + (prefix ? "/" + *prefix : ""), gateway.value_or(""),
-                 route.iface, std::to_string(route.metric)});
+      const bool known = prefix && !prefix->starts_with('-');
+      table.row({route.destination + (known ? "/" + *prefix : ""), gateway.value_or(""),
+                 route.iface, route.metric < 0 ? "" : std::to_string(route.metric)});
     }
     return table;
   });
 }
 
 int disks(Tool& tool) {
-  return answer(tool, qga::GuestGetDisksRequest(), [](const auto& all) {
+  return answer(tool, qga::GuestGetDisksRequest(), "no disks", [](const auto& all) {
     Table table({"DEVICE", "KIND", "BUS", "SERIAL", "ALIAS", "MADE OF"});
     for (const auto& disk : all) {
       std::string bus, serial;
@@ -99,40 +110,46 @@ int disks(Tool& tool) {
   });
 }
 
+/// The shares of the time since boot that a processor was busy or idle.
+std::vector<std::string> share_cells(const qga::GuestLinuxCpuStats& stats) {
+  const auto sum = [](auto... parts) { return (static_cast<double>(parts) + ...); };
+  const double user = sum(stats.user, stats.nice);
+  const double system = sum(stats.system, stats.irq.value_or(0), stats.softirq.value_or(0));
+  const double idle = sum(stats.idle, stats.iowait.value_or(0));
+  const double whole = user + system + idle + sum(stats.steal.value_or(0));
+  return {percent_text(user, whole), percent_text(system, whole), percent_text(idle, whole)};
+}
+
 int processors(Tool& tool) {
+  Overview overview(tool);
   if (tool.json) {
-    print_json(json_of<qga::GuestGetVcpusRequest, qga::GuestGetCpustatsRequest>(tool));
+    overview.print_json<qga::GuestGetVcpusRequest, qga::GuestGetCpustatsRequest>();
     return 0;
   }
-  std::map<std::int64_t, qga::GuestLinuxCpuStats> stats;
-  for (const auto& cpu : ask_if_offered(tool, qga::GuestGetCpustatsRequest())
-                             .value_or(std::vector<qga::GuestCpuStats>())) {
-    if (cpu.linux_) stats[cpu.linux_->cpu] = *cpu.linux_;
+  // The cells of each processor. Either answer may be missing, or lack a processor.
+  std::map<std::int64_t, std::vector<std::string>> rows;
+  const auto all = overview.ask(qga::GuestGetVcpusRequest());
+  for (const auto& cpu : all.value_or(std::vector<qga::GuestLogicalProcessor>())) {
+    rows[cpu.logical_id] = {std::to_string(cpu.logical_id), cpu.online ? "online" : "offline",
+                            cpu.can_offline.value_or(false) ? "yes" : "no"};
   }
-  auto all = tool.ga().get_vcpus();
-  std::ranges::sort(all, {}, &qga::GuestLogicalProcessor::logical_id);
+  const auto stats = overview.ask(qga::GuestGetCpustatsRequest());
+  for (const auto& cpu : stats.value_or(std::vector<qga::GuestCpuStats>())) {
+    if (!cpu.linux_) continue;
+    std::vector<std::string>& cells = rows[cpu.linux_->cpu];
+    if (cells.empty()) cells = {std::to_string(cpu.linux_->cpu), "", ""};
+    if (cells.size() > 3) continue;  // the guest has sent this processor twice
+    const std::vector<std::string> shares = share_cells(*cpu.linux_);
+    cells.insert(cells.end(), shares.begin(), shares.end());
+  }
   Table table({">CPU", "STATE", "CAN GO OFFLINE", ">USER", ">SYSTEM", ">IDLE"});
-  for (const auto& cpu : all) {
-    std::vector<std::string> cells{std::to_string(cpu.logical_id),
-                                   cpu.online ? "online" : "offline",
-                                   cpu.can_offline.value_or(false) ? "yes" : "no"};
-    if (const auto found = stats.find(cpu.logical_id); found != stats.end()) {
-      const auto& s = found->second;
-      const auto sum = [](auto... parts) { return (static_cast<double>(parts) + ...); };
-      const double user = sum(s.user, s.nice);
-      const double system = sum(s.system, s.irq.value_or(0), s.softirq.value_or(0));
-      const double idle = sum(s.idle, s.iowait.value_or(0));
-      const double whole = user + system + idle + sum(s.steal.value_or(0));
-      for (const double part : {user, system, idle}) cells.push_back(percent_text(part, whole));
-    }
-    table.row(cells);
-  }
-  print(table);
+  for (const auto& [cpu, cells] : rows) table.row(cells);
+  overview.print(table, "no processors");
   return 0;
 }
 
 int users(Tool& tool) {
-  return answer(tool, qga::GuestGetUsersRequest(), [](const auto& all) {
+  return answer(tool, qga::GuestGetUsersRequest(), "no users logged in", [](const auto& all) {
     Table table({"USER", "DOMAIN", "SINCE"});
     for (const auto& user : all) {
       // A guest may send any number: only times from 1970 to 2096 are shown.

@@ -23,7 +23,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_code
     {"124", "run, freeze: the program ran for longer than --timeout or --for allowed"},
     {"128+N", "run, freeze: signal N ended the program"},
     {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
-    {"255", "run: the program ended with a code that an exit code here cannot show"},
+    {"255", "run: the program ended with a code that does not fit here; stderr says which"},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{{
@@ -194,6 +194,8 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
       "channel open, it does not answer.\n"
       "Text of the guest is escaped where people read it: control characters, and characters that "
       "change the direction of writing.\n"
+      "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
+      "answers, and a line for each that is missing; with --json these are the list 'missing'.\n"
       "Ctrl-C ends every command, and thaws what the command has frozen.\n");
   page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);

@@ -151,6 +151,8 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
+bool Table::empty() const { return rows_.size() == (numbers_.empty() ? 0 : 1); }
+
 std::string Table::text() const {
   std::vector<std::size_t> widths;
   for (const auto& cells : rows_) {
@@ -174,6 +176,9 @@ std::string Table::text() const {
 
 void print(std::string_view line) { std::cout << shown(line) << '\n'; }
 void print(const Table& table) { std::cout << table.text(); }
+void print(const Table& table, std::string_view nothing) {
+  table.empty() ? print(nothing) : print(table);
+}
 void print_json(const nlohmann::json& json) { std::cout << dumped(json, 2) << '\n'; }
 void print_json_line(const nlohmann::json& json) { std::cout << dumped(json, -1) << std::endl; }
 

@@ -38,6 +38,9 @@ std::string load_text(const qga::GuestLoadAverage& load);
 /// A share, such as `12.3 %`; 0 where `whole` is 0.
 std::string percent_text(double part, double whole);
 
+/// The line of an overview about an answer that it does not have.
+inline std::string missing_line(const std::string& reason) { return "missing: " + reason; }
+
 /// Rows of text with aligned columns. Numbers are aligned to the right.
 class Table {
  public:
@@ -45,6 +48,8 @@ class Table {
   ///        empty: the table has no heading
   explicit Table(std::vector<std::string> heading = {});
   void row(std::vector<std::string> cells);
+  /// Whether it has no row but the heading.
+  bool empty() const;
   std::string text() const;
 
  private:
@@ -55,6 +60,8 @@ class Table {
 /// Prints a line, or a table, on stdout.
 void print(std::string_view line);
 void print(const Table& table);
+/// Prints a table, or where it is empty a line that says so.
+void print(const Table& table, std::string_view nothing);
 /// Prints a JSON document on stdout, in which all that is not ASCII is escaped.
 void print_json(const nlohmann::json& json);
 /// Prints a JSON document on one line, and flushes it: for one of many documents.

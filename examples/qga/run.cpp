@@ -2,8 +2,12 @@
 //
 // The subcommand run: runs a program in the guest, prints its output, and exits with its exit code.
 #include <cstdint>
+#include <iomanip>
+#include <limits>
 #include <memory>
 #include <optional>
+#include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,15 +31,34 @@ struct RunOptions {
 /// The input is held in memory.
 constexpr std::size_t longest_input = 1 << 30;
 
-/// The exit code, as in a shell. A code of Windows has 32 bits, of which only 8 fit here: a failure
-/// must not look like success.
-int exit_code_of(const qga::RunResult& result) {
-  if (result.exit_code) {
-    const auto kept = static_cast<int>(*result.exit_code & 0xFF);
-    return kept == 0 && *result.exit_code != 0 ? exit_no_code : kept;
-  }
+/// The exit code, as in a shell; nothing where the program's own does not fit. A code of Windows
+/// has 32 bits, of which only 8 fit here.
+std::optional<int> exit_code_of(const qga::RunResult& result) {
+  const std::int64_t code = result.exit_code.value_or(-1);
+  if (code >= 0 && code <= 255) return static_cast<int>(code);
   const std::int64_t signal = result.signal.value_or(0);
-  return signal > 0 && signal < 127 ? static_cast<int>(128 + signal) : exit_no_code;
+  if (!result.exit_code && signal > 0 && signal < 127) return static_cast<int>(128 + signal);
+  return std::nullopt;
+}
+
+/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
+std::string code_text(std::int64_t code) {
+  std::ostringstream text;
+  text << code;
+  if (code >= std::numeric_limits<std::int32_t>::min() &&
+      code <= std::numeric_limits<std::uint32_t>::max()) {
+    text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
+         << static_cast<std::uint32_t>(code) << ")";
+  }
+  return text.str();
+}
+
+/// How a program ended.
+std::string end_text(const qga::RunResult& result) {
+  if (result.exit_code) return "the program ended with exit code " + code_text(*result.exit_code);
+  // A Windows agent has the number of an exception for a signal.
+  if (result.signal) return "the program ended by signal or exception " + code_text(*result.signal);
+  return "the guest does not say how the program ended";
 }
 
 void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated) {
@@ -57,6 +80,19 @@ nlohmann::json json_of(const qga::RunResult& result) {
   return status;
 }
 
+/// Runs the program. Where the guest cannot start it, the error may have a hint.
+qga::RunResult run_in_guest(Tool& tool, qga::RunParams params) {
+  const std::string& program = tool.program.front();
+  try {
+    return tool.ga().run(program, std::move(params));
+  } catch (const qga::CommandNotFoundError&) {
+    throw;
+  } catch (const qga::AgentError& error) {
+    if (error.command() != qga::GuestExecRequest::command) throw;
+    throw std::runtime_error(error.what() + hint_of_spaces(program));
+  }
+}
+
 int run(Tool& tool, const RunOptions& options) {
   qga::RunParams params;
   params.args.assign(tool.program.begin() + 1, tool.program.end());
@@ -65,7 +101,7 @@ int run(Tool& tool, const RunOptions& options) {
   if (options.timeout) params.timeout = duration_of(*options.timeout);
   params.kill = options.kill;
 
-  const qga::RunResult result = tool.ga().run(tool.program.front(), std::move(params));
+  const qga::RunResult result = run_in_guest(tool, std::move(params));
   if (tool.json) {
     print_json(json_of(result));
   } else {
@@ -74,7 +110,9 @@ int run(Tool& tool, const RunOptions& options) {
   }
   warn_of_cut(tool, "stdout", result.out_truncated);
   warn_of_cut(tool, "stderr", result.err_truncated);
-  return exit_code_of(result);
+  if (const std::optional<int> code = exit_code_of(result)) return *code;
+  complain(end_text(result) + "; qga exits with " + std::to_string(exit_no_code));
+  return exit_no_code;
 }
 
 std::string check_variable(const std::string& text) {

@@ -83,6 +83,15 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
       ->check(check);
 }
 
+std::string hint_of_spaces(const std::string& program) {
+  if (program.find_first_of(" \t\n") == std::string::npos) return "";
+  std::string quoted;
+  for (const char c : program) c == '\'' ? quoted += "'\\''" : quoted += c;
+  return "; '" + program +
+         "' is taken for the name of a program: for one with arguments write -- " + program +
+         ", for a line of a shell -- sh -c '" + quoted + "'";
+}
+
 void allow(CLI::Option* option, const std::vector<std::string>& choices) {
   option->type_name(CLI::detail::join(choices, "|"))->check(CLI::IsMember(choices).description(""));
 }

@@ -87,6 +87,10 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
 /// Restricts an option to these choices, which help and completion show, too.
 void allow(CLI::Option* option, const std::vector<std::string>& choices);
 
+/// A hint for the error about a program that cannot be started. It is empty where the program's
+/// name has no space. A name with spaces may be a program and its arguments in one word.
+std::string hint_of_spaces(const std::string& program);
+
 inline qga::Clock::duration duration_of(double seconds) {
   return std::chrono::duration_cast<qga::Clock::duration>(std::chrono::duration<double>(seconds));
 }

@@ -7,12 +7,16 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "answer.hpp"
 #include "print.hpp"
 #include "tool.hpp"
 
@@ -30,19 +34,42 @@ struct Memory {
   std::uint64_t available = 0;
 };
 
+/// What one picture shows.
+struct Figures {
+  qga::Usage usage;
+  std::optional<Memory> memory;
+  std::vector<std::string> missing;  ///< commands that the guest refuses, and why where it is known
+};
+
+/// The commands of a sample that the guest refuses.
+std::vector<std::string> missing_of(const qga::Sample& sample) {
+  std::vector<std::string> missing;
+  const auto check = [&missing](bool present, std::string_view command) {
+    if (!present) missing.emplace_back(command);
+  };
+  check(sample.load.has_value(), qga::GuestGetLoadRequest::command);
+  check(sample.cpus.has_value(), qga::GuestGetCpustatsRequest::command);
+  check(sample.disks.has_value(), qga::GuestGetDiskstatsRequest::command);
+  check(sample.interfaces.has_value(), qga::GuestNetworkGetInterfacesRequest::command);
+  return missing;
+}
+
+bool has_answer(const qga::Sample& sample) {
+  return sample.load || sample.cpus || sample.disks || sample.interfaces;
+}
+
 /// The memory of a Linux guest, from a file: the agent has no command for it.
-std::optional<Memory> memory_of(Tool& tool) {
+/// It is missing where the system is another, or where files are forbidden.
+std::optional<Memory> memory_of(Tool& tool, Questions& questions) {
   constexpr std::uint64_t longest = 64 << 10;
+  const auto file = questions.ask([&] { return tool.ga().read_file("/proc/meminfo", longest); });
+  if (!file) return std::nullopt;
   Memory memory;
-  try {
-    std::istringstream text(tool.ga().read_file("/proc/meminfo", longest));
-    for (std::string name; text >> name; std::getline(text, name)) {
-      if (name == "MemTotal:") text >> memory.total;
-      if (name == "MemAvailable:") text >> memory.available;
-      text.clear();
-    }
-  } catch (const qga::AgentError&) {
-    return std::nullopt;  // another system, or files are forbidden
+  std::istringstream text(*file);
+  for (std::string name; text >> name; std::getline(text, name)) {
+    if (name == "MemTotal:") text >> memory.total;
+    if (name == "MemAvailable:") text >> memory.available;
+    text.clear();
   }
   constexpr std::uint64_t kib = 1024;
   if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
@@ -52,7 +79,8 @@ std::optional<Memory> memory_of(Tool& tool) {
 std::string share_text(double share) { return percent_text(share, 1); }
 std::string count_text(double per_second) { return number_text(per_second, 0) + "/s"; }
 
-std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
+std::string picture_of(const Figures& figures) {
+  const auto& [usage, memory, missing] = figures;
   std::string text;
   const auto add = [&text](const Table& table) {
     text += (text.empty() ? "" : "\n") + table.text();
@@ -93,12 +121,18 @@ std::string picture_of(const qga::Usage& usage, const std::optional<Memory>& mem
     }
     add(table);
   }
-  return text.empty() ? "nothing to see: the guest is frozen, or its agent has no figures\n" : text;
+  if (text.empty()) text = "nothing to see: the guest is frozen, or its agent has no figures\n";
+  if (!missing.empty()) text += '\n';
+  for (const std::string& reason : missing) text += shown(missing_line(reason)) + '\n';
+  return text;
 }
 
-nlohmann::json json_of(const qga::Usage& usage, const std::optional<Memory>& memory) {
-  nlohmann::json all = usage;
-  if (memory) all["memory"] = {{"total", memory->total}, {"available", memory->available}};
+nlohmann::json json_of(const Figures& figures) {
+  nlohmann::json all = figures.usage;
+  if (const auto& memory = figures.memory) {
+    all["memory"] = {{"total", memory->total}, {"available", memory->available}};
+  }
+  all["missing"] = figures.missing;
   return all;
 }
 
@@ -141,20 +175,22 @@ int top(Tool& tool, const TopOptions& options) {
   std::optional<Screen> screen;
   if (!tool.json) screen.emplace();
   qga::Sample before = tool.ga().sample();
+  bool answered = has_answer(before);
   for (std::uint64_t i = 0; (options.count == 0 || i < options.count) && std::cout; ++i) {
     if (tool.stop.wait(-1, before.time + interval) == Stop::Woken::stopped) {
       return 128 + tool.stop.signal();
     }
     qga::Sample after = tool.ga().sample();
-    const qga::Usage usage = qga::usage_between(before, after);
-    const std::optional<Memory> memory = memory_of(tool);
-    if (screen) {
-      screen->show(picture_of(usage, memory));
-    } else {
-      print_json_line(json_of(usage, memory));
-    }
+    Questions questions;
+    Figures figures{qga::usage_between(before, after), memory_of(tool, questions),
+                    missing_of(after)};
+    figures.missing.insert(figures.missing.end(), questions.missing().begin(),
+                           questions.missing().end());
+    answered = answered || has_answer(after) || questions.answered();
+    screen ? screen->show(picture_of(figures)) : print_json_line(json_of(figures));
     before = std::move(after);
   }
+  if (!answered) throw std::runtime_error("the guest refused every question of top");
   return 0;
 }
 

@@ -199,6 +199,19 @@ TEST_CASE("wrong use is exit code 2, before anything is sent") {
   }
 }
 
+TEST_CASE("a path that is too long is exit code 2, and the error says what to do") {
+  const std::string path = "/tmp/" + std::string(103, 'x');  // 108 bytes
+  for (const std::string command : {"ping", "wait"}) {
+    for (const std::string scheme : {"", "unix:"}) {
+      const Ended ended = run_tool({scheme + path, command});
+      CHECK(ended.code == 2);
+      CHECK(contains(ended.err, "107 bytes"));
+      CHECK(contains(ended.err, "symbolic link"));
+    }
+  }
+  CHECK_FALSE(contains(run_tool({path.substr(0, 107), "ping"}).err, "symbolic link"));
+}
+
 TEST_CASE("exit codes tell an agent that refuses from one that is not there") {
   const Agent agent;
   CHECK(run_tool({agent.path(), "freeze"}).code == 1);

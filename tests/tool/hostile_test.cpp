@@ -89,20 +89,6 @@ TEST_CASE("output of a program is escaped on a terminal, and only there") {
   CHECK(contains(raw.out, "\x1b]0;x\x07"));
 }
 
-TEST_CASE("exit codes that a process cannot have are no success") {
-  ScriptedAgent agent;
-  agent.on("guest-exec", script::returns("{\"pid\": 7}"));
-  const auto code_of = [&](const std::string& end) {
-    agent.on("guest-exec-status", script::returns("{\"exited\": true, " + end + "}"));
-    return run_tool({agent.path(), "run", "--", "x"}).code;
-  };
-  CHECK(code_of("\"exitcode\": 256") == 255);
-  CHECK(code_of("\"exitcode\": -1") == 255);
-  CHECK(code_of("\"signal\": -1073741819") == 255);
-  CHECK(code_of("\"signal\": 11") == 139);
-  CHECK(code_of("\"out-data\": \"\"") == 255);
-}
-
 TEST_CASE("a bar is no longer than a line, whatever the guest announces") {
   ScriptedAgent agent;
   int reads = 0;

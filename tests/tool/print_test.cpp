@@ -74,4 +74,7 @@ TEST_CASE("a table lines up, and keeps every cell in its line") {
         "ä                   1 B  x\n"
         "evil\\x0a\\x1b[2J  10 KiB\n");
   CHECK(Table().text() == "");
+  CHECK_FALSE(table.empty());
+  CHECK(Table().empty());
+  CHECK(Table({"NAME"}).empty());
 }

@@ -94,6 +94,20 @@ TEST_CASE("addresses: one spelling for each, without the guest's number of the i
   CHECK(given({std::string("10.0.0.1\0x", 10)}) == Texts{"10.0.0.1"});
 }
 
+TEST_CASE("addresses: of a Windows guest") {
+  auto ethernet = interface("Ethernet", {"192.0.2.45"});
+  ethernet.ip_addresses->insert(ethernet.ip_addresses->begin(),
+                                {"fe80::b51b:d3df:15df:19eb%3", GuestIpAddressType::ipv6, -1});
+  const auto loopback = interface("Loopback Pseudo-Interface 1", {"127.0.0.1", "::1"}, -1);
+  const GuestAddress address{"Ethernet", "192.0.2.45", GuestIpAddressType::ipv4, 24};
+  CHECK(qga::detail::addresses_of({ethernet, loopback}, {}) == std::vector{address});
+
+  const auto all_of_them = qga::detail::addresses_of({ethernet, loopback}, all);
+  REQUIRE(all_of_them.size() == 4);
+  CHECK(all_of_them[0].address == "fe80::b51b:d3df:15df:19eb");
+  for (const std::size_t i : {0U, 2U, 3U}) CHECK(all_of_them[i].prefix == std::nullopt);
+}
+
 TEST_CASE("addresses: a prefix that cannot be is none") {
   const auto prefix = [](const std::string& address, std::int64_t length) {
     return qga::detail::addresses_of({interface("eth0", {address}, length)}, {}).at(0).prefix;
