@@ -67,7 +67,7 @@ auto once_at(std::uint64_t bytes, Act act) {
 class Forbidden {
  public:
   Forbidden(Vm& vm, const std::string& commands) : vm_(vm) {
-    // Agents before 7.2 know the second name only.
+    // An older agent, such as 5.2, knows the second name only.
     vm_.run("for key in block-rpcs blacklist; do echo \"$key = " + commands +
             "\"; done | sed '1i [general]' >/etc/qemu/qemu-ga.conf");
     restart();

@@ -26,8 +26,8 @@ std::string reported(const std::function<void()>& call) {
   }
 }
 
-/// Whether the agent says yes where nothing in the guest could suspend it, as that of 5.2 does. It
-/// looks at systemd's answers alone, and takes a systemctl that is missing for one that has worked.
+/// Whether the agent answers with success, and does nothing, where the guest has no systemd that
+/// suspends it. The agent of 5.2 does so.
 template <class Way>
 bool says_yes_in_vain(Way& ga) {
   return ga.info().version.starts_with("5.");
