@@ -52,8 +52,9 @@ TEMPLATE_TEST_CASE("guest-info", "[commands]", Blocking, Async) {
   CHECK(known == commands_of_agent(vm));
   Report::instance().knows(known);
 
-  std::ifstream protocol(QGA_TEST_DATA "/qga-protocol.json");
-  for (const auto& command : nlohmann::json::parse(protocol)["commands"]) {
+  std::ifstream file(QGA_TEST_DATA "/qga-protocol.json");
+  const nlohmann::json protocol = nlohmann::json::parse(file);
+  for (const auto& command : protocol["commands"]) {
     const std::string name = command["name"];
     if (known.contains(name)) continue;
     CAPTURE(name);
