@@ -11,7 +11,7 @@ is blocked, and the live tests with it in the guest. Then prints what came of ea
   passed   the live tests of this command have passed
   absent   the agent does not know the command, and refused it
   refused  the agent knows the command, and refuses it in a guest like this
-  FAILED   anything else
+  FAILED, NOT TESTED  what must not be
 
   --brief  of the live tests only those of the commands"
 
