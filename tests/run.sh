@@ -4,11 +4,17 @@ set -euo pipefail
 
 usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm]
        tests/run.sh --threads
+       tests/run.sh --agents [--help | ARGS...]
 
   --sanitize  with the address and undefined sanitizers
   --clang     with clang instead of the system's compiler
   --no-vm     without the tests in a live virtual machine
-  --threads   only what uses several threads, with clang and the thread sanitizer"
+  --threads   only what uses several threads, with clang and the thread sanitizer
+  --agents    only what needs an agent, with agents of other ages"
+
+if [[ ${1:-} == --agents ]]; then
+  exec "$(dirname "$0")/agents/run.sh" "${@:2}"
+fi
 
 sanitize='' clang='' vm=yes threads=''
 for argument; do

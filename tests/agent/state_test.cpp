@@ -23,6 +23,7 @@
 
 #include "agent.hpp"
 #include "catch.hpp"
+#include "lacks.hpp"
 #include "qga/client.hpp"
 #include "ways.hpp"
 
@@ -67,7 +68,6 @@ Addresses addresses_of_this_machine() {
 bool is_share(double value) { return value >= 0 && value <= 1; }
 
 void check_plausible(const qga::Usage& usage) {
-  REQUIRE_FALSE(usage.cpus.empty());
   for (const qga::CpuUsage& cpu : usage.cpus) {
     CHECK(is_share(cpu.busy));
     CHECK(is_share(cpu.user));
@@ -151,20 +151,27 @@ TEMPLATE_TEST_CASE("usage between two samples of this machine", "[agent]", Block
   TestType ga(agent.path());
   const auto start = qga::Clock::now();
   const qga::Sample before = ga.sample();
-  REQUIRE(before.cpus);
+  CHECK(before.interfaces);
   CHECK(before.time >= start);
   CHECK(before.time <= qga::Clock::now());
   std::this_thread::sleep_for(100ms);
   const qga::Sample after = ga.sample();
   const qga::Usage usage = qga::usage_between(before, after);
   CHECK(usage.interval == after.time - before.time);
-  CHECK(usage.cpus.size() == after.cpus->size());
   check_plausible(usage);
-
   const qga::Usage measured = ga.usage(200ms);
   CHECK(measured.interval >= 200ms);
   CHECK(measured.interval < 200ms + long_enough);
   check_plausible(measured);
+
+  if (lacks(ga, "guest-get-cpustats")) {
+    CHECK_FALSE(before.cpus);
+    return;
+  }
+  REQUIRE(after.cpus);
+  CHECK_FALSE(usage.cpus.empty());
+  CHECK(usage.cpus.size() == after.cpus->size());
+  CHECK(measured.cpus.size() == usage.cpus.size());
 }
 
 TEMPLATE_TEST_CASE("usage without a command that the agent forbids", "[agent]", Blocking, Async) {
@@ -172,8 +179,9 @@ TEMPLATE_TEST_CASE("usage without a command that the agent forbids", "[agent]", 
   TestType ga(agent.path());
   const qga::Sample sample = ga.sample();
   CHECK_FALSE(sample.disks);
-  CHECK(sample.cpus);
+  CHECK(sample.interfaces);
   CHECK(ga.usage(10ms).disks.empty());
+  if (!lacks(ga, "guest-get-cpustats")) CHECK(sample.cpus);
 }
 
 TEST_CASE("a blocking usage is stopped in its pause", "[agent]") {

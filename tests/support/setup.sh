@@ -44,11 +44,11 @@ blocked_commands+=,guest-set-time,guest-set-vcpus,guest-set-memory-blocks,guest-
 blocked_commands+=,guest-ssh-get-authorized-keys,guest-ssh-add-authorized-keys
 blocked_commands+=,guest-ssh-remove-authorized-keys
 
-# start_agent: a real agent, harmless, in a directory of its own; sets agent_dir, agent_socket and
-# agent_pid. To be ended by stop_agent, from a trap.
+# start_agent: a real agent (QGA_AGENT, or the system's), harmless, in a directory of its own; sets
+# agent_dir, agent_socket and agent_pid. To be ended by stop_agent, from a trap.
 start_agent() {
   local qemu_ga as_nobody=()
-  qemu_ga=$(PATH=$PATH:/usr/sbin:/sbin command -v qemu-ga) || {
+  qemu_ga=${QGA_AGENT:-$(PATH=$PATH:/usr/sbin:/sbin command -v qemu-ga)} || {
     echo "no qemu-ga found" >&2
     return 1
   }

@@ -10,7 +10,8 @@ vm_packages=(e2fsprogs qemu-system-x86)
 usage="usage: tests/vm/build.sh OUT_DIR
 
 Makes a guest for QEMU out of Debian packages, which it downloads and does not install:
-OUT_DIR/vmlinuz, OUT_DIR/initramfs and the disks OUT_DIR/a.img and OUT_DIR/b.img.
+OUT_DIR/vmlinuz, OUT_DIR/initramfs and the disks OUT_DIR/a.img and OUT_DIR/b.img; and
+OUT_DIR/busybox, whose cpio packs what run.sh adds to the guest.
 Does nothing where they are up to date."
 
 case ${1:-} in
@@ -99,6 +100,7 @@ multiarch=usr/lib/x86_64-linux-gnu
   "$busybox" --list | while read -r applet; do ln -s busybox "bin/$applet"; done
   rm bin/busybox
   cp "$busybox" "$tree/bin/qemu-ga" "$tree/bin/chpasswd" bin/
+  cp bin/qemu-ga bin/observer # remains where run.sh puts another agent in the place of qemu-ga
   cp "$tree/$multiarch/security/pam_unix.so" "$multiarch/security/"
   ln -s "/$multiarch/ld-linux-x86-64.so.2" lib64/
   for file in bin/qemu-ga bin/chpasswd "$multiarch/security/pam_unix.so"; do
@@ -138,11 +140,12 @@ multiarch=usr/lib/x86_64-linux-gnu
 
 (cd "$root" && find . | sort | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null) >"$new/initramfs"
 cp "$tree"/boot/vmlinuz-* "$new/vmlinuz"
+cp "$busybox" "$new/busybox"
 quietly mke2fs -q -t ext4 -L qga-a "$new/a.img" 64M
 quietly mke2fs -q -t ext4 -L qga-b "$new/b.img" 48M
 
 # Without the stamp nothing counts as built, and a VM that runs keeps the files it has opened.
 rm -f "$out/stamp"
-mv "$new"/{vmlinuz,initramfs,a.img,b.img} "$out"
+mv "$new"/{vmlinuz,initramfs,busybox,a.img,b.img} "$out"
 echo "$built_from" >"$new/stamp"
 mv "$new/stamp" "$out"

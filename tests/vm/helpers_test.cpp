@@ -67,7 +67,9 @@ auto once_at(std::uint64_t bytes, Act act) {
 class Forbidden {
  public:
   Forbidden(Vm& vm, const std::string& commands) : vm_(vm) {
-    vm_.run("printf '[general]\nblock-rpcs = " + commands + "\n' >/etc/qemu/qemu-ga.conf");
+    // An older agent, such as 5.2, knows the second name only.
+    vm_.run("for key in block-rpcs blacklist; do echo \"$key = " + commands +
+            "\"; done | sed '1i [general]' >/etc/qemu/qemu-ga.conf");
     restart();
   }
   Forbidden(const Forbidden&) = delete;
@@ -257,7 +259,9 @@ TEMPLATE_TEST_CASE("run: 16 MiB of output, and one byte more", "[helpers]", Bloc
   CHECK(all.out_truncated != Truncated::yes);
   const qga::RunResult cut = output_of((16 << 20) + 1);
   CHECK(cut.out.size() == 16 << 20);
-  CHECK(cut.out_truncated == Truncated::yes);
+  // The agent of 5.2 says "out-truncated": false of output that it has cut.
+  CHECK(cut.out_truncated ==
+        (ga.info().version.starts_with("5.") ? Truncated::possibly : Truncated::yes));
   CHECK(cut.err_truncated == Truncated::no);
 }
 

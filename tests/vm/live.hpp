@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "catch.hpp"
+#include "lacks.hpp"
 #include "report.hpp"
 #include "vm.hpp"
 #include "ways.hpp"

@@ -3,10 +3,16 @@
 // What the live tests found out, as tables for people: which command works in which way, and what a
 // client reports when things happen to its guest. Test cases that begin with the names of commands
 // count for these; a command that the agent knows and no test case names is an error.
+//
+// Where QGA_TEST_RESULTS names a file, one line for each command goes to its end, for
+// tests/run.sh --agents: the command, a tab, and "passed", "FAILED", "NOT TESTED", "refused" or
+// "absent".
 #pragma once
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <map>
 #include <ostream>
 #include <set>
@@ -59,7 +65,9 @@ class Report {
 
   /// What the guest's agent knows, from `guest-info`.
   void knows(std::set<std::string> commands) { known_ = std::move(commands); }
-  /// A command that this guest cannot have.
+  /// A command that the guest's agent does not know and was seen to refuse.
+  void lacks(const std::string& command) { absent_.insert(command); }
+  /// A command that the guest's agent knows, and refuses in any guest like this.
   void skip(const std::string& command, const std::string& reason) { skipped_[command] = reason; }
   /// A finished test case: "guest-a guest-b: what of them - Blocking".
   void finished(std::string_view name, bool passed) {
@@ -106,6 +114,9 @@ class Report {
         }
         out << '\n';
       }
+      if (!absent_.empty()) out << "Those that it does not know, and refuses\n";
+      for (const std::string& command : absent_) out << "  " << command << '\n';
+      write_results();
     }
     if (!events_.empty()) {
       out << "\nWhat happens to a guest, and what its client reports\n";
@@ -132,6 +143,24 @@ class Report {
     return text;
   }
 
+  void write_results() const {
+    const char* const path = std::getenv("QGA_TEST_RESULTS");
+    if (path == nullptr) return;
+    std::ofstream file(path, std::ios::app);
+    for (const std::string& command : known_) {
+      std::string result = "refused";
+      if (!skipped_.contains(command)) {
+        const std::set<std::string> ways{result_of(command, "blocking"),
+                                         result_of(command, "async")};
+        result = ways.contains("FAIL")         ? "FAILED"
+                 : ways.contains("NOT TESTED") ? "NOT TESTED"
+                                               : "passed";
+      }
+      file << command << '\t' << result << '\n';
+    }
+    for (const std::string& command : absent_) file << command << "\tabsent\n";
+  }
+
   std::string result_of(const std::string& command, const std::string& way) const {
     const auto tested = tested_.find(command);
     if (tested == tested_.end() || !tested->second.contains(way)) return "NOT TESTED";
@@ -139,6 +168,7 @@ class Report {
   }
 
   std::set<std::string> known_;
+  std::set<std::string> absent_;
   std::map<std::string, std::string> skipped_;
   std::map<std::string, std::map<std::string, Tally>> tested_;
   std::vector<Event> events_;

@@ -9,6 +9,9 @@ directory, ends the VM and exits as COMMAND did. Without COMMAND the VM stays un
 
   --keep  keep the VM until Ctrl-C when COMMAND has ended
 
+Where QGA_AGENT is set to a qemu-ga that tests/agents/fetch.sh has made, the guest runs that agent in
+the place of its own; the observer remains.
+
 QGA_VM holds agent.sock (the agent), observer.sock (a second agent in the same guest), qmp.sock and
 qmp2.sock (QEMU), console.log (what the guest's kernel says), qemu.log and pid (QEMU's)."
 
@@ -42,9 +45,24 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
+initramfs=$built/initramfs
+if [[ -n ${QGA_AGENT:-} ]]; then
+  [[ -d ${QGA_AGENT%/*}/lib ]] || {
+    echo "QGA_AGENT must be a qemu-ga that tests/agents/fetch.sh has made, not $QGA_AGENT" >&2
+    exit 2
+  }
+  # A kernel unpacks several archives one after another, and what comes later replaces what is there.
+  initramfs=$dir/initramfs
+  mkdir -p "$dir/added/opt" "$dir/added/usr/bin"
+  cp -r "${QGA_AGENT%/*}" "$dir/added/opt/agent"
+  ln -s /opt/agent/qemu-ga "$dir/added/usr/bin/qemu-ga"
+  (cd "$dir/added" && find . | sort | "$built/busybox" cpio -o -H newc -R 0:0 2>/dev/null) |
+    cat "$built/initramfs" - >"$initramfs"
+fi
+
 # Not q35: there, with QEMU 7.2, a second suspend to memory wakes up at once.
 machine=(qemu-system-x86_64 -nodefaults -no-user-config -display none -machine pc -cpu max -smp 2
-  -m "512M,slots=2,maxmem=1G" -kernel "$built/vmlinuz" -initrd "$built/initramfs")
+  -m "512M,slots=2,maxmem=1G" -kernel "$built/vmlinuz" -initrd "$initramfs")
 # movable_node: the agent brings a memory block online as the kernel sees fit, and without it the
 # kernel would put there what keeps the block from going offline again.
 boot="console=ttyS0 quiet panic=1 memhp_default_state=online movable_node"
