@@ -59,14 +59,6 @@ int run(const CLI::App& app, Tool& tool, bool dashes) {
   return status;
 }
 
-/// What a user can do about an error, to be added to its text; empty where nothing is known.
-std::string advice(const std::exception& error) {
-  const auto* const connect = dynamic_cast<const qga::ConnectError*>(&error);
-  if (connect == nullptr || connect->err() != std::errc::filename_too_long) return "";
-  return "; give a shorter path: one from the current directory on, or a symbolic link to the "
-         "socket or to its directory";
-}
-
 /// Prints the exception that is being handled, and returns the exit code for it.
 int explained(const Tool& tool) {
   try {
@@ -78,7 +70,7 @@ int explained(const Tool& tool) {
     complain(error.what());
     return exit_wrong_use;
   } catch (const std::exception& error) {
-    complain(error.what() + advice(error));
+    complain(error.what());
   }
   if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
   try {

@@ -45,6 +45,16 @@ int show_time(Tool& tool) {
   return 0;
 }
 
+/// Sets the clock. That the hardware clock is not set is no failure: many guests have none.
+void set_time(Tool& tool) {
+  try {
+    tool.ga().set_clock();
+  } catch (const qga::ClockError& error) {
+    if (!error.is_set()) throw;
+    complain(error.what());
+  }
+}
+
 /// How long to wait for the answer of a guest that goes down. A guest that refuses says so within
 /// 5 s. One that goes down at once does not answer, and looks the same as one that is slow.
 constexpr auto answer_limit = 15s;
@@ -81,7 +91,7 @@ void define_power(CLI::App& app, Tool& tool) {
   const auto set = std::make_shared<bool>(false);
   CLI::App* const time =
       define(app, tool, "time", "Compare the guest's clock with this machine's", [&tool, set] {
-        if (*set) tool.ga().set_clock();
+        if (*set) set_time(tool);
         return show_time(tool);
       });
   time->add_flag("--set", *set, "Set it to the time of this machine first");

@@ -27,6 +27,7 @@ namespace {
 struct TopOptions {
   std::optional<double> interval;
   std::uint64_t count = 0;
+  bool no_memory = false;
 };
 
 struct Memory {
@@ -58,23 +59,40 @@ bool has_answer(const qga::Sample& sample) {
   return sample.load || sample.cpus || sample.disks || sample.interfaces;
 }
 
-/// The memory of a Linux guest, from a file: the agent has no command for it.
-/// It is missing where the system is another, or where files are forbidden.
-std::optional<Memory> memory_of(Tool& tool, Questions& questions) {
-  constexpr std::uint64_t longest = 64 << 10;
-  const auto file = questions.ask([&] { return tool.ga().read_file("/proc/meminfo", longest); });
-  if (!file) return std::nullopt;
-  Memory memory;
-  std::istringstream text(*file);
-  for (std::string name; text >> name; std::getline(text, name)) {
-    if (name == "MemTotal:") text >> memory.total;
-    if (name == "MemAvailable:") text >> memory.available;
-    text.clear();
+/// The memory of a Linux guest, from a file: the agent has no command for it. It is missing where
+/// the system is another, or where files are forbidden. The file stays open, because the agent
+/// writes a line into the guest's log when it opens or closes one.
+class MemoryFile {
+ public:
+  explicit MemoryFile(Tool& tool) : tool_(tool) {}
+
+  std::optional<Memory> read(Questions& questions) {
+    constexpr std::size_t longest = 64 << 10;
+    const auto text = questions.ask([&] {
+      if (!file_.is_open()) file_ = tool_.ga().open("/proc/meminfo");
+      tool_.ga().seek(file_, 0);
+      return tool_.ga().read(file_, longest);
+    });
+    return text ? memory_in(*text) : std::nullopt;
   }
-  constexpr std::uint64_t kib = 1024;
-  if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
-  return Memory{memory.total * kib, memory.available * kib};
-}
+
+ private:
+  static std::optional<Memory> memory_in(const std::string& meminfo) {
+    Memory memory;
+    std::istringstream text(meminfo);
+    for (std::string name; text >> name; std::getline(text, name)) {
+      if (name == "MemTotal:") text >> memory.total;
+      if (name == "MemAvailable:") text >> memory.available;
+      text.clear();
+    }
+    constexpr std::uint64_t kib = 1024;
+    if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
+    return Memory{memory.total * kib, memory.available * kib};
+  }
+
+  Tool& tool_;
+  qga::File file_;
+};
 
 std::string share_text(double share) { return percent_text(share, 1); }
 std::string count_text(double per_second) { return number_text(per_second, 0) + "/s"; }
@@ -174,6 +192,7 @@ int top(Tool& tool, const TopOptions& options) {
   const auto interval = duration_of(options.interval.value_or(1));
   std::optional<Screen> screen;
   if (!tool.json) screen.emplace();
+  MemoryFile memory(tool);
   qga::Sample before = tool.ga().sample();
   bool answered = has_answer(before);
   for (std::uint64_t i = 0; (options.count == 0 || i < options.count) && std::cout; ++i) {
@@ -182,8 +201,8 @@ int top(Tool& tool, const TopOptions& options) {
     }
     qga::Sample after = tool.ga().sample();
     Questions questions;
-    Figures figures{qga::usage_between(before, after), memory_of(tool, questions),
-                    missing_of(after)};
+    Figures figures{qga::usage_between(before, after), {}, missing_of(after)};
+    if (!options.no_memory) figures.memory = memory.read(questions);
     figures.missing.insert(figures.missing.end(), questions.missing().begin(),
                            questions.missing().end());
     answered = answered || has_answer(after) || questions.answered();
@@ -203,6 +222,8 @@ void define_top(CLI::App& app, Tool& tool) {
   seconds_option(sub, "--interval", options->interval, "The time between two pictures (1)");
   sub->add_option("--count", options->count, "How many pictures to show; without this until Ctrl-C")
       ->type_name("N");
+  sub->add_flag("--no-memory", options->no_memory,
+                "Do not read /proc/meminfo: the guest logs that files are opened");
   sub->footer("With --json each picture is a document on a line of its own.");
 }
 

@@ -40,6 +40,23 @@ await_frozen() {
 
 check 'before: a writes' yes "$(writes a 30)"
 
+# logged: how many lines of the agent are in the guest's log.
+logged() {
+  # shellcheck disable=SC2016 # for the guest's shell
+  "$tool" "$observer" run -- sh -c 'grep -c "\[$(cat /run/qga.pid)\]" /run/messages || true'
+}
+
+# What is asked again and again, with a handshake after each pause, must not fill the guest's log.
+lines=$(logged)
+qga ping
+check 'a ping is logged' "$((lines + 1))" "$(logged)"
+lines=$(logged)
+qga top --count 3 --interval 1.5 --no-memory
+check 'top' 0 "$code"
+check 'top without memory is not logged' "$lines" "$(logged)"
+qga top --count 3 --interval 1.5
+check 'top logs that it opens a file, and that it closes it' "$((lines + 2))" "$(logged)"
+
 # With a program.
 qga freeze -- "$tool" "$observer" run --timeout 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
 check 'what writes while frozen takes too long' 124 "$code"

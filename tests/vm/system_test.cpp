@@ -9,6 +9,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -31,6 +32,25 @@ auto side_by_side(Vm& vm, const std::string& script, Call call) {
 }
 
 }  // namespace
+
+TEMPLATE_TEST_CASE("what is asked again and again leaves no line in the guest's log", "[commands]",
+                   Blocking, Async) {
+  Vm& vm = ready_vm();
+  const auto logged = [&] {
+    return vm.number("grep -c \"\\[$(cat /run/qga.pid)\\]\" /run/messages || true");
+  };
+  TestType ga(vm.agent());
+  const auto at_first = logged();
+  ga.ping();
+  CHECK(logged() == at_first + 1);  // to see that there is a log
+  const auto before = logged();
+  for (int i = 0; i < 4; ++i) {
+    CHECK_FALSE(ga.get_osinfo().id.value_or("").empty());
+    std::this_thread::sleep_for(2s);  // after which a handshake is made
+  }
+  TestType(vm.agent()).get_osinfo();
+  CHECK(logged() == before);
+}
 
 TEMPLATE_TEST_CASE("guest-sync guest-sync-delimited guest-ping", "[commands]", Blocking, Async) {
   TestType ga(ready_vm().agent());

@@ -366,7 +366,7 @@ class DiskCommands {
   /// @return `std::vector<GuestFilesystemInfo>`
   /// @throws AgentError the guest could not list them; before QEMU 7.1 one unreadable device is
   ///         enough
-  /// @since QEMU 2.2, Linux and Windows guests
+  /// @since QEMU 2.2, Linux and Windows guests; FreeBSD guests between 10.1 and 11.2
   auto get_fsinfo() { return detail::carrier_of(*this).execute(GuestGetFsinfoRequest{}); }
 
   /// Tells the disks which blocks of the mounted file systems are not in use.

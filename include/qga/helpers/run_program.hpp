@@ -98,8 +98,8 @@ class ProgramTimeoutError : public TimeoutError, public ProgramError {
 
 namespace detail {
 
-/// Whether an agent dropped output. Before 10.2 the member is absent where all is there and *false*
-/// where output was cut; since then it is right. Both keep 16 MiB.
+/// Whether an agent dropped output. With old agents (5.2) the member is absent where all is there
+/// and *false* where output was cut; with later ones it is right. All keep 16 MiB.
 inline Truncated truncation(const std::optional<std::string>& data, std::optional<bool> flag) {
   constexpr std::size_t kept = 16 << 20;
   if (!flag) return Truncated::no;

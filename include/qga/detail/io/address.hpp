@@ -73,13 +73,19 @@ inline bool is_ipv6(std::string_view text) {
 }
 
 /// @param text the whole address, for the error; the same below
-inline Address parse_unix(std::string_view text, std::string_view path) {
+inline void check_path_size(std::string_view text, std::string_view path) {
   constexpr std::size_t longest = sizeof(sockaddr_un::sun_path) - 1;
+  if (path.size() <= longest) return;
+  refuse_address(text,
+                 "the path is longer than " + std::to_string(longest) +
+                     " bytes; give a shorter one: from the current directory on, or a symbolic "
+                     "link to the socket or to its directory",
+                 std::errc::filename_too_long);
+}
+
+inline Address parse_unix(std::string_view text, std::string_view path) {
   if (path.empty()) refuse_address(text, "a path is expected");
-  if (path.size() > longest) {
-    refuse_address(text, "the path is longer than " + std::to_string(longest) + " bytes",
-                   std::errc::filename_too_long);
-  }
+  check_path_size(text, path);
   return {Address::Kind::path, std::string(path)};
 }
 

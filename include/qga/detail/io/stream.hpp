@@ -53,6 +53,7 @@ OwnedDescriptor release_descriptor(StreamType stream) {
 
 /// The target that the path of a UNIX socket names. @throws ConnectError where it is too long
 inline Target target_of_path(std::string_view path) {
+  check_path_size(path, path);
   try {
     return target_of(asio::local::stream_protocol::endpoint(path));
   } catch (const std::system_error& error) {

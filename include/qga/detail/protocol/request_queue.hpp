@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The send side of a session: the calls that wait, the requests in the output, and those that are
-// written and not yet answered. It knows nothing of handshakes; the session decides when a request
-// may go.
+// The calls of a session: those that wait, the requests in the output, those that are written and
+// not yet answered, and those that are finished. It knows nothing of handshakes; the session
+// decides when a request may go.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "qga/detail/protocol/call.hpp"
+#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/json_index.hpp"
 #include "qga/detail/protocol/output.hpp"
+#include "qga/detail/protocol/value.hpp"
+#include "qga/error.hpp"
 #include "qga/request.hpp"
 
 namespace qga::detail {
@@ -42,6 +48,7 @@ class RequestQueue {
   Output output;
   CallList waiting;
   std::vector<Slot> flight;
+  CallList finished;
 
   /// True while calls are queued or under way.
   bool busy() const { return live_ > 0 || !waiting.empty(); }
@@ -126,6 +133,52 @@ class RequestQueue {
       return slot.barrier && slot.call != nullptr && executable(slot);
     });
     return found != flight.end() ? release(*found) : nullptr;
+  }
+
+  void fail(Call& call, std::exception_ptr error) {
+    call.fail(std::move(error));
+    finished.push_back(&call);
+  }
+
+  /// Fails every call, because the channel is gone.
+  void fail_all(MakeError make, std::string_view what, std::error_code err) {
+    for (Slot& slot : flight) {
+      const Outcome outcome = executable(slot) ? Outcome::unknown : Outcome::not_sent;
+      if (Call* const call = release(slot)) {
+        fail(*call, make(call->command(), what, outcome, err));
+      }
+    }
+    while (Call* const call = waiting.pop_front()) {
+      fail(*call, make(call->command(), what, Outcome::not_sent, err));
+    }
+    flight.clear();
+    output.clear();
+  }
+
+  /// Ends a call that was accepted in silence: its reply is empty.
+  void accept(Call& call) {
+    const JsonIndex empty("{}", simple_reply_limits);
+    call.answer(Value(empty), false);
+    finished.push_back(&call);
+  }
+
+  /// Ends the calls in the first `count` slots, and removes the slots: their replies cannot come
+  /// any more. @return whether there were any
+  bool skip_to(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Slot& slot = flight[i];
+      Call* const call = release(slot);
+      if (call == nullptr) continue;
+      if (slot.silent && !slot.barrier) {
+        accept(*call);
+      } else {
+        fail(*call, make_error<BadReplyError>(
+                        call->command(), "bad reply: none, though a later request was answered",
+                        Outcome::unknown, std::make_error_code(std::errc::no_message)));
+      }
+    }
+    drop(count);
+    return count > 0;
   }
 
   /// Removes the first `count` slots.

@@ -120,23 +120,13 @@ class Session {
 
   /// Fails every call with an error, because the channel is gone.
   void lost(MakeError make, std::string_view what, std::error_code err) {
-    for (Slot& slot : queue_.flight) {
-      const Outcome outcome = queue_.executable(slot) ? Outcome::unknown : Outcome::not_sent;
-      if (Call* const call = queue_.release(slot)) {
-        fail(*call, make(call->command(), what, outcome, err));
-      }
-    }
-    while (Call* const call = queue_.waiting.pop_front()) {
-      fail(*call, make(call->command(), what, Outcome::not_sent, err));
-    }
-    queue_.flight.clear();
-    queue_.output.clear();
+    queue_.fail_all(make, what, err);
     handshake_due_ = false;
   }
 
-  bool has_finished() const { return !finished_.empty(); }
+  bool has_finished() const { return !queue_.finished.empty(); }
   /// The next call that is finished, or null.
-  Call* finished() { return finished_.pop_front(); }
+  Call* finished() { return queue_.finished.pop_front(); }
 
   /// True while calls are queued or under way.
   bool busy() const { return queue_.busy(); }
@@ -250,7 +240,7 @@ class Session {
       Call& call = *std::exchange(next, CallList::after(next));
       if (!call.stopping_) continue;
       queue_.waiting.remove(&call);
-      fail(call, cancelled(call.command(), Outcome::not_sent));
+      queue_.fail(call, cancelled(call.command(), Outcome::not_sent));
     }
   }
 
@@ -306,7 +296,7 @@ class Session {
       if (!out_of_sync()) return broken(error.what());
       // It may be the refusal of a command that is answered by nothing else.
       while (Call* const call = queue_.release_silent()) {
-        fail(*call, bad_reply(call->command(), error.what(), Outcome::unknown));
+        queue_.fail(*call, bad_reply(call->command(), error.what(), Outcome::unknown));
       }
       return;
     }
@@ -330,25 +320,23 @@ class Session {
 
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
-    skip_to(static_cast<std::size_t>(
+    queue_.skip_to(static_cast<std::size_t>(
         std::count_if(queue_.flight.begin(), queue_.flight.end(),
                       [this](const Slot& slot) { return !is_behind_handshake(slot); })));
     state_ = State::learning;
     const std::uint64_t begin = queue_.output.end();
     handshake_.on_synced(queue_.output.text());
-    if (queue_.output.end() > begin) {
-      handshake_part_at_ = begin;
-      tracer_.record(TraceDirection::sent, queue_.output.from(begin));
-    }
+    if (queue_.output.end() == begin) return;
+    handshake_part_at_ = begin;
+    tracer_.record(TraceDirection::sent, queue_.output.from(begin));
   }
 
   /// Agents without ids get one request at a time, so that the order tells what a reply answers.
   void on_learned(const Envelope& envelope) {
     const Handshake::Ids ids = handshake_.learn(envelope);
-    if (ids == Handshake::Ids::foreign) {
-      // Between the requests of a plain handshake a late reply may come.
-      return handshake_.is_plain() ? void() : broken("not the handshake's id");
-    }
+    // Between the requests of a plain handshake a late reply may come.
+    if (ids == Handshake::Ids::foreign && handshake_.is_plain()) return;
+    if (ids == Handshake::Ids::foreign) return broken("not the handshake's id");
     if (ids == Handshake::Ids::unclear) return desynchronize();
     echoes_ids_ = ids == Handshake::Ids::echoed;
     next_id_ = handshake_.last_id() + 1;
@@ -366,30 +354,12 @@ class Session {
     }
     for (std::size_t i = 0; i < queue_.flight.size(); ++i) {
       if (queue_.flight[i].id != envelope.id || !queue_.executable(queue_.flight[i])) continue;
-      const bool lost_any = skip_to(i);
+      const bool lost_any = queue_.skip_to(i);
       on_reply(envelope);
       if (lost_any && !out_of_sync()) desynchronize();
       return;
     }
     // The reply is late or a duplicate, and no call waits for it.
-  }
-
-  /// Drops the first `count` slots; their replies cannot come any more.
-  bool skip_to(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      Slot& slot = queue_.flight[i];
-      Call* const call = queue_.release(slot);
-      if (call == nullptr) continue;
-      if (slot.silent && !slot.barrier) {
-        accept(*call);
-      } else {
-        fail(*call, make_error<BadReplyError>(
-                        call->command(), "bad reply: none, though a later request was answered",
-                        Outcome::unknown, std::make_error_code(std::errc::no_message)));
-      }
-    }
-    queue_.drop(count);
-    return count > 0;
   }
 
   /// Handles a reply for the first slot.
@@ -405,28 +375,21 @@ class Session {
       slot.refused = envelope.refused;
     }
     if (call == nullptr) return;
-    if (from_barrier) return accept(*call);
+    if (from_barrier) return queue_.accept(*call);
     const bool well_formed = call->answer(envelope.reply, envelope.refused);
-    finished_.push_back(call);
+    queue_.finished.push_back(call);
     if (!well_formed) desynchronize();
-  }
-
-  /// Ends a call that was accepted in silence: its reply is empty.
-  void accept(Call& call) {
-    const JsonIndex empty("{}", simple_reply_limits);
-    call.answer(Value(empty), false);
-    finished_.push_back(&call);
   }
 
   /// Malformed input fails the oldest call and starts a new handshake.
   void broken(std::string_view what) {
     Call* const oldest = queue_.flight.empty() ? nullptr : queue_.release(queue_.flight.front());
     if (oldest != nullptr) {
-      fail(*oldest, bad_reply(oldest->command(), what, Outcome::unknown));
+      queue_.fail(*oldest, bad_reply(oldest->command(), what, Outcome::unknown));
     } else if (state_ == State::learning && !queue_.waiting.empty()) {
       Call& call = *queue_.waiting.pop_front();
-      fail(call,
-           bad_reply(call.command(), "in the handshake, " + std::string(what), Outcome::not_sent));
+      queue_.fail(call, bad_reply(call.command(), "in the handshake, " + std::string(what),
+                                  Outcome::not_sent));
     }
     desynchronize();
   }
@@ -449,18 +412,13 @@ class Session {
     forget_unwanted_handshake();
     // A sync behind a refused command may have gone unanswered.
     if (state_ == State::in_sync && !queue_.awaited() && !queue_.flight.empty()) desynchronize();
-    fail(call, error(call.command(), outcome));
+    queue_.fail(call, error(call.command(), outcome));
   }
 
   /// Drops a handshake that no call waits for. Its answer would stay unread, and would not tell the
   /// next call what the guest is like then.
   void forget_unwanted_handshake() {
     if (shaking_hands() && !busy()) desynchronize();
-  }
-
-  void fail(Call& call, std::exception_ptr error) {
-    call.fail(std::move(error));
-    finished_.push_back(&call);
   }
 
   std::size_t max_reply_size_;
@@ -482,7 +440,6 @@ class Session {
   Clock::time_point sync_at_ = Clock::time_point::max();
   Clock::time_point answered_ = {};
   Clock::time_point now_ = {};
-  CallList finished_;
 };
 
 }  // namespace qga::detail
