@@ -2,6 +2,7 @@
 //
 // Requests as text: exactly what goes on the wire, and what may not go there. The agent takes only
 // UTF-8, and silently cuts strings at a NUL.
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -9,11 +10,13 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "catch.hpp"
+#include "protocol_types.hpp"
 #include "qga/commands.hpp"
 #include "qga/detail/protocol/call.hpp"
 #include "qga/detail/protocol/raw_request.hpp"
@@ -191,4 +194,35 @@ TEST_CASE("a request that the agent's lexer would give up on is refused", "[long
   CHECK_FALSE(refusal(Write(1, std::string_view(bytes).substr(1024))));
   CHECK(refusal(RawRequest("x", {{"a", std::string(64 << 20, 'x')}}))->err() ==
         std::errc::message_size);
+}
+
+TEST_CASE("a command sent by hand has the time and the care of the typed one") {
+  std::size_t special = 0;
+  qga::test::Requests::each([&]<class R>(std::type_identity<R>) {
+    INFO(R::command);
+    const R typed{};
+    const RawRequest raw(R::command, nullptr);
+    const auto care = qga::detail::handling_of(typed);
+    const auto raw_care = qga::detail::handling_of(raw);
+    CHECK(qga::detail::timeout_of(raw) == qga::detail::timeout_of(typed));
+    CHECK(raw_care.never_late == care.never_late);
+    CHECK(raw_care.success_response == care.success_response);
+    CHECK(raw_care.limits.bytes >= care.limits.bytes);
+    CHECK(raw_care.limits.elements >= care.limits.elements);
+    CHECK(raw_care.limits.string >= std::min(care.limits.string, std::size_t{24} << 20));
+    special += qga::detail::timeout_of(typed) != qga::default_timeout;
+  });
+  CHECK(special > 10);
+
+  const auto time_of = [](const char* command, const json& given) {
+    return qga::detail::timeout_of(RawRequest(command, given));
+  };
+  CHECK(time_of("guest-file-read", {{"handle", 1}, {"count", 1 << 20}}) ==
+        qga::detail::timeout_of(qga::GuestFileReadRequest(1, 1 << 20)));
+  CHECK(time_of("guest-file-read", {{"handle", 1}, {"count", INT64_MAX}}) ==
+        qga::detail::timeout_of(qga::GuestFileReadRequest(1, INT64_MAX)));
+  CHECK(time_of("guest-file-write", {{"handle", 1}, {"buf-b64", std::string(4096, 'A')}}) ==
+        qga::detail::timeout_of(qga::GuestFileWriteRequest(1, std::string(3072, 'x'))));
+  CHECK(time_of("guest-file-seek", {{"count", 1 << 20}}) == qga::default_timeout);
+  CHECK(time_of("guest-new-thing", nullptr) == qga::default_timeout);
 }

@@ -35,17 +35,18 @@ struct RawRequest {
   /// only its users compile it.
   template <class Json = nlohmann::json>
   Clock::duration timeout() const {
-    const Clock::duration usual = special_command(command).timeout;
-    if (!command.starts_with("guest-file-") || !arguments.is_object()) return usual;
+    const bool reads = command == "guest-file-read";
+    if (!reads && command != "guest-file-write") return special_command(command).timeout;
     const Json& given = arguments;
-    const auto count = given.find("count");
-    const auto written = given.find("buf-b64");
-    if (written != given.end() && written->is_string()) {
-      return transfer_timeout(written->template get_ref<const std::string&>().size());
-    }
-    if (count == given.end() || !count->is_number_unsigned()) return usual;
+    const auto found = given.find(reads ? "count" : "buf-b64");  // in what is no object, the end
     constexpr std::uint64_t most = 48 << 20;
-    return transfer_timeout(std::min(count->template get<std::uint64_t>(), most));
+    std::uint64_t bytes = reads ? 4096 : 0;
+    if (found != given.end() && found->is_string()) {
+      bytes = found->template get_ref<const std::string&>().size() / 4 * 3;
+    } else if (found != given.end() && found->is_number_unsigned()) {
+      bytes = std::min(found->template get<std::uint64_t>(), most);
+    }
+    return transfer_timeout(bytes);
   }
 
   ReplyLimits limits() const {
