@@ -10,7 +10,8 @@ using namespace faults;
 
 namespace {
 
-constexpr auto late = 4 * brief;
+constexpr auto usual = 2 * brief;  // the client's timeout, in which the other commands succeed
+constexpr auto late = 4 * usual;
 
 void start_programs(ScriptedAgent& agent) {
   agent.on("guest-exec", script::returns(R"({"pid": 7})"));
@@ -28,7 +29,7 @@ TEMPLATE_TEST_CASE("late: run keeps the answer that tells the end", "[faults]", 
   start_programs(agent);
   agent.once("guest-exec-status",
              script::all(script::waits(late), script::returns(end_of_program)));
-  TestType ga(agent.path(), {.timeout = brief});
+  TestType ga(agent.path(), {.timeout = usual});
   const qga::RunResult result = ga.run("/bin/x");
   CHECK(result.exit_code == 3);
   CHECK(result.out == "hi");
@@ -42,7 +43,7 @@ TEMPLATE_TEST_CASE("late: run asks again where the answer is lost", "[faults]", 
   start_programs(agent);
   agent.once("guest-exec-status", script::nothing());
   agent.once("guest-exec-status", script::returns(end_of_program));
-  TestType ga(agent.path(), {.timeout = brief});
+  TestType ga(agent.path(), {.timeout = usual});
   CHECK(ga.run("/bin/x").exit_code == 3);
   CHECK(agent.executed("guest-exec-status") == 2);
 }
@@ -52,7 +53,7 @@ TEMPLATE_TEST_CASE("late: an end that was told to nobody is an error", "[faults]
   ScriptedAgent agent;
   start_programs(agent);
   agent.once("guest-exec-status", script::nothing());
-  TestType ga(agent.path(), {.timeout = brief});
+  TestType ga(agent.path(), {.timeout = usual});
   const auto error = error_of<qga::ProgramError>([&] { ga.run("/bin/x"); });
   CHECK(error.ended());
   CHECK(error.pid() == 7);
@@ -63,7 +64,7 @@ TEMPLATE_TEST_CASE("late: the time of the program and of the call still hold", "
   ScriptedAgent agent;
   start_programs(agent);
   agent.on("guest-exec-status", script::mutes());
-  TestType ga(agent.path(), {.timeout = brief});
+  TestType ga(agent.path(), {.timeout = usual});
   const bool of_call = GENERATE(true, false);
   const auto error = error_of<qga::ProgramError>([&] {
     if (of_call) ga.with({.timeout = late}).run("/bin/x");

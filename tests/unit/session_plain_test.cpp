@@ -219,3 +219,92 @@ TEST_CASE("handshake: the sync's answer is compared as a number") {
     CHECK(succeeded(ping));
   }
 }
+
+TEST_CASE(
+    "plain: a silent command that only a later handshake follows is not known to be accepted") {
+  Driven agent;
+  make_plain(agent, Ids::echoed);
+  Shutdown shutdown;
+  agent.submit(shutdown);
+  answer_plain(agent, Ids::echoed);
+  agent.sent_one();
+  agent.pass(250ms);
+  plain_sync(agent);  // lost, and so is what became of the shutdown
+  agent.pass(4s);
+  agent.read(sync_reply(plain_sync(agent).sync));
+  CHECK(failed<qga::BadReplyError>(shutdown, Outcome::unknown));
+}
+
+TEST_CASE("plain: nothing is written between the two requests of a handshake") {
+  Driven agent;
+  make_plain(agent, Ids::echoed);
+  Call<qga::GuestFsfreezeFreezeRequest> freeze({}, agent.now + 1s);
+  agent.submit(freeze);
+  answer_plain(agent, Ids::echoed);
+  agent.sent_one();
+  Ping behind;
+  agent.submit(behind);
+  agent.pass(1s);
+  CHECK(failed<qga::TimeoutError>(freeze, Outcome::unknown));
+  const PlainSync sync = plain_sync(agent);
+  Call<qga::GuestFsfreezeThawRequest> thaw;
+  thaw.at_once = true;
+  agent.submit(thaw);
+  CHECK(agent.write().empty());
+  agent.read(sync_reply(sync.sync));
+  const Request second = agent.sent_one();
+  CHECK(second.command == "guest-sync-delimited");
+  agent.read("\xFF" + reply(second.id, std::to_string(*second.id)));
+  CHECK(agent.sent_one().command == "guest-fsfreeze-thaw");
+}
+
+TEST_CASE("plain: a reply that comes late, between the two requests, is dropped") {
+  Driven agent;
+  make_plain(agent, Ids::echoed);
+  Ping late({}, agent.now + 1s), ping;
+  agent.submit(late);
+  const auto id = agent.sent_one().id;
+  agent.pass(1s);
+  agent.submit(ping);
+  agent.read(sync_reply(plain_sync(agent).sync));
+  const Request second = agent.sent_one();
+  agent.read(reply(id));
+  agent.read("\xFF" + reply(second.id, std::to_string(*second.id)));
+  agent.read(reply(agent.sent_one().id));
+  CHECK(succeeded(ping));
+}
+
+TEST_CASE("plain: where it is not answered any more, both forms are tried again") {
+  Driven agent;
+  make_plain(agent, Ids::rejected);
+  agent.pass(1h);
+  Ping ping;
+  agent.submit(ping);
+  for (int i = 0; i < 4; ++i) {
+    plain_sync(agent);
+    agent.pass(32s);
+  }
+  agent.sync(Ids::echoed);
+  agent.read(reply(agent.sent_one().id));
+  CHECK(succeeded(ping));
+}
+
+TEST_CASE("handshake: an agent that says all twice is told from one without ids") {
+  Driven agent;
+  for (int i = 0; i < 3; ++i) {
+    Ping ping;
+    agent.submit(ping);
+    Handshake shake = agent.handshake();
+    if (i == 0) {  // it might be what a former client has left
+      agent.read(stray + sync_reply(shake.sync) + sync_reply(shake.sync));
+      shake = agent.handshake();
+    }
+    const std::string second = shake.second_answer(Ids::echoed);
+    agent.read(stray + sync_reply(shake.sync) + sync_reply(shake.sync) + second + second);
+    const auto id = agent.sent_one().id;
+    REQUIRE(id);
+    agent.read(sync_reply(shake.sync) + reply(id) + reply(id));
+    CHECK(succeeded(ping));
+    agent.pass(2s);
+  }
+}

@@ -4,6 +4,7 @@
 // answers take is taken into account.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -109,11 +110,14 @@ class SetClock {
   }
 
   void refused(const AgentError& refusal) {
-    // The clock is set where it is nearer to the host's than to what it was.
+    // The clock is set where it is nearer to the host's than to what it was, or as near as can be
+    // measured.
     using Seconds = std::chrono::duration<double>;
+    const double exact = Seconds(2 * half_ + std::chrono::milliseconds(1)).count();
     const double after = std::abs(Seconds(result_.after).count());
     const double moved = std::abs((Seconds(result_.after) - Seconds(result_.before)).count());
-    io_.fail(std::make_exception_ptr(ClockError(refusal, after <= moved, result_)));
+    io_.fail(
+        std::make_exception_ptr(ClockError(refusal, after <= std::max(moved, exact), result_)));
   }
 
   Io& io_;

@@ -36,6 +36,11 @@ class Handshake {
   /// Appends a new handshake; of the plain form, the first request.
   /// @param behind_part the agent may have a part of a request
   void begin(std::string& out, Clock::time_point now, bool behind_part) {
+    // An agent may have been replaced, or never have needed the plain form: both are tried again.
+    if (plain_ && has_worked_ && misses_ >= most_misses) {
+      has_worked_ = false;
+      interval_ = first_interval;
+    }
     if (!form_since_) form_since_ = now;
     if (!has_worked_ && now - *form_since_ >= first_interval) {
       plain_ = !plain_;
@@ -51,8 +56,8 @@ class Handshake {
     if (!plain_) usual_id_ = second_id_;
     // What an agent may have kept of a line before is ended. But the first request of an agent that
     // loses what is behind it must not be an empty line, unless nothing else helps.
-    const bool is_repeated = std::exchange(unanswered_, true);
-    if (!plain_ || behind_part || (has_worked_ && is_repeated)) out += '\n';
+    if (!plain_ || behind_part || (has_worked_ && misses_ > 0)) out += '\n';
+    ++misses_;
     if (!plain_) out += "\xFF\n";
     append_sync(out, "guest-sync-delimited", sync_id_);
     out += "}\n";
@@ -62,7 +67,7 @@ class Handshake {
   /// Notes that the sync is answered. Appends the second request of a plain handshake: an agent may
   /// know no other sync than this.
   void on_synced(std::string& out) {
-    unanswered_ = false;
+    misses_ = 0;
     if (plain_) append_second(out, "guest-sync-delimited");
   }
 
@@ -82,13 +87,17 @@ class Handshake {
     if (is_late_answer_due() && envelope.id == usual_id_) understands_usual_ = true;
   }
 
-  enum class Ids { echoed, none, unclear, foreign };
+  /// `repeated`: the sync's answer came twice, and does so in each handshake.
+  enum class Ids { echoed, none, unclear, foreign, repeated };
 
   /// What the answer to the second request says of the agent. QEMU 4.0 and later echo its id, 2.12
   /// answers without one, others reject it.
   Ids learn(const Envelope& envelope) {
     if (envelope.has_id && envelope.id != second_id_) return Ids::foreign;
     interval_ = first_interval;
+    if (!envelope.has_id && is_synced_by(envelope)) {
+      return std::exchange(repeats_syncs_, true) ? Ids::repeated : Ids::unclear;
+    }
     const bool said_before = std::exchange(without_ids_, !envelope.has_id);
     // The error that a stray byte provokes and the answer to an earlier sync have no id either. If
     // one were mistaken for this answer, all later replies would be shifted by one.
@@ -101,7 +110,16 @@ class Handshake {
   /// The ids of requests count on from here.
   std::uint64_t last_id() const { return second_id_; }
 
+  /// Whether a line is the reply to an earlier request, which may come between the requests of a
+  /// plain handshake.
+  bool is_late(const Envelope& envelope) const {
+    return plain_ && envelope.has_id && envelope.id != second_id_;
+  }
+
  private:
+  /// Plain handshakes without an answer after which the other form is tried again.
+  static constexpr int most_misses = 4;
+
   void append_second(std::string& out, std::string_view command) const {
     append_sync(out, command, second_id_);
     append_id(out, second_id_);
@@ -120,8 +138,9 @@ class Handshake {
   bool plain_ = false;                     ///< the form of the latest handshake
   bool has_worked_ = false;                ///< that form was answered to its end
   bool understands_usual_ = false;         ///< the agent has answered the other form, though late
-  bool unanswered_ = false;                ///< the latest sync was not answered
+  int misses_ = 0;                         ///< syncs in a row without an answer
   bool without_ids_ = false;               ///< the last answer had no id
+  bool repeats_syncs_ = false;             ///< the agent has said a sync's answer twice
   std::optional<Clock::time_point> form_since_;
   Clock::time_point repeats_at_ = {};
   Clock::duration interval_ = first_interval;

@@ -39,12 +39,13 @@ struct RawRequest {
     if (!reads && command != "guest-file-write") return special_command(command).timeout;
     const Json& given = arguments;
     const auto found = given.find(reads ? "count" : "buf-b64");  // in what is no object, the end
-    constexpr std::uint64_t most = 48 << 20;
+    constexpr std::int64_t most = 48 << 20;
     std::uint64_t bytes = reads ? 4096 : 0;
     if (found != given.end() && found->is_string()) {
       bytes = found->template get_ref<const std::string&>().size() / 4 * 3;
-    } else if (found != given.end() && found->is_number_unsigned()) {
-      bytes = std::min(found->template get<std::uint64_t>(), most);
+    } else if (found != given.end() && found->is_number_integer()) {
+      bytes = static_cast<std::uint64_t>(
+          std::clamp<std::int64_t>(found->template get<std::int64_t>(), 0, most));
     }
     return transfer_timeout(bytes);
   }

@@ -164,12 +164,13 @@ class RequestQueue {
 
   /// Ends the calls in the first `count` slots, and removes the slots: their replies cannot come
   /// any more. @return whether there were any
-  bool skip_to(std::size_t count) {
+  /// @param settles_silence true: a silent command without a sync of its own was accepted
+  bool skip_to(std::size_t count, bool settles_silence = false) {
     for (std::size_t i = 0; i < count; ++i) {
       Slot& slot = flight[i];
       Call* const call = release(slot);
       if (call == nullptr) continue;
-      if (slot.silent && !slot.barrier) {
+      if (settles_silence && slot.silent && !slot.barrier) {
         accept(*call);
       } else {
         fail(*call, make_error<BadReplyError>(

@@ -173,9 +173,10 @@ class Session {
   void prepare(Clock::time_point now) {
     queue_.output.clear();
     const Call* const first = queue_.waiting.front();
-    // Out of sync, a call may be written at once behind a whole request without an answer.
+    // Out of sync, a call may be written at once behind a whole request without an answer. But
+    // between the requests of a plain handshake it might be lost.
     if (first != nullptr && first->at_once && state_ != State::in_sync && !queue_.flight.empty() &&
-        !half_written_) {
+        !half_written_ && !(handshake_.is_plain() && shaking_hands())) {
       append(*queue_.waiting.pop_front());
     }
     const bool paused = !queue_.awaited() && now - answered_ > trusted_pause;
@@ -214,6 +215,7 @@ class Session {
     expect_sync_reply_ = false;
     handshake_due_ = true;
     half_written_ = false;
+    settles_silence_ = sync_at_ != Clock::time_point::max();
     sync_at_ = Clock::time_point::max();
     handshake_at_ = handshake_part_at_ = begin;
     tracer_.record(TraceDirection::sent, queue_.output.from(begin));
@@ -301,12 +303,13 @@ class Session {
       return;
     }
     if (state_ == State::syncing) handshake_.note(envelope);
-    if (std::exchange(expect_sync_reply_, false)) {
-      if (handshake_.is_synced_by(envelope)) on_synced();
-    } else if (state_ == State::learning) {
+    const bool is_sync = !envelope.has_id && handshake_.is_synced_by(envelope);
+    if (std::exchange(expect_sync_reply_, false) && (is_sync || !echoes_ids_)) {
+      if (is_sync) on_synced();
+    } else if (state_ == State::learning && !handshake_.is_late(envelope)) {
       on_learned(envelope);
     } else if (echoes_ids_) {
-      on_reply_by_id(envelope);
+      if (!is_sync) on_reply_by_id(envelope);  // else it comes twice
     } else if (!queue_.flight.empty() && queue_.executable(queue_.flight.front()) &&
                !(out_of_sync() && is_behind_handshake(queue_.flight.front()))) {
       on_reply(envelope);
@@ -320,9 +323,10 @@ class Session {
 
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
-    queue_.skip_to(static_cast<std::size_t>(
-        std::count_if(queue_.flight.begin(), queue_.flight.end(),
-                      [this](const Slot& slot) { return !is_behind_handshake(slot); })));
+    queue_.skip_to(static_cast<std::size_t>(std::count_if(
+                       queue_.flight.begin(), queue_.flight.end(),
+                       [this](const Slot& slot) { return !is_behind_handshake(slot); })),
+                   settles_silence_);
     state_ = State::learning;
     const std::uint64_t begin = queue_.output.end();
     handshake_.on_synced(queue_.output.text());
@@ -334,10 +338,9 @@ class Session {
   /// Agents without ids get one request at a time, so that the order tells what a reply answers.
   void on_learned(const Envelope& envelope) {
     const Handshake::Ids ids = handshake_.learn(envelope);
-    // Between the requests of a plain handshake a late reply may come.
-    if (ids == Handshake::Ids::foreign && handshake_.is_plain()) return;
     if (ids == Handshake::Ids::foreign) return broken("not the handshake's id");
     if (ids == Handshake::Ids::unclear) return desynchronize();
+    if (ids == Handshake::Ids::repeated) return;
     echoes_ids_ = ids == Handshake::Ids::echoed;
     next_id_ = handshake_.last_id() + 1;
     state_ = State::in_sync;
@@ -428,12 +431,13 @@ class Session {
   RequestQueue queue_;
   Handshake handshake_;
   State state_ = State::unsynchronized;
-  bool expect_sync_reply_ = false;       ///< the next line may answer the sync
-  bool echoes_ids_ = false;              ///< the agent echoes ids
-  bool handshake_due_ = false;           ///< a handshake is written, and not answered to the end
-  bool just_synced_ = false;             ///< nothing was sent since the handshake was answered
-  bool half_written_ = false;            ///< the agent has a part of a request, until a byte 0xFF
-  std::uint64_t handshake_at_ = 0;       ///< the position of the latest handshake
+  bool expect_sync_reply_ = false;  ///< the next line may answer the sync
+  bool echoes_ids_ = false;         ///< the agent echoes ids
+  bool handshake_due_ = false;      ///< a handshake is written, and not answered to the end
+  bool just_synced_ = false;        ///< nothing was sent since the handshake was answered
+  bool settles_silence_ = false;    ///< the handshake tells whether a silent command was accepted
+  bool half_written_ = false;       ///< the agent has a part of a request, until a byte 0xFF
+  std::uint64_t handshake_at_ = 0;  ///< the position of the latest handshake
   std::uint64_t handshake_part_at_ = 0;  ///< of what was written of it last
   std::uint64_t next_id_ = 0;
   /// A handshake follows a silent command of an agent that takes one request at a time; max: none.
