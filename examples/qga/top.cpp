@@ -27,7 +27,7 @@ namespace {
 struct TopOptions {
   std::optional<double> interval;
   std::uint64_t count = 0;
-  bool no_memory = false;
+  bool memory = false;
 };
 
 struct Memory {
@@ -202,7 +202,7 @@ int top(Tool& tool, const TopOptions& options) {
     qga::Sample after = tool.ga().sample();
     Questions questions;
     Figures figures{qga::usage_between(before, after), {}, missing_of(after)};
-    if (!options.no_memory) figures.memory = memory.read(questions);
+    if (options.memory) figures.memory = memory.read(questions);
     figures.missing.insert(figures.missing.end(), questions.missing().begin(),
                            questions.missing().end());
     answered = answered || has_answer(after) || questions.answered();
@@ -222,8 +222,8 @@ void define_top(CLI::App& app, Tool& tool) {
   seconds_option(sub, "--interval", options->interval, "The time between two pictures (1)");
   sub->add_option("--count", options->count, "How many pictures to show; without this until Ctrl-C")
       ->type_name("N");
-  sub->add_flag("--no-memory", options->no_memory,
-                "Do not read /proc/meminfo: the guest logs that files are opened");
+  sub->add_flag("--memory", options->memory,
+                "Show the memory, too: the guest logs that /proc/meminfo is opened");
   sub->footer("With --json each picture is a document on a line of its own.");
 }
 

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -17,7 +18,8 @@ using nlohmann::json;
 
 TEST_CASE("top shows processors, memory, disks and network") {
   const Agent agent;
-  const Ended ended = run_tool({agent.path(), "top", "--count", "2", "--interval", "0.2"});
+  const Ended ended =
+      run_tool({agent.path(), "top", "--count", "2", "--interval", "0.2", "--memory"});
   CHECK(ended.code == 0);
   for (const char* heading : {"CPU", "MEMORY", "DISK", "INTERFACE"}) {
     CHECK(contains(ended.out, heading));
@@ -28,7 +30,7 @@ TEST_CASE("top shows processors, memory, disks and network") {
 TEST_CASE("top's JSON is a document for each picture") {
   const Agent agent;
   const Ended ended =
-      run_tool({agent.path(), "--json", "top", "--count", "3", "--interval", "0.1"});
+      run_tool({agent.path(), "--json", "top", "--count", "3", "--interval", "0.1", "--memory"});
   std::istringstream lines(ended.out);
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) {
@@ -38,6 +40,20 @@ TEST_CASE("top's JSON is a document for each picture") {
     CHECK_FALSE(picture.at("cpus").empty());
   }
   CHECK(count == 3);
+}
+
+TEST_CASE("top asks nothing that the guest logs, unless it is to show the memory") {
+  for (const bool memory : {false, true}) {
+    ScriptedAgent agent;
+    agent.on("guest-get-load", script::returns(R"({"load1m": 0, "load5m": 0, "load15m": 0})"));
+    std::vector<std::string> arguments{agent.path(), "top", "--count", "3", "--interval", "0.05"};
+    if (memory) arguments.push_back("--memory");
+    CHECK(run_tool(arguments).code == 0);
+    for (const char* logged : {"guest-ping", "guest-exec", "guest-exec-status"}) {
+      CHECK(agent.executed(logged) == 0);
+    }
+    CHECK((agent.executed("guest-file-open") > 0) == memory);
+  }
 }
 
 TEST_CASE("top draws in place on a terminal, until Ctrl-C, and leaves it as it was") {
@@ -63,7 +79,8 @@ TEST_CASE("top does with what there is, and escapes it") {
                            R"("rx-packets": 0, "rx-errs": 0, "rx-dropped": 0, )"
                            R"("tx-bytes": 18446744073709551615, "tx-packets": 0, )"
                            R"("tx-errs": 0, "tx-dropped": 0}}])"));
-  const Ended some = run_tool({agent.path(), "top", "--count", "1", "--interval", "0.1"});
+  const Ended some =
+      run_tool({agent.path(), "top", "--count", "1", "--interval", "0.1", "--memory"});
   CHECK(some.code == 0);
   CHECK(contains(some.out, "\\x1b[2J"));
   CHECK(contains(some.out, "\nmissing: guest-get-cpustats\n"));

@@ -51,10 +51,10 @@ lines=$(logged)
 qga ping
 check 'a ping is logged' "$((lines + 1))" "$(logged)"
 lines=$(logged)
-qga top --count 3 --interval 1.5 --no-memory
-check 'top' 0 "$code"
-check 'top without memory is not logged' "$lines" "$(logged)"
 qga top --count 3 --interval 1.5
+check 'top' 0 "$code"
+check 'top is not logged' "$lines" "$(logged)"
+qga top --count 3 --interval 1.5 --memory
 check 'top logs that it opens a file, and that it closes it' "$((lines + 2))" "$(logged)"
 
 # With a program.
