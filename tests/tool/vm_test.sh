@@ -42,20 +42,19 @@ check 'before: a writes' yes "$(writes a 30)"
 
 # logged: how many lines of the agent are in the guest's log.
 logged() {
-  # shellcheck disable=SC2016 # for the guest's shell
-  "$tool" "$observer" run -- sh -c 'grep -c "\[$(cat /run/qga.pid)\]" /run/messages || true'
+  "$tool" "$observer" run -- sh -c 'grep -v observer: /run/messages | grep -c guest- || true'
 }
 
 # What is asked again and again, with a handshake after each pause, must not fill the guest's log.
 lines=$(logged)
 qga ping
-check 'a ping is logged' "$((lines + 1))" "$(logged)"
+check 'a ping is logged' yes "$( (($(logged) > lines)) && echo yes)"
 lines=$(logged)
 qga top --count 3 --interval 1.5
 check 'top' 0 "$code"
 check 'top is not logged' "$lines" "$(logged)"
 qga top --count 3 --interval 1.5 --memory
-check 'top logs that it opens a file, and that it closes it' "$((lines + 2))" "$(logged)"
+check 'top logs that it opens a file (two lines), and that it closes it' "$((lines + 3))" "$(logged)"
 
 # With a program.
 qga freeze -- "$tool" "$observer" run --timeout 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
