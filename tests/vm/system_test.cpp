@@ -39,14 +39,18 @@ TEMPLATE_TEST_CASE("what is asked again and again leaves no line in the guest's 
   const auto logged = [&] {
     return vm.number("grep -v observer: /run/messages | grep -c guest- || true");
   };
-  TestType ga(vm.agent());
-  const auto at_first = logged();
-  ga.ping();
-  CHECK(logged() == at_first + 1);  // to see that there is a log
-  const auto before = logged();
-  for (int i = 0; i < 4; ++i) {
-    CHECK_FALSE(ga.get_osinfo().id.value_or("").empty());
-    std::this_thread::sleep_for(2s);  // after which a handshake is made
+  std::int64_t before = 0;
+  {
+    TestType ga(vm.agent());
+    const auto at_first = logged();
+    ga.ping();
+    CHECK(logged() == at_first + 1);  // to see that there is a log
+    before = logged();
+    for (int i = 0; i < 4; ++i) {
+      CHECK_FALSE(ga.get_osinfo().id.value_or("").empty());
+      std::this_thread::sleep_for(2s);  // after which a handshake is made
+    }
+    ga.end();
   }
   TestType(vm.agent()).get_osinfo();
   CHECK(logged() == before);
