@@ -311,11 +311,15 @@ class Session {
     } else if (echoes_ids_) {
       if (!is_sync) on_reply_by_id(envelope);  // else it comes twice
     } else if (!queue_.flight.empty() && queue_.executable(queue_.flight.front()) &&
-               !(out_of_sync() && is_behind_handshake(queue_.flight.front()))) {
+               !(out_of_sync() && is_of_handshake(envelope, queue_.flight.front()))) {
       on_reply(envelope);
     }
   }
 
+  /// Whether a line without an id may belong to the handshake: an error to its byte 0xFF.
+  bool is_of_handshake(const Envelope& envelope, const Slot& slot) const {
+    return is_behind_handshake(slot) || (handshake_due_ && envelope.refused);
+  }
   /// Whether a request was written after the latest handshake.
   bool is_behind_handshake(const Slot& slot) const {
     return handshake_due_ && slot.begin > handshake_at_;
