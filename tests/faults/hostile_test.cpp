@@ -148,8 +148,9 @@ TEMPLATE_TEST_CASE("odd replies that are in order are taken", "[faults]", Blocki
 TEMPLATE_TEST_CASE("integers out of range are refused", "[faults]", Blocking, Async) {
   ScriptedAgent agent;
   TestType ga(agent.path());
-  for (const char* const value : {"18446744073709551616", "9223372036854775808", "1.5", "9.3e18", "-",
-                                  "\"1\"", "true", "{}", "[1]", "null", "-9223372036854775809"}) {
+  for (const char* const value :
+       {"18446744073709551616", "9223372036854775808", "1.5", "9.3e18", "-", "\"1\"", "true", "{}",
+        "[1]", "null", "-9223372036854775809"}) {
     INFO(value);
     agent.once("guest-file-open", script::returns(value));
     CHECK(error_of<qga::BadReplyError>([&] { ga.file_open("/x"); }).outcome() == Outcome::unknown);
