@@ -100,10 +100,8 @@ class SetClock {
   void set() {
     io_.call(GuestSetTimeRequest(host_() + half_), [this](std::exception_ptr error) {
       if (!error) return compare(result_.after, [this] { io_.finish(result_); });
-      const auto* const refusal = dynamic_cast<const AgentError*>(error_of(error));
-      const bool tried =
-          refusal != nullptr && dynamic_cast<const CommandNotFoundError*>(refusal) == nullptr;
-      if (!tried) return io_.fail(std::move(error));
+      const AgentError* const refusal = failure_of(error);
+      if (refusal == nullptr) return io_.fail(std::move(error));
       error_ = std::move(error);
       compare(result_.after, [this, refusal] { refused(*refusal); });
     });

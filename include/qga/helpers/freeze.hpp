@@ -167,12 +167,8 @@ class Freeze {
       return code_of(error_) == err_timed_out && may_go_on ? ask() : undo();
     }
     guard_->disarm();
-    outcome == Outcome::refused ? look(is_failure(error_)) : end(true);
-  }
-
-  /// Whether the agent tried to freeze. An agent that refuses may be frozen already, by others.
-  static bool is_failure(const std::exception_ptr& error) {
-    return dynamic_cast<const CommandNotFoundError*>(error_of(error)) == nullptr;
+    // An agent that cannot freeze may be frozen already, by others.
+    outcome == Outcome::refused ? look(failure_of(error_) != nullptr) : end(true);
   }
 
   /// The agent answers one command after another: this one when the freeze is done, or at once
@@ -209,7 +205,8 @@ class Freeze {
         step);
   }
 
-  /// @param hook_ran the hook has done its part, and the agent has not told it of the failure
+  /// @param hook_ran true: the guest's hook was run for the freeze, and has to release what it has
+  ///        locked
   void look(bool hook_ran) {
     io_.call(
         GuestFsfreezeStatusRequest(),
@@ -217,7 +214,8 @@ class Freeze {
           // An agent that refuses even this cannot freeze.
           const bool thawed = unanswered ? outcome_of(unanswered) == Outcome::refused
                                          : status == GuestFsfreezeStatus::thawed;
-          hook_ran&& thawed && !unanswered ? thaw_hook() : end(thawed);
+          if (hook_ran && thawed && !unanswered) return thaw_hook();
+          end(thawed);
         },
         cleaning_up(deadline_after(status_wait, io_.now())));
   }

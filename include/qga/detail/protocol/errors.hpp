@@ -144,6 +144,14 @@ inline std::error_code err_of(const std::exception_ptr& error) {
   return known != nullptr ? known->err() : std::error_code();
 }
 
+/// The agent's error where it tried the command and failed; null where the command cannot be used,
+/// and for errors of other kinds. It is valid as long as a copy of `error` is.
+inline const AgentError* failure_of(const std::exception_ptr& error) {
+  const GuestAgentError* const known = error_of(error);
+  const bool unusable = dynamic_cast<const CommandNotFoundError*>(known) != nullptr;
+  return unusable ? nullptr : dynamic_cast<const AgentError*>(known);
+}
+
 /// Changes an error that nobody else has seen yet.
 struct ErrorAccess {
   /// Sets the outcome of the whole, where it differs from that of the last step.

@@ -28,7 +28,8 @@ struct Handling {
   bool never_late = false;
 };
 
-/// What is special about a command, whether its request is typed or made by hand.
+/// A SpecialCommand says how a command differs from others, for typed requests and for those that
+/// are made by hand.
 struct SpecialCommand {
   std::string_view name;
   Clock::duration timeout = default_timeout;
@@ -69,6 +70,17 @@ constexpr SpecialCommand special_command(std::string_view name) {
   return {name};
 }
 
+/// The table is searched by the compiler where the type of the request has the name.
+template <class R>
+constexpr SpecialCommand special_of(const R& request) {
+  if constexpr (requires { typename std::bool_constant<(R::command.size(), true)>; }) {
+    constexpr SpecialCommand special = special_command(R::command);
+    return special;
+  } else {
+    return special_command(request.command);
+  }
+}
+
 template <class Reply>
 constexpr ReplyLimits default_limits() {
   using IsSimple = std::disjunction<std::is_void<Reply>, std::is_arithmetic<Reply>>;
@@ -77,7 +89,7 @@ constexpr ReplyLimits default_limits() {
 
 template <Request R>
 constexpr Handling handling_of(const R& request) {
-  const SpecialCommand special = special_command(request.command);
+  const SpecialCommand special = special_of(request);
   Handling handling{special.limits.value_or(default_limits<typename R::Reply>()),
                     special.success_response, special.never_late};
   if constexpr (requires { request.limits(); }) handling.limits = request.limits();
@@ -92,7 +104,7 @@ constexpr Clock::duration timeout_of(const R& request) {
   if constexpr (requires { request.timeout(); }) {
     return request.timeout();
   } else {
-    return special_command(request.command).timeout;
+    return special_of(request).timeout;
   }
 }
 

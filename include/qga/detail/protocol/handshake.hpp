@@ -54,8 +54,8 @@ class Handshake {
     sync_id_ = random[0] % most + 1;
     second_id_ = random[1] >> 34;  // short: every digit of an id costs time at both ends
     if (!plain_) usual_id_ = second_id_;
-    // What an agent may have kept of a line before is ended. But the first request of an agent that
-    // loses what is behind it must not be an empty line, unless nothing else helps.
+    // The newline ends a line of which the agent may have a part. In the plain form it is left out
+    // as long as nothing was lost, because some agents read no further than an empty line.
     if (!plain_ || behind_part || (has_worked_ && misses_ > 0)) out += '\n';
     ++misses_;
     if (!plain_) out += "\xFF\n";
@@ -90,8 +90,8 @@ class Handshake {
   /// `repeated`: the sync's answer came twice, and does so in each handshake.
   enum class Ids { echoed, none, unclear, foreign, repeated };
 
-  /// What the answer to the second request says of the agent. QEMU 4.0 and later echo its id, 2.12
-  /// answers without one, others reject it.
+  /// Tells by the answer to the second request what the agent does with ids. QEMU 4.0 and later
+  /// echo them, 2.12 answers without them, others reject them.
   Ids learn(const Envelope& envelope) {
     if (envelope.has_id && envelope.id != second_id_) return Ids::foreign;
     interval_ = first_interval;

@@ -43,7 +43,7 @@ struct JsonValue : Place {
   }
   bool found() const { return json != nullptr; }
   bool is_null() const { return json->is_null(); }
-  /// As in `Value`. But null is also what `to_json` writes for the enumerator `unknown`.
+  /// Null is as good as missing, but for an enumeration: `to_json` writes it for `unknown`.
   template <class T>
   bool is_given() const {
     constexpr bool has_unknown = requires { T::unknown; };

@@ -31,8 +31,8 @@ struct RawRequest {
     for (const auto& [key, value] : self.arguments.items()) visit(key, value);
   }
 
-  /// As with the typed request, the bytes of a file have their time. This is a template, so that
-  /// only its users compile it.
+  /// A transfer has more time the more bytes it moves, as in the typed requests. This is a
+  /// template, so that only its users compile it.
   template <class Json = nlohmann::json>
   Clock::duration timeout() const {
     const bool reads = command == "guest-file-read";

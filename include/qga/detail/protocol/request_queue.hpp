@@ -69,8 +69,8 @@ class RequestQueue {
   }
 
   /// Appends a request to the output. Returns where it begins.
-  /// @param one_at_a_time no sync may be sent right behind it
-  std::uint64_t append(Call& call, std::uint64_t id, bool echoes_ids, bool one_at_a_time,
+  /// @param is_plain the agent may lose a sync that is sent right behind it
+  std::uint64_t append(Call& call, std::uint64_t id, bool echoes_ids, bool is_plain,
                        const ReplyLimits& limits) {
     const std::uint64_t begin = output.end();
     const std::size_t text = call.text.size();
@@ -78,7 +78,7 @@ class RequestQueue {
     end_request(id, echoes_ids);
     const std::uint64_t runs_at = output.end() - 1;  // without its newline
     const bool silent = !call.handling().success_response;
-    const bool barrier = silent && !one_at_a_time;
+    const bool barrier = silent && !is_plain;
     if (barrier) {
       append_sync(output.text(), "guest-sync-delimited", id);
       end_request(id, echoes_ids);

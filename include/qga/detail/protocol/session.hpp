@@ -310,16 +310,14 @@ class Session {
       on_learned(envelope);
     } else if (echoes_ids_) {
       if (!is_sync) on_reply_by_id(envelope);  // else it comes twice
-    } else if (!queue_.flight.empty() && queue_.executable(queue_.flight.front()) &&
-               !(out_of_sync() && is_of_handshake(envelope, queue_.flight.front()))) {
-      on_reply(envelope);
+    } else if (!queue_.flight.empty() && queue_.executable(queue_.flight.front())) {
+      // An error may be to the byte 0xFF of the handshake.
+      const bool of_handshake =
+          is_behind_handshake(queue_.flight.front()) || (handshake_due_ && envelope.refused);
+      if (!out_of_sync() || !of_handshake) on_reply(envelope);
     }
   }
 
-  /// Whether a line without an id may belong to the handshake: an error to its byte 0xFF.
-  bool is_of_handshake(const Envelope& envelope, const Slot& slot) const {
-    return is_behind_handshake(slot) || (handshake_due_ && envelope.refused);
-  }
   /// Whether a request was written after the latest handshake.
   bool is_behind_handshake(const Slot& slot) const {
     return handshake_due_ && slot.begin > handshake_at_;
@@ -327,10 +325,9 @@ class Session {
 
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
-    queue_.skip_to(static_cast<std::size_t>(std::count_if(
-                       queue_.flight.begin(), queue_.flight.end(),
-                       [this](const Slot& slot) { return !is_behind_handshake(slot); })),
-                   settles_silence_);
+    const auto before = std::ranges::count_if(
+        queue_.flight, [this](const Slot& slot) { return !is_behind_handshake(slot); });
+    queue_.skip_to(static_cast<std::size_t>(before), settles_silence_);
     state_ = State::learning;
     const std::uint64_t begin = queue_.output.end();
     handshake_.on_synced(queue_.output.text());
