@@ -41,7 +41,7 @@
 #include "qga/request.hpp"
 #include "qga/text.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// The streams that a client can use; see `Client`.
 template <class T>
@@ -440,4 +440,4 @@ Client<Any> connect(std::string_view address, ClientParams params = {},
   return client;
 }
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -17,7 +17,7 @@
 #include "qga/commands/system.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// The 46 commands of the agent, a method each, named as the command without `guest-` and with
 /// underscores for dashes. A `Carrier` derives from this and has `execute(request)` and
@@ -71,4 +71,4 @@ class Commands : public AgentCommands<Carrier>,
                  public DeviceCommands<Carrier>,
                  public AccountCommands<Carrier> {};
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -12,7 +12,7 @@
 #include <system_error>
 #include <utility>
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// @name Error codes
 /// What `GuestAgentError::code()` returns. 1000 to 1004 are those of the V library `qga`.
@@ -204,4 +204,4 @@ inline const GuestAgentError* error_of(const std::exception_ptr& error) {
   }
 }
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -14,7 +14,7 @@
 #include "qga/helpers/usage.hpp"
 #include "qga/helpers/wait_ready.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Tasks that take more than one command. A `Carrier` derives from this and has
 /// `perform<Result, Algorithm>(arguments...)`. As with `Commands`, a method returns the result from
@@ -36,4 +36,4 @@ class Helpers : public RunHelpers<Carrier>,
                 public KeyHelpers<Carrier>,
                 public UsageHelpers<Carrier> {};
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -11,7 +11,7 @@
 #include <stop_token>
 #include <string_view>
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// The clock of every deadline.
 using Clock = std::chrono::steady_clock;
@@ -72,4 +72,4 @@ struct CallOptions {
   std::stop_token stop = {};
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -31,7 +31,7 @@
 #include <variant>
 #include <vector>
 
-namespace qga {
+namespace qga::inline v0_1 {
 namespace detail {
 
 /// A visitor of field tables that does nothing. Every visitor has these members: `visit(name,
@@ -156,4 +156,4 @@ constexpr auto enum_from_wire(std::string_view name) {
   }
 }
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

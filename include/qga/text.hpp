@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Makes text that came from a guest safe to print: a guest must not drive a terminal or flood a
 /// log. Control characters (C0, DEL and, in UTF-8, C1) and the byte 0xFF become `\xNN`.
@@ -38,4 +38,4 @@ inline std::string to_printable(std::string_view text,
   return shown;
 }
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -12,7 +12,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// A user who is logged in. @since QEMU 2.10
 struct GuestUser {
@@ -176,4 +176,4 @@ class AccountCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

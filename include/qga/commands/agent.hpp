@@ -11,7 +11,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// One command of the agent, in `GuestAgentInfo`. @since QEMU 1.1
 struct GuestAgentCommandInfo {
@@ -107,4 +107,4 @@ class AgentCommands {
   auto info() { return detail::carrier_of(*this).execute(GuestInfoRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -13,7 +13,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// A processor as the guest sees it. @since QEMU 1.5
 struct GuestLogicalProcessor {
@@ -132,4 +132,4 @@ class CpuCommands {
   auto get_cpustats() { return detail::carrier_of(*this).execute(GuestGetCpustatsRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -13,7 +13,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// @since QEMU 5.2
 enum class GuestDeviceType { pci, unknown };
@@ -158,4 +158,4 @@ class DeviceCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -14,7 +14,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How a disk is attached; an agent that does not know it also says `unknown`.
 /// @since QEMU 2.2
@@ -387,4 +387,4 @@ class DiskCommands {
   auto get_diskstats() { return detail::carrier_of(*this).execute(GuestGetDiskstatsRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -16,7 +16,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Which output of a program the agent keeps. @since QEMU 8.1 (its documents say 8.0)
 enum class GuestExecCaptureOutputMode { none, stdout_, stderr_, separated, merged, unknown };
@@ -158,4 +158,4 @@ class ExecCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -18,7 +18,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Where a seek starts. @since QEMU 2.6
 enum class QGASeek { set, cur, end, unknown };
@@ -280,4 +280,4 @@ class FileCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -15,7 +15,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Whether file systems are frozen, by the agent's own flag, not the kernel's. @since QEMU 0.15
 enum class GuestFsfreezeStatus { thawed, frozen, unknown };
@@ -103,4 +103,4 @@ class FsfreezeCommands {
   auto fsfreeze_thaw() { return detail::carrier_of(*this).execute(GuestFsfreezeThawRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -13,7 +13,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// A block of memory. @since QEMU 2.3
 struct GuestMemoryBlock {
@@ -125,4 +125,4 @@ class MemoryCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

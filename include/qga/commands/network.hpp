@@ -13,7 +13,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// @since QEMU 1.1
 enum class GuestIpAddressType { ipv4, ipv6, unknown };
@@ -152,4 +152,4 @@ class NetworkCommands {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

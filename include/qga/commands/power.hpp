@@ -12,7 +12,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How a guest goes down; the library's own enumeration of protocol strings. @since QEMU 0.15
 enum class GuestShutdownMode {
@@ -101,4 +101,4 @@ class PowerCommands {
   auto suspend_hybrid() { return detail::carrier_of(*this).execute(GuestSuspendHybridRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -12,7 +12,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// A point in time of the guest's clock, UTC.
 using GuestTime = std::chrono::sys_time<std::chrono::nanoseconds>;
@@ -178,4 +178,4 @@ class SystemCommands {
   auto get_load() { return detail::carrier_of(*this).execute(GuestGetLoadRequest{}); }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -19,7 +19,7 @@
 #include "qga/commands/network.hpp"
 #include "qga/detail/protocol/carrier.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Which special addresses `addresses` returns beside the others.
 struct AddressParams {
@@ -137,4 +137,4 @@ class AddressHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

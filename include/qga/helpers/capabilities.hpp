@@ -17,7 +17,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Whether an agent has a command.
 enum class Support {
@@ -117,4 +117,4 @@ class CapabilityHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

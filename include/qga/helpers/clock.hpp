@@ -21,7 +21,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How far the guest's clock was ahead of the host's; negative: behind. A difference that does not
 /// fit is cut to about 292 years.
@@ -144,4 +144,4 @@ class ClockHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -21,7 +21,7 @@
 #include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// An open file of the guest. It is closed by `close` or else when this is destroyed or its client
 /// is closed; a failure to write is not reported then. Where the client has no executor, destroying
@@ -305,4 +305,4 @@ class FileHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -21,7 +21,7 @@
 #include "qga/detail/protocol/guard.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Frozen file systems. They are thawed by `thaw` or else when this is destroyed or its client is
 /// closed. Where the client has no executor, destroying it waits for the thaw, 30 s at most;
@@ -424,4 +424,4 @@ class FreezeHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

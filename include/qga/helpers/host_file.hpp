@@ -26,7 +26,7 @@
 
 #include "qga/detail/protocol/random.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 // The functions of this file throw std::system_error where the host cannot do something.
 
@@ -287,4 +287,4 @@ class TextSink final : public Sink {
   std::string& text_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

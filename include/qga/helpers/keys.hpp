@@ -19,7 +19,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 namespace detail {
 
 inline std::string_view trimmed(std::string_view text) {
@@ -134,4 +134,4 @@ class KeyHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

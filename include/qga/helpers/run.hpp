@@ -23,7 +23,7 @@
 #include "qga/helpers/run_program.hpp"
 #include "qga/helpers/transfer.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 namespace detail {
 
@@ -146,4 +146,4 @@ class RunHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -22,7 +22,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How `run` runs a program.
 struct RunParams {
@@ -253,4 +253,4 @@ class RunProgram {
 
 }  // namespace detail
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

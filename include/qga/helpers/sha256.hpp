@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Sha256 {
  public:
@@ -88,4 +88,4 @@ class Sha256 {
   std::uint64_t size_ = 0;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "qga/helpers/transfer_params.hpp"
 #include "qga/helpers/transfer_steps.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// Transferring files; see `Helpers`.
 ///
@@ -102,4 +102,4 @@ class TransferHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -15,7 +15,7 @@
 #include "qga/error.hpp"
 #include "qga/params.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How a file is transferred.
 struct TransferParams {
@@ -97,4 +97,4 @@ class VerificationError : public BadReplyError, public TransferError {
   Reason reason_;
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -26,7 +26,7 @@
 #include "qga/helpers/sha256.hpp"
 #include "qga/helpers/transfer_params.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 namespace detail {
 
 /// Makes an error: the guest cannot hash, or it has other bytes.
@@ -416,4 +416,4 @@ class ReadFile {
 
 }  // namespace detail
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -24,7 +24,7 @@
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/error.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// A guest's counters at one moment. A part is missing where the agent has no such command, or
 /// refuses it.
@@ -329,4 +329,4 @@ class UsageHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -20,7 +20,7 @@
 #include "qga/error.hpp"
 #include "qga/helpers/capabilities.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 
 /// How far a guest has come.
 enum class ReadyState {
@@ -205,4 +205,4 @@ class WaitReadyHelpers {
   }
 };
 
-}  // namespace qga
+}  // namespace qga::inline v0_1

@@ -22,7 +22,7 @@
 #include "qga/detail/protocol/redact.hpp"
 #include "qga/error.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// An Address is a parsed text: its kind, and the members that this kind has.
 struct Address {
@@ -145,4 +145,4 @@ inline Address parse_address(std::string_view text) {
   refuse_address(text, "it must begin with unix:, tcp:, vsock: or fd:, or be a path");
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -26,7 +26,7 @@
 #include "qga/detail/io/context_shutdown.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The thread that looks names up, because `getaddrinfo` blocks. It starts with the first name.
 inline asio::thread_pool& lookup_thread() {
@@ -205,4 +205,4 @@ class AsyncConnect final : public Connecting,
   Done done_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -27,7 +27,7 @@
 #include "qga/detail/io/connection_guards.hpp"
 #include "qga/detail/io/context_shutdown.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 template <class Executor>
 class AsyncDriver final : public Driver, private ContextUser {
@@ -298,4 +298,4 @@ Executor io_executor(const ClientState* client, const Caller& caller) {
   return executor_of_caller<Executor>(caller);
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

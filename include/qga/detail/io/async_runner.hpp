@@ -34,7 +34,7 @@
 #include "qga/detail/protocol/helper_operation.hpp"
 #include "qga/detail/protocol/operation.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The parts of a runner that do not depend on the handler.
 /// @tparam Executor of the I/O
@@ -420,4 +420,4 @@ Token move_once(std::optional<Token>& kept) {
   return token;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

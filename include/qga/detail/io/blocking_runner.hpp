@@ -16,7 +16,7 @@
 #include "qga/detail/protocol/helper_operation.hpp"
 #include "qga/detail/protocol/operation.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// Locks a client while it lives, exclusive or shared.
 class ClientLock {
@@ -171,4 +171,4 @@ inline void connect_blocking(ClientState* client, std::optional<Target> target,
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

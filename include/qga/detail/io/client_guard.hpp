@@ -18,7 +18,7 @@
 #include "qga/detail/io/connection_guards.hpp"
 #include "qga/detail/protocol/helper_operation.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// Sends the request of a guard. Its own state is guarded by the mutex of its connection.
 class ClientGuard final : public Guard, private ArmedGuard {
@@ -197,4 +197,4 @@ inline std::unique_ptr<HelperClient> client_of_helper(std::shared_ptr<ClientStat
   return client ? std::make_unique<ClientOfHelper>(std::move(client)) : nullptr;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -21,7 +21,7 @@
 #include "qga/detail/io/connection.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// An attempt to connect that goes on in the background.
 class Connecting {
@@ -168,4 +168,4 @@ class ClientState {
   std::atomic<std::uint64_t> closes_ = 0;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -29,7 +29,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The address of a stream socket of any family.
 class SocketAddress {
@@ -183,4 +183,4 @@ inline OwnedDescriptor connect_to(const Target& target, Clock::time_point deadli
   return connect_to(addresses.back(), deadline, stop, wake);
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -17,7 +17,7 @@
 #include "qga/detail/io/client_state.hpp"
 #include "qga/detail/io/connect.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The algorithm of `async_connect` and `async_reconnect`.
 template <class Io>
@@ -57,4 +57,4 @@ void close_async(const std::shared_ptr<ClientState>& client, Handler handler) {
   client->close([complete] { complete({}); });
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

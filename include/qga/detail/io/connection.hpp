@@ -32,7 +32,7 @@
 #include "qga/detail/protocol/operation.hpp"
 #include "qga/detail/protocol/session.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The requests of a guard; see connection_guards.hpp.
 struct Cleanup;
@@ -404,4 +404,4 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Driver> driver_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -20,7 +20,7 @@
 #include "qga/detail/io/connection.hpp"
 #include "qga/detail/protocol/guard.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The requests of a guard: where there is a second one, the answer to the first decides about it.
 struct Cleanup {
@@ -208,4 +208,4 @@ class ConnectionGuards final : public GuardList {
   std::list<Cleanup> sent_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

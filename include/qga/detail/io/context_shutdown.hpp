@@ -12,7 +12,7 @@
 #include <asio/execution_context.hpp>
 #include <asio/query.hpp>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class ContextShutdownService;
 
@@ -83,4 +83,4 @@ inline ContextUser::~ContextUser() {
   if (service_ != nullptr) service_->remove(*this);
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -26,7 +26,7 @@
 
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 inline std::error_code last_error() { return {errno, std::system_category()}; }
 
@@ -163,4 +163,4 @@ inline short wait_for(int fd, short events, Clock::time_point deadline, Clock::t
   return ready > 0 ? fds[0].revents : short{0};
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -12,7 +12,7 @@
 #include "qga/detail/io/descriptor.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 inline constexpr Clock::duration drain_timeout = std::chrono::milliseconds(100);
 
@@ -38,4 +38,4 @@ inline void drain(Descriptor from, Clock::time_point deadline) {
   }
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

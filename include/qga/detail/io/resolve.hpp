@@ -24,7 +24,7 @@
 #include "qga/detail/io/connect.hpp"
 #include "qga/detail/io/descriptor.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// An error of `getaddrinfo`, as Asio's resolver would tell it.
 inline std::error_code lookup_error(int err) {
@@ -101,4 +101,4 @@ inline Target target_of(const Address& address, std::string_view text) try {
   std::rethrow_exception(connect_error(error.code(), text));
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "qga/detail/io/descriptor.hpp"
 #include "qga/detail/io/resolve.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// A connected Asio stream over a descriptor: a stream socket of any protocol, a serial port, a
 /// POSIX stream descriptor. Acceptors and datagram sockets are refused, because they are not
@@ -71,4 +71,4 @@ Target target_of_text(std::string_view where) {
   }
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

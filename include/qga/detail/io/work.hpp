@@ -19,7 +19,7 @@
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/errors.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 struct WorkContext {
   explicit WorkContext(asio::any_io_executor executor_) : executor(std::move(executor_)) {}
@@ -52,4 +52,4 @@ struct WorkStarter<asio::awaitable<void, Executor>> {
 };
 #endif
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

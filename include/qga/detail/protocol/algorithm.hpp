@@ -27,7 +27,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The signature of a handler: an error (null where there is none) and the reply, if there is one.
 template <class Reply>
@@ -197,4 +197,4 @@ class SubAlgorithm {
   Algorithm<SubAlgorithm> algorithm_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 namespace base64_detail {
 
@@ -106,4 +106,4 @@ inline bool base64_decode(std::string_view text, std::string& out) {
   return (seen & base64_detail::invalid) == 0;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

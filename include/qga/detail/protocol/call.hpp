@@ -17,7 +17,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Operation;
 
@@ -189,4 +189,4 @@ class TypedCall : public Base {
   [[no_unique_address]] Project project_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

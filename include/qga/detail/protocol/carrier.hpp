@@ -5,7 +5,7 @@
 // the requests.
 #pragma once
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The carrier that derives from a family of methods.
 template <template <class> class Family, class Carrier>
@@ -13,4 +13,4 @@ Carrier& carrier_of(Family<Carrier>& family) {
   return static_cast<Carrier&>(family);
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

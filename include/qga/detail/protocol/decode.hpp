@@ -22,7 +22,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 template <class Source, class T>
 void decode_value(const Source& from, T& to);
@@ -152,4 +152,4 @@ Reply decode_reply(const Value& from) {
   }
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -22,7 +22,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// An argument cannot be put on the wire. `encode_into` catches it, because it knows the command.
 struct Unencodable : std::runtime_error {
@@ -208,4 +208,4 @@ void encode_into(std::string& out, const R& request) {
   }
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

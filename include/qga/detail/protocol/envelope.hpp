@@ -14,7 +14,7 @@
 #include "qga/detail/protocol/json_index.hpp"
 #include "qga/detail/protocol/value.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 struct Envelope {
   Value reply = {};  ///< of `return`, or of `error` where `refused`
@@ -67,4 +67,4 @@ inline Envelope envelope_of(const JsonIndex& line) {
   return envelope;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -14,7 +14,7 @@
 #include "qga/detail/protocol/value.hpp"
 #include "qga/error.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 inline std::string_view describe(Outcome outcome) {
   switch (outcome) {
@@ -235,4 +235,4 @@ std::exception_ptr error_with(const std::exception_ptr& error, const Args&... ar
   }
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

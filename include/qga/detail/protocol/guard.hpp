@@ -12,7 +12,7 @@
 #include "qga/detail/protocol/call.hpp"
 #include "qga/detail/protocol/encode.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// A request of a guard. Its text is made beforehand, so that sending it needs no memory.
 class GuardCall final : public Call {
@@ -54,4 +54,4 @@ class Guard {
   virtual void expect_answer(bool expected) noexcept = 0;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -16,7 +16,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 struct Handling {
   ReplyLimits limits;
@@ -143,4 +143,4 @@ inline ReplyLimits limited_to(ReplyLimits limits, std::size_t max_reply_size) {
   return limits;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -23,7 +23,7 @@
 #include "qga/detail/protocol/random.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Handshake {
  public:
@@ -146,4 +146,4 @@ class Handshake {
   Clock::duration interval_ = first_interval;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -17,7 +17,7 @@
 #include "qga/detail/protocol/guard.hpp"
 #include "qga/detail/protocol/operation.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// HelperClient is a helper's view of its client.
 class HelperClient {
@@ -263,4 +263,4 @@ class HelperOperation final : public HelperIo<Result> {
   Algorithm<HelperIo<Result>> algorithm_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

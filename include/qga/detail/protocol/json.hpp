@@ -17,7 +17,7 @@
 #include "qga/detail/protocol/decode.hpp"
 #include "qga/detail/protocol/encode.hpp"
 
-namespace qga {
+namespace qga::inline v0_1 {
 namespace detail {
 
 /// A value in a `nlohmann::json`, with the members of `Value`. Another shape is a `type_error`.
@@ -130,9 +130,9 @@ template <class T>
 requires Described<T> || NamedEnum<T>
 void from_json(const nlohmann::json& json, T& value) { detail::convert_from(json, value); }
 
-}  // namespace qga
+}  // namespace qga::inline v0_1
 
-namespace qga::detail::own_json {
+namespace qga::inline v0_1::detail::own_json {
 
 // These hide qga::to_json and qga::from_json, which would serve every type here.
 void to_json() = delete;
@@ -158,7 +158,7 @@ concept HasFrom = requires(T& value) {
 template <class T>
 concept NotConverted = (Described<T> || NamedEnum<T>)&&!HasTo<T> && !HasFrom<T>;
 
-}  // namespace qga::detail::own_json
+}  // namespace qga::inline v0_1::detail::own_json
 
 /// Converts a user's own types, whose namespace need not say anything.
 template <qga::detail::own_json::NotConverted T>

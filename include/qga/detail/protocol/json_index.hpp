@@ -22,7 +22,7 @@
 
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// A text that is not valid. The session catches it, because it knows the command.
 struct Malformed : std::runtime_error {
@@ -391,4 +391,4 @@ class JsonIndex {
   bool escaped_names_ = false;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -24,7 +24,7 @@
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The deadline of a step. The caller's timeout and deadline are for the whole call; where there is
 /// neither, each command has the client's timeout or its own default.
@@ -219,4 +219,4 @@ class CommandOperation final : public Operation {
   TypedCall<Reply, Project> call_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <utility>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 inline void append_id(std::string& out, std::uint64_t id) {
   char digits[24];
@@ -76,4 +76,4 @@ class Output {
   std::uint64_t base_ = 0;  ///< position of `text_`
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

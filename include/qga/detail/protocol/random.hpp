@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// These bits are not from a std::random_device: to make one takes 26 us in a virtual machine,
 /// where a CPUID instruction traps, and its header is costly to compile.
@@ -23,4 +23,4 @@ inline std::array<std::uint64_t, 2> random_bits() {
   return bits;
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

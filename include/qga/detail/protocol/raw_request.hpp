@@ -14,7 +14,7 @@
 #include "qga/detail/protocol/encode.hpp"
 #include "qga/detail/protocol/handling.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 struct RawRequest {
   using Reply = nlohmann::json;
@@ -58,4 +58,4 @@ struct RawRequest {
   }
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

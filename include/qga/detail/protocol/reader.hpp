@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Reader {
  public:
@@ -164,4 +164,4 @@ class Reader {
   bool cut_ = false;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -11,7 +11,7 @@
 
 #include "qga/text.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// Longer texts are cut in errors and traces: a guest must not flood a log.
 inline constexpr std::size_t max_shown_text = 1024;
@@ -60,4 +60,4 @@ inline std::string redacted(std::string_view line) {
          " bytes)";
 }
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -23,7 +23,7 @@
 #include "qga/error.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class RequestQueue {
  public:
@@ -219,4 +219,4 @@ class RequestQueue {
   std::vector<Call*> visited_;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -32,7 +32,7 @@
 #include "qga/detail/protocol/tracer.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Session {
  public:
@@ -447,4 +447,4 @@ class Session {
   Clock::time_point now_ = {};
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

@@ -14,7 +14,7 @@
 #include "qga/detail/protocol/redact.hpp"
 #include "qga/params.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 class Tracer {
  public:
@@ -63,4 +63,4 @@ class Tracer {
   bool delivering_ = false;
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail

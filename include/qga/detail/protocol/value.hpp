@@ -20,7 +20,7 @@
 #include "qga/detail/protocol/json_index.hpp"
 #include "qga/request.hpp"
 
-namespace qga::detail {
+namespace qga::inline v0_1::detail {
 
 /// The place of a value in the one around it.
 struct Place {
@@ -193,4 +193,4 @@ struct Value : Place {
   NodeId node_ = 0;  ///< 0: the outermost value, which no other value contains
 };
 
-}  // namespace qga::detail
+}  // namespace qga::inline v0_1::detail
