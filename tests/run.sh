@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
-# Builds everything and runs the tests.
+# Builds the tests and runs them.
 set -euo pipefail
 
-usage="usage: tests/run.sh [--sanitize] [--clang] [--no-vm]
+usage="usage: tests/run.sh [--all] [--sanitize] [--clang] [--no-vm]
        tests/run.sh --threads
        tests/run.sh --agents [--help | ARGS...]
+
+Without --all, builds and runs the tests that need not much time, which test each promise of the
+README once. With it, everything.
 
   --sanitize  with the address and undefined sanitizers
   --clang     with clang instead of the system's compiler
@@ -16,9 +19,10 @@ if [[ ${1:-} == --agents ]]; then
   exec "$(dirname "$0")/agents/run.sh" "${@:2}"
 fi
 
-sanitize='' clang='' vm=yes threads=''
+all='' sanitize='' clang='' vm=yes threads=''
 for argument; do
   case $argument in
+    --all) all=yes ;;
     --sanitize) sanitize=sanitize ;;
     --clang) clang=clang ;;
     --no-vm) vm='' ;;
@@ -36,25 +40,35 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent libcli11-dev libboost-dev groff-base valgrind)
+  qemu-guest-agent libcli11-dev libboost-dev groff-base)
+[[ -z $all ]] || packages+=(valgrind)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
 install_packages "${packages[@]}"
 
-cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}"
+quick=$([[ $all || $threads ]] && echo no || echo yes)
+examples=$([[ $all && ! $sanitize ]] && echo yes || echo no)
+cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}" -DQGA_QUICK_TESTS="$quick" \
+  -DQGA_BUILD_EXAMPLES="$examples" -DQGA_BUILD_TOOL=yes
 if [[ -n $threads ]]; then
   cmake --build --preset "$preset" --target threads_tests
   exec ctest --preset "$preset" --label-regex threads
 fi
 cmake --build --preset "$preset"
 
-# The live tests first: what they print is more than pass or fail. And all of the others in any case.
 status=0
-[[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
-# Some assert how time grows, and a busy machine disturbs them: what fails is tried once more.
-ctest --preset "$preset" --label-exclude vm --repeat until-pass:2 || status=$?
+if [[ $quick == yes ]]; then
+  # One more than there are processors in a small machine: the live tests wait most of the time.
+  ctest --preset "$preset" --parallel 3 || status=$?
+else
+  # The live tests first: what they print is more than pass or fail. And all others in any case.
+  [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
+  # Some assert how time grows, and a busy machine disturbs them: what fails is tried once more.
+  ctest --preset "$preset" --label-exclude vm --repeat until-pass:2 || status=$?
+fi
 echo 'What was tried:'
 figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
 sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u
+[[ $quick == no ]] || echo 'These are the quick tests; --all runs every test.'
 exit "$status"

@@ -86,10 +86,10 @@ std::string text_of(const qga::Readiness& readiness, const std::string& command)
 }
 
 int wait(Tool& tool, const WaitOptions& options) {
-  constexpr double default_limit = 300;
+  constexpr double wait_limit = 300;
   tool.client(true);
   const qga::Readiness readiness =
-      tool.ga().wait_ready(duration_of(options.limit.value_or(default_limit)), options.command);
+      tool.ga().wait_ready(duration_of(options.limit.value_or(wait_limit)), options.command);
   const std::string text = text_of(readiness, options.command);
   if (tool.json) {
     const std::chrono::duration<double> waited = readiness.waited;

@@ -10,7 +10,7 @@
 using namespace helper_test;
 using qga::Capabilities;
 using qga::Support;
-using Read = Scripted<Capabilities, qga::detail::ReadCapabilities>;
+using AskCapabilities = Scripted<Capabilities, qga::detail::ReadCapabilities>;
 
 namespace {
 
@@ -26,7 +26,7 @@ const Reply info{
 }  // namespace
 
 TEST_CASE("capabilities: asks for both at once") {
-  Read read;
+  AskCapabilities read;
   read.run({info, {.json = "thawed"}});
   CHECK(read.log == std::vector<std::string>{"guest-info {}", "guest-fsfreeze-status {}"});
   CHECK(read.finished->version == "10.2");
@@ -34,7 +34,7 @@ TEST_CASE("capabilities: asks for both at once") {
 }
 
 TEST_CASE("capabilities: policy, a freeze and an unknown command are told apart") {
-  Read thawed;
+  AskCapabilities thawed;
   thawed.run({info, {.json = "thawed"}});
   CHECK_FALSE(thawed.finished->frozen);
   CHECK(thawed.finished->support("guest-ping") == Support::enabled);
@@ -42,7 +42,7 @@ TEST_CASE("capabilities: policy, a freeze and an unknown command are told apart"
   CHECK(thawed.finished->support("guest-exe") == Support::unknown);
   CHECK(thawed.finished->support("") == Support::unknown);
 
-  Read frozen;
+  AskCapabilities frozen;
   frozen.run({info, {.json = "frozen"}});
   CHECK(frozen.finished->frozen);
   CHECK(frozen.finished->support("guest-ping") == Support::enabled);
@@ -52,7 +52,7 @@ TEST_CASE("capabilities: policy, a freeze and an unknown command are told apart"
 
 TEST_CASE("capabilities: supported is what is enabled, frozen or not") {
   for (const char* const status : {"thawed", "frozen"}) {
-    Read read;
+    AskCapabilities read;
     read.run({info, {.json = status}});
     CHECK(read.finished->supports("guest-ping"));
     CHECK_FALSE(read.finished->supports("guest-exec"));
@@ -64,7 +64,7 @@ TEST_CASE("capabilities: an agent that cannot say whether it is frozen is not") 
   for (const Reply& status :
        {Reply{.error = error<qga::CommandNotFoundError>(Outcome::refused)},
         Reply{.error = error<qga::AgentError>(Outcome::refused)}, Reply{.json = "melting"}}) {
-    Read read;
+    AskCapabilities read;
     read.run({info, status});
     CHECK_FALSE(read.finished->frozen);
     CHECK(read.finished->support("guest-exec") == Support::disabled);
@@ -74,13 +74,13 @@ TEST_CASE("capabilities: an agent that cannot say whether it is frozen is not") 
 TEST_CASE("capabilities: fails with the first error, when both are answered") {
   const auto silent = error<qga::TimeoutError>();
   const auto broken = error<qga::ReadError>();
-  Read first;
+  AskCapabilities first;
   first.run({{.error = silent}, {.error = broken}});
   CHECK(first.failed == silent);
-  Read second;
+  AskCapabilities second;
   second.run({info, {.error = broken}});
   CHECK(second.failed == broken);
-  Read refused;
+  AskCapabilities refused;
   refused.run({{.error = error<qga::AgentError>(Outcome::refused)}, {.json = "thawed"}});
   CHECK(error_of<qga::AgentError>(refused).outcome() == Outcome::refused);
 }

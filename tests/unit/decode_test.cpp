@@ -25,7 +25,7 @@ using namespace std::string_literals;
 namespace {
 
 template <class T>
-std::string error_of(std::string_view text) {
+std::string decode_error(std::string_view text) {
   return by_text<T>(text).error;
 }
 
@@ -66,19 +66,19 @@ TEST_CASE("a payload that is no base64 is refused, by name") {
                               "\"Zm9v\\u00e9xx\"", "\"\\\"\"", "\"====\"", "\"Zm9\xC3\xA9xxx\""}) {
     INFO(payload);
     const std::string text = with_payload(payload);
-    CHECK(error_of<qga::GuestFileRead>(text) == "member 'buf-b64': expected base64");
+    CHECK(decode_error<qga::GuestFileRead>(text) == "member 'buf-b64': expected base64");
     CHECK(by_text<qga::GuestFileRead>(text) == by_dom<qga::GuestFileRead>(text));
   }
   for (const char* payload : {"null", "5", "true", "[]", "{}", "[\"Zm9v\"]"}) {
     INFO(payload);
     const std::string text = with_payload(payload);
-    CHECK(error_of<qga::GuestFileRead>(text) == "member 'buf-b64': expected a string");
+    CHECK(decode_error<qga::GuestFileRead>(text) == "member 'buf-b64': expected a string");
     CHECK(by_text<qga::GuestFileRead>(text) == by_dom<qga::GuestFileRead>(text));
   }
   for (const auto& payload : {"\"Zm\n9v\""s, "\"Zm9v"s, "\"Zm\0v\""s, "\"Zm\xFFv\""s, "\"\\x\""s,
                               "\"\\u00\""s, "\"\\uD800\""s, "Zm9v"s, "'Zm9v'"s, ""s}) {
     INFO(payload);
-    CHECK(error_of<qga::GuestFileRead>(with_payload(payload)) == "malformed");
+    CHECK(decode_error<qga::GuestFileRead>(with_payload(payload)) == "malformed");
   }
 }
 
@@ -139,7 +139,7 @@ TEST_CASE("the state of a program decodes with all its optional members or none"
   CHECK(ended == by_dom<qga::GuestExecStatus>(text));
   CHECK(by_text<qga::GuestExecStatus>(R"({"exited": false, "err-data": null, "signal": null})")
             .value == qga::GuestExecStatus());
-  CHECK(error_of<qga::GuestExecStatus>(R"({"exitcode": 0})") == "member 'exited': is missing");
+  CHECK(decode_error<qga::GuestExecStatus>(R"({"exitcode": 0})") == "member 'exited': is missing");
 }
 
 TEST_CASE("integers are in range or refused") {
@@ -152,9 +152,9 @@ TEST_CASE("integers are in range or refused") {
   CHECK(by_text<Uint64>("18446744073709551615").value == UINT64_MAX);
   CHECK(by_text<std::uint16_t>("65535").value == 65535);
   const std::string refused = "expected an integer in range";
-  CHECK(error_of<Int>("18446744071564165121") == refused);
-  CHECK(error_of<Int>("9223372036854775808") == refused);
-  CHECK(error_of<Int>("-9223372036854775809") == refused);
+  CHECK(decode_error<Int>("18446744071564165121") == refused);
+  CHECK(decode_error<Int>("9223372036854775808") == refused);
+  CHECK(decode_error<Int>("-9223372036854775809") == refused);
   for (const auto& [text, number] :
        std::initializer_list<std::pair<const char*, Int>>{{"1.0", 1},
                                                           {"1e3", 1000},
@@ -171,20 +171,20 @@ TEST_CASE("integers are in range or refused") {
   for (const char* const text :
        {"1000.5", "1e-3", "9.3e+18", "-9.3e18", "1e300", "9223372036854775808.0"}) {
     INFO(text);
-    CHECK(error_of<Int>(text) == refused);
+    CHECK(decode_error<Int>(text) == refused);
     CHECK(by_json<Int>(text).error == refused);
   }
-  CHECK(error_of<Int>("true") == refused);
-  CHECK(error_of<Int>("\"5\"") == refused);
-  CHECK(error_of<Int>(std::string(1000, '9')) == "malformed");
-  CHECK(error_of<Uint64>("-1") == refused);
-  CHECK(error_of<Uint64>("18446744073709551616") == refused);
-  CHECK(error_of<std::uint16_t>("65536") == refused);
-  CHECK(error_of<std::uint16_t>("-1") == refused);
+  CHECK(decode_error<Int>("true") == refused);
+  CHECK(decode_error<Int>("\"5\"") == refused);
+  CHECK(decode_error<Int>(std::string(1000, '9')) == "malformed");
+  CHECK(decode_error<Uint64>("-1") == refused);
+  CHECK(decode_error<Uint64>("18446744073709551616") == refused);
+  CHECK(decode_error<std::uint16_t>("65536") == refused);
+  CHECK(decode_error<std::uint16_t>("-1") == refused);
   for (const char* text : {"1e999", "-1e999", "NaN", "Infinity", "05", "+5", "0x5", "5 5"}) {
     INFO(text);
-    CHECK(error_of<Int>(text) == "malformed");
-    CHECK(error_of<double>(text) == "malformed");
+    CHECK(decode_error<Int>(text) == "malformed");
+    CHECK(decode_error<double>(text) == "malformed");
   }
   CHECK(by_text<double>("1700000000.25").value == 1700000000.25);
   CHECK(by_text<double>("-3").value == -3.0);
@@ -205,25 +205,26 @@ TEST_CASE("an unknown name of an enum is a value, not an error") {
   CHECK(by_text<Status>("\"frozen\"").value == Status::frozen);
   CHECK(by_text<Status>("\"melting\"").value == Status::unknown);
   CHECK(by_text<Status>("\"\"").value == Status::unknown);
-  CHECK(error_of<Status>("1") == "expected a string");
+  CHECK(decode_error<Status>("1") == "expected a string");
 }
 
 TEST_CASE("an error names the member and the way to it") {
-  CHECK(error_of<qga::GuestAgentInfo>(
+  CHECK(decode_error<qga::GuestAgentInfo>(
             R"({"version": "1", "supported_commands": [{"name": "x", "enabled": 1}]})") ==
         "member 'supported_commands[0].enabled': expected true or false");
-  CHECK(error_of<std::vector<qga::GuestUser>>(R"([{"user": "a", "login-time": 1}, {}])") ==
+  CHECK(decode_error<std::vector<qga::GuestUser>>(R"([{"user": "a", "login-time": 1}, {}])") ==
         "member '[1].user': is missing");
-  CHECK(error_of<std::vector<qga::GuestFilesystemInfo>>(
+  CHECK(decode_error<std::vector<qga::GuestFilesystemInfo>>(
             R"([{"name": "a", "mountpoint": "/", "type": "x", "disk": [{"pci-controller":
                 {"domain": 0, "bus": 0, "slot": "1", "function": 0}}]}])") ==
         "member '[0].disk[0].pci-controller.slot': expected an integer in range");
-  CHECK(error_of<std::vector<qga::GuestCpuStats>>(R"([{"type": "linux", "cpu": 0}])") ==
+  CHECK(decode_error<std::vector<qga::GuestCpuStats>>(R"([{"type": "linux", "cpu": 0}])") ==
         "member '[0].user': is missing");
-  CHECK(error_of<qga::GuestAuthorizedKeys>(R"({"keys": ["a", null]})") ==
+  CHECK(decode_error<qga::GuestAuthorizedKeys>(R"({"keys": ["a", null]})") ==
         "member 'keys[1]': expected a string");
-  CHECK(error_of<qga::GuestAuthorizedKeys>(R"({"keys": {}})") == "member 'keys': expected a list");
-  CHECK(error_of<qga::GuestHostName>("[]") == "expected an object");
+  CHECK(decode_error<qga::GuestAuthorizedKeys>(R"({"keys": {}})") ==
+        "member 'keys': expected a list");
+  CHECK(decode_error<qga::GuestHostName>("[]") == "expected an object");
 }
 
 TEST_CASE("users read and write protocol types as JSON") {

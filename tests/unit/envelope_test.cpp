@@ -44,7 +44,7 @@ Envelope parsed(std::string_view line, ReplyLimits limits = roomy) {
   return {envelope.refused ? "" : text, envelope.refused ? text : "", envelope.has_id, envelope.id};
 }
 
-bool refused(std::string_view line, ReplyLimits limits = roomy) {
+bool is_refused(std::string_view line, ReplyLimits limits = roomy) {
   try {
     parsed(line, limits);
   } catch (const Malformed&) {
@@ -126,7 +126,7 @@ TEST_CASE("an id that is not JSON is refused") {
   for (const char* id :
        {"5x", "x", "+5", "0x5", "5.", "--5", "nul", "\"a", "[5", "[5}", "'5'", "007", "00", "05"}) {
     INFO(id);
-    CHECK(refused(std::string("{\"return\": {}, \"id\": ") + id + "}"));
+    CHECK(is_refused(std::string("{\"return\": {}, \"id\": ") + id + "}"));
   }
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("an envelope has one of return and error, and everything once") {
            "{\"return\": {}, \"a\x80\": 1}",
        }) {
     INFO(line);
-    CHECK(refused(line));
+    CHECK(is_refused(line));
   }
 }
 
@@ -189,20 +189,20 @@ TEST_CASE("anything around or instead of one object is refused") {
                                   "{\"return\": \"\\\"}"s,
                                   "{\"return\": \"\\"s}) {
     INFO(line);
-    CHECK(refused(line));
+    CHECK(is_refused(line));
   }
 }
 
 TEST_CASE("depth is bounded exactly, the envelope being the first level") {
   for (const std::size_t depth : {1u, 2u, 15u, 40u}) {
-    CHECK_FALSE(refused(nested(depth), {1 << 20, depth + 1, 1 << 16}));
-    CHECK(refused(nested(depth), {1 << 20, depth, 1 << 16}));
+    CHECK_FALSE(is_refused(nested(depth), {1 << 20, depth + 1, 1 << 16}));
+    CHECK(is_refused(nested(depth), {1 << 20, depth, 1 << 16}));
   }
-  CHECK(refused(nested(1000000), qga::structured_reply_limits));
-  CHECK(refused("{\"return\": " + std::string(1000000, '['), qga::structured_reply_limits));
+  CHECK(is_refused(nested(1000000), qga::structured_reply_limits));
+  CHECK(is_refused("{\"return\": " + std::string(1000000, '['), qga::structured_reply_limits));
   // Siblings are no depth, and brackets in strings none either.
-  CHECK_FALSE(refused("{\"return\": [" + repeated("[[]]", 100) + "]}", {1 << 20, 4, 1 << 16}));
-  CHECK_FALSE(refused(R"({"return": ["[[[[[", "{\"{{{{"]})", {1 << 20, 2, 1 << 16}));
+  CHECK_FALSE(is_refused("{\"return\": [" + repeated("[[]]", 100) + "]}", {1 << 20, 4, 1 << 16}));
+  CHECK_FALSE(is_refused(R"({"return": ["[[[[[", "{\"{{{{"]})", {1 << 20, 2, 1 << 16}));
 }
 
 TEST_CASE("elements are bounded, of every kind and before the parser sees them") {
@@ -210,16 +210,16 @@ TEST_CASE("elements are bounded, of every kind and before the parser sees them")
   for (const char* element : {"1", "\"\"", "[]", "{}", "null"}) {
     INFO(element);
     const std::string line = "{\"return\": [" + repeated(element, count) + "]}";
-    CHECK(refused(line, {1 << 20, 16, count}));
-    CHECK_FALSE(refused(line, {1 << 20, 16, 2 * count + 2}));
+    CHECK(is_refused(line, {1 << 20, 16, count}));
+    CHECK_FALSE(is_refused(line, {1 << 20, 16, 2 * count + 2}));
   }
   const std::string members = "{\"return\": {" + repeated("\"a\":1", count) + "}}";
-  CHECK(refused(members, {1 << 20, 16, count}));
-  CHECK_FALSE(refused(members, {1 << 20, 16, 2 * count + 2}));
+  CHECK(is_refused(members, {1 << 20, 16, count}));
+  CHECK_FALSE(is_refused(members, {1 << 20, 16, 2 * count + 2}));
   const std::string beside = "{\"return\": {}, " + repeated("\"a\":1", count) + "}";
-  CHECK(refused(beside, {1 << 20, 16, count}));
-  CHECK_FALSE(refused(beside, {1 << 20, 16, 2 * count + 2}));
-  CHECK_FALSE(refused(R"({"return": ",,,,,,,,,,[[[[[{{{{{"})", {1 << 20, 16, 2}));
+  CHECK(is_refused(beside, {1 << 20, 16, count}));
+  CHECK_FALSE(is_refused(beside, {1 << 20, 16, 2 * count + 2}));
+  CHECK_FALSE(is_refused(R"({"return": ",,,,,,,,,,[[[[[{{{{{"})", {1 << 20, 16, 2}));
 }
 
 TEST_CASE("a string of escapes is read in linear time") {
@@ -239,7 +239,7 @@ TEST_CASE("every part of a line is refused, and the whole is not") {
     CHECK(json::accept(line));
     for (std::size_t size = 0; size < line.size(); ++size) {
       INFO("cut at " << size);
-      REQUIRE(refused(std::string_view(line).substr(0, size)));
+      REQUIRE(is_refused(std::string_view(line).substr(0, size)));
     }
   }
 }
@@ -276,7 +276,7 @@ TEST_CASE("what decodes is JSON, whatever is done to a line", "[long]") {
 TEST_CASE("strings and numbers are bounded wherever they stand") {
   const qga::ReplyLimits limits{1 << 20, 16, 100, 10};
   const auto taken = [&](const std::string& value) {
-    return !refused("{\"return\":" + value + "}", limits);
+    return !is_refused("{\"return\":" + value + "}", limits);
   };
   const std::string longest(10, 'x');
   const std::string digits = "0." + std::string(qga::detail::longest_number - 2, '1');

@@ -26,7 +26,7 @@ T decoded(const json& value) {
 }
 
 template <class T>
-std::string refusal(const json& value) {
+std::string shape_error(const json& value) {
   try {
     decoded<T>(value);
   } catch (const qga::detail::WrongShape& error) {
@@ -118,13 +118,13 @@ void check_type(const json& members, const json& smallest, const json& full) {
     } else if (may_be_missing) {
       CHECK(json(decoded<T>(without)) == without);
     } else {
-      CHECK(refusal<T>(without) == "member '" + name + "': is missing");
+      CHECK(shape_error<T>(without) == "member '" + name + "': is missing");
     }
     for (const json& wrong : wrong_values(member.at("type").get<std::string>(), may_be_missing)) {
       INFO(name << " = " << wrong);
       json changed = full;
       changed[name] = wrong;
-      const std::string text = refusal<T>(changed);
+      const std::string text = shape_error<T>(changed);
       CHECK(text.starts_with("member '" + name));
       CHECK(text.find("': expected ") != std::string::npos);
     }
@@ -155,9 +155,9 @@ TEST_CASE("unions decode with their branch, and a new discriminator without one"
 
     json undecided = full;
     undecided.erase("type");
-    CHECK(refusal<T>(undecided) == "member 'type': is missing");
+    CHECK(shape_error<T>(undecided) == "member 'type': is missing");
     undecided["type"] = 5;
-    CHECK(refusal<T>(undecided) == "member 'type': expected a string");
+    CHECK(shape_error<T>(undecided) == "member 'type': expected a string");
     undecided["type"] = "never-heard-of";
     const T value = decoded<T>(undecided);
     CHECK(value.type == decltype(T::type)::unknown);

@@ -296,8 +296,8 @@ TEST_CASE("sample: fails with the first error, when all are answered") {
 
 namespace {
 
-const Reply nothing{.json = nlohmann::json::array()};
-const Reply refused{.error = error<qga::CommandNotFoundError>(Outcome::refused)};
+const Reply empty_list{.json = nlohmann::json::array()};
+const Reply not_found{.error = error<qga::CommandNotFoundError>(Outcome::refused)};
 
 Reply counted(std::uint64_t user, std::uint64_t idle) {
   const nlohmann::json one{{"type", "linux"}, {"cpu", 0},    {"user", user},
@@ -309,8 +309,8 @@ Reply counted(std::uint64_t user, std::uint64_t idle) {
 
 TEST_CASE("usage: two samples with a pause between them") {
   Measure measure(1500ms);
-  measure.run({counted(0, 0), nothing, nothing, refused,  //
-               counted(1, 3), nothing, nothing, refused});
+  measure.run({counted(0, 0), empty_list, empty_list, not_found,  //
+               counted(1, 3), empty_list, empty_list, not_found});
   REQUIRE(measure.log.size() == 9);
   CHECK(measure.log[0] == "guest-get-cpustats {}");
   CHECK(measure.log[4] == "pause 1500");
@@ -324,19 +324,26 @@ TEST_CASE("usage: two samples with a pause between them") {
 TEST_CASE("usage: ends with the error of either sample, and of the pause") {
   const auto why = error<qga::ReadError>();
   Measure first(1s);
-  first.run({nothing, nothing, {.error = why}, refused});
+  first.run({empty_list, empty_list, {.error = why}, not_found});
   CHECK(first.failed == why);
   CHECK(first.log.size() == 4);
 
   Measure second(1s);
-  second.run({nothing, nothing, nothing, refused, {.error = why}, nothing, nothing, refused});
+  second.run({empty_list,
+              empty_list,
+              empty_list,
+              not_found,
+              {.error = why},
+              empty_list,
+              empty_list,
+              not_found});
   CHECK(second.failed == why);
   CHECK(second.log.size() == 9);
 
   Measure pausing(1s);
   pausing.cancelled = error<qga::CancelledError>();
   const auto cancelled = pausing.cancelled;
-  pausing.run({nothing, nothing, nothing, refused});
+  pausing.run({empty_list, empty_list, empty_list, not_found});
   CHECK(pausing.failed == cancelled);
   CHECK(pausing.log.size() == 5);
 }

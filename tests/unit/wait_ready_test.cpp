@@ -26,7 +26,7 @@ Reply info(bool exec_enabled = true) {
 }
 const Reply thawed{.json = "thawed"};
 const Reply frozen{.json = "frozen"};
-const Reply done{};
+const Reply no_value{};
 Reply no_socket() {
   return {.error = qga::detail::make_error<qga::ConnectError>(
               "", "scripted", Outcome::not_sent,
@@ -54,7 +54,7 @@ TEST_CASE("ready: connects until there is a socket, ever less often, up to once 
   Wait wait(1min, "");
   wait.is_connected = false;
   wait.run({no_socket(), no_socket(), no_socket(), no_socket(), no_socket(), no_socket(),
-            no_socket(), done, info(), thawed});
+            no_socket(), no_value, info(), thawed});
   CHECK(wait.log == Strings{"connect", "pause 50", "connect", "pause 100", "connect", "pause 200",
                             "connect", "pause 400", "connect", "pause 800", "connect", "pause 1000",
                             "connect", "pause 1000", "connect", ask, check_frozen});
@@ -65,7 +65,7 @@ TEST_CASE("ready: connects until there is a socket, ever less often, up to once 
 
 TEST_CASE("ready: connects again where nobody answers, and waits for longer") {
   Wait wait(1min, "");
-  wait.run({silence(1s), done, silence(2s), done, hung_up(), done, info(), thawed});
+  wait.run({silence(1s), no_value, silence(2s), no_value, hung_up(), no_value, info(), thawed});
   CHECK(wait.log ==
         Strings{ask, "connect", ask, "connect", ask, "pause 50", "connect", ask, check_frozen});
   CHECK(wait.finished->attempts == 4);
@@ -90,7 +90,7 @@ TEST_CASE("not ready: the time is up, and how far it came") {
   }
   SECTION("silent") {
     Wait wait(3s, "");
-    wait.run({silence(1s), done, silence(2s)});
+    wait.run({silence(1s), no_value, silence(2s)});
     CHECK(wait.finished->state == ReadyState::silent);
     CHECK_FALSE(*wait.finished);
     CHECK(wait.latest <= wait.now_);

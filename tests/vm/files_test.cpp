@@ -14,7 +14,7 @@ using qga::QGASeek;
 TEMPLATE_TEST_CASE(
     "guest-file-open guest-file-write guest-file-flush guest-file-seek guest-file-read "
     "guest-file-close",
-    "[commands]", Blocking, Async) {
+    "[commands][quick]", Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
   const std::string path = "/mnt/a/file";
@@ -68,7 +68,7 @@ TEMPLATE_TEST_CASE("guest-file-write guest-file-flush: a full disk", "[commands]
   vm.run("rm /mnt/tiny/full");
 }
 
-TEMPLATE_TEST_CASE("guest-exec guest-exec-status", "[commands]", Blocking, Async) {
+TEMPLATE_TEST_CASE("guest-exec guest-exec-status", "[commands][quick]", Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
   {

@@ -36,8 +36,8 @@ Vm& thawed_vm() {
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("guest-fsfreeze-status guest-fsfreeze-freeze guest-fsfreeze-thaw", "[commands]",
-                   Blocking, Async) {
+TEMPLATE_TEST_CASE("guest-fsfreeze-status guest-fsfreeze-freeze guest-fsfreeze-thaw",
+                   "[commands][quick]", Blocking, Async) {
   Vm& vm = thawed_vm();
   TestType ga(vm.agent());
   CHECK(ga.fsfreeze_status() == GuestFsfreezeStatus::thawed);

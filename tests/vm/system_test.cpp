@@ -117,7 +117,7 @@ TEMPLATE_TEST_CASE("guest-get-time guest-set-time", "[commands]", Blocking, Asyn
   ga.set_time(std::chrono::system_clock::now());
 }
 
-TEMPLATE_TEST_CASE("guest-get-host-name guest-get-osinfo guest-get-timezone", "[commands]",
+TEMPLATE_TEST_CASE("guest-get-host-name guest-get-osinfo guest-get-timezone", "[commands][quick]",
                    Blocking, Async) {
   Vm& vm = ready_vm();
   TestType ga(vm.agent());
