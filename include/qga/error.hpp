@@ -43,11 +43,11 @@ class GuestAgentError : public std::runtime_error {
  public:
   /// What an error knows beside its code and its text.
   struct Details {
-    std::string command = {};  ///< the command's wire name; empty for a connection
-    Outcome outcome = Outcome::not_sent;
-    std::error_code err = {};      ///< the system's or Asio's error, where there was one
-    std::string error_class = {};  ///< the agent's `class`
-    std::string desc = {};         ///< the agent's `desc`
+    std::string command = {};             ///< the command's wire name; empty for a connection
+    Outcome outcome = Outcome::not_sent;  ///< what is known of the call
+    std::error_code err = {};             ///< the system's or Asio's error, where there was one
+    std::string error_class = {};         ///< the agent's `class`
+    std::string desc = {};                ///< the agent's `desc`
   };
 
   GuestAgentError(int code, const std::string& what, Details details)

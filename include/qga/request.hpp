@@ -113,8 +113,8 @@ struct NoArguments {
 
 /// The bounds of a reply. A longer one is a `BadReplyError`.
 struct ReplyLimits {
-  std::size_t bytes;
-  std::size_t depth;
+  std::size_t bytes;  ///< of the whole reply
+  std::size_t depth;  ///< lists and objects within each other
   /// Values within the reply. A small one takes ten times its size in memory, and a hundred times
   /// in nlohmann/json.
   std::size_t elements;

@@ -70,7 +70,7 @@ class PowerCommands {
   /// @throws AgentError the guest could not start its shutdown
   /// @throws ReadError, TimeoutError with `Outcome::unknown`: the guest may have gone down before
   ///         the agent answered the sync
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may have gone down, or may yet go down.
   /// @since QEMU 0.15, all guests
   auto shutdown(GuestShutdownMode mode = GuestShutdownMode::powerdown) {
     return detail::carrier_of(*this).execute(GuestShutdownRequest(mode));
@@ -80,7 +80,7 @@ class PowerCommands {
   /// @throws AgentError the guest does not support it, or failed (after 3 to 5 s)
   /// @throws ReadError, TimeoutError with `Outcome::unknown`: also where the suspend works, because
   ///         the guest sleeps before the agent can answer
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_disk() { return detail::carrier_of(*this).execute(GuestSuspendDiskRequest{}); }
 
@@ -88,7 +88,7 @@ class PowerCommands {
   /// @throws AgentError the guest does not support it, or failed
   /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
   ///         is woken up within the timeout; it answers nothing before
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_ram() { return detail::carrier_of(*this).execute(GuestSuspendRamRequest{}); }
 
@@ -96,7 +96,7 @@ class PowerCommands {
   /// @throws AgentError the guest does not support it, or failed
   /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
   ///         is woken up within the timeout; it answers nothing before
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux guests
   auto suspend_hybrid() { return detail::carrier_of(*this).execute(GuestSuspendHybridRequest{}); }
 };

@@ -26,8 +26,8 @@ namespace qga::inline v0_1 {
 /// How far the guest's clock was ahead of the host's; negative: behind. A difference that does not
 /// fit is cut to about 292 years.
 struct ClockChange {
-  std::chrono::nanoseconds before = {};
-  std::chrono::nanoseconds after = {};
+  std::chrono::nanoseconds before = {};  ///< the call
+  std::chrono::nanoseconds after = {};   ///< the call
 };
 
 /// The guest refused to set its clock. It sets the clock of its system first and the hardware clock
@@ -136,7 +136,8 @@ class ClockHelpers {
   /// @throws ClockError the guest refused: `is_set()` tells whether only its hardware clock is not
   ///         set
   /// @throws CommandNotFoundError file systems are frozen, or it is forbidden
-  /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
+  /// @timeout 30 s for setting, 5 s for each look at the clock. After a timeout the clock may be
+  ///          set still, and to a time that is old by then: call it again.
   /// @since QEMU 1.5, all guests
   auto set_clock() {
     return detail::carrier_of(*this).template perform<ClockChange, detail::SetClock>(

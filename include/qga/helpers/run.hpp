@@ -139,6 +139,10 @@ class RunHelpers {
   /// there is no such program, the exit code is 127. With captured output a program counts as ended
   /// only when its children have closed those outputs too: a daemon never ends. Killing needs a
   /// `/bin/sh` in the guest.
+  /// @timeout none for the program, unless `RunParams::timeout` or the options of the call set
+  ///          one; each request has the time of its command. A program that is not ended by then
+  ///          goes on in the guest, unless `RunParams::kill` is set: killing takes up to 10 s
+  ///          more.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
     return detail::carrier_of(*this).template perform<RunResult, detail::Run>(std::move(path),
