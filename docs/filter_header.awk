@@ -46,6 +46,8 @@ held ~ /\/\/\/ For the library's own use/ || /template <class Result, template <
   next
 }
 
+!held_lines && /= default;$/ { drop_all_of($0); next }
+
 /^struct .*Request( |$)/ { in_request = 1 }
 /^};/ { in_request = 0 }
 in_request && /^  using Reply = / { describe($0, "What `execute` gives for it."); next }

@@ -15,7 +15,7 @@
 
 namespace qga::inline v0_1 {
 
-/// @since QEMU 5.2
+/// The kind of bus that a device is on. @since QEMU 5.2
 enum class GuestDeviceType { pci, unknown };
 
 constexpr std::array<std::string_view, 1> wire_names(GuestDeviceType) { return {"pci"}; }

@@ -90,7 +90,7 @@ struct GuestFileOpenRequest {
     visit("path", self.path);
     visit("mode", self.mode);
   }
-  /// To open a file for reading changes nothing.
+  /// Whether it changes the guest: to open a file for reading does not.
   bool has_effect() const { return mode.value_or("r") != "r" && mode != "rb"; }
 };
 
@@ -172,6 +172,7 @@ struct BasicGuestFileWriteRequest {
   Clock::duration timeout() const { return detail::transfer_timeout(buf_b64.size()); }
 };
 
+/// `guest-file-write`, with bytes that it owns. @since QEMU 0.15
 using GuestFileWriteRequest = BasicGuestFileWriteRequest<std::string>;
 
 /// `guest-file-seek`. @since QEMU 0.15
@@ -252,6 +253,7 @@ class FileCommands {
   /// Writes at the handle's position. POSIX guests buffer: a full disk shows in `file_flush`.
   /// @param handle from `file_open`
   /// @param bytes any bytes, below 48 MiB (`RequestError`); not copied
+  /// @param params how many of them, and whether they are base64 already
   /// @return `GuestFileWrite`; compare its `count`
   /// @throws AgentError no such handle, `count` out of range, write error
   /// @timeout 5 s, and 4 s for each MiB. After a timeout the bytes may or may not be written: seek

@@ -15,7 +15,7 @@
 
 namespace qga::inline v0_1 {
 
-/// @since QEMU 1.1
+/// The kind of an address. @since QEMU 1.1
 enum class GuestIpAddressType { ipv4, ipv6, unknown };
 
 constexpr std::array<std::string_view, 2> wire_names(GuestIpAddressType) {

@@ -68,8 +68,9 @@ class PowerCommands {
   /// Shuts the guest down; it may take a while after this has returned.
   /// @param mode power down, halt or reboot
   /// @throws AgentError the guest could not start its shutdown
-  /// @throws ReadError, TimeoutError with `Outcome::unknown`: the guest may have gone down before
-  ///         the agent answered the sync
+  /// @throws ReadError with `Outcome::unknown`: the guest may have gone down before the agent
+  ///         answered the sync
+  /// @throws TimeoutError with `Outcome::unknown`, for the same reason
   /// @timeout 60 s. After a timeout the guest may have gone down, or may yet go down.
   /// @since QEMU 0.15, all guests
   auto shutdown(GuestShutdownMode mode = GuestShutdownMode::powerdown) {
@@ -78,8 +79,9 @@ class PowerCommands {
 
   /// Writes the guest's memory to its disk and powers it off.
   /// @throws AgentError the guest does not support it, or failed (after 3 to 5 s)
-  /// @throws ReadError, TimeoutError with `Outcome::unknown`: also where the suspend works, because
-  ///         the guest sleeps before the agent can answer
+  /// @throws ReadError with `Outcome::unknown`: also where the suspend works, because the guest
+  ///         sleeps before the agent can answer
+  /// @throws TimeoutError with `Outcome::unknown`, for the same reason
   /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_disk() { return detail::carrier_of(*this).execute(GuestSuspendDiskRequest{}); }

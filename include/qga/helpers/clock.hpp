@@ -26,14 +26,15 @@ namespace qga::inline v0_1 {
 /// How far the guest's clock was ahead of the host's; negative: behind. A difference that does not
 /// fit is cut to about 292 years.
 struct ClockChange {
-  std::chrono::nanoseconds before = {};  ///< the call
-  std::chrono::nanoseconds after = {};   ///< the call
+  std::chrono::nanoseconds before = {};  ///< before it was set
+  std::chrono::nanoseconds after = {};   ///< after it was set
 };
 
 /// The guest refused to set its clock. It sets the clock of its system first and the hardware clock
 /// then, which containers and some cloud kernels do not have: a look at the clock tells which.
 class ClockError : public AgentError {
  public:
+  /// Makes one of the agent's error.
   ClockError(const AgentError& cause, bool set, const ClockChange& change)
       : GuestAgentError(cause), AgentError(cause), set_(set), change_(change) {
     detail::ErrorAccess::set_text(

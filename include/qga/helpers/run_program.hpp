@@ -67,6 +67,7 @@ struct RunResult {
 /// such as `ReadError`. Its `outcome()` is `unknown`.
 class ProgramError : public virtual GuestAgentError {
  public:
+  /// Makes one of another error, which tells what went wrong.
   ProgramError(const GuestAgentError& cause, std::int64_t pid, bool ended)
       : GuestAgentError(cause), pid_(pid), ended_(ended) {
     detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; process " +
@@ -80,6 +81,7 @@ class ProgramError : public virtual GuestAgentError {
   bool ended() const { return ended_; }
 
  protected:
+  /// For classes that name what went wrong themselves.
   ProgramError(std::int64_t pid, bool ended) : pid_(pid), ended_(ended) {}
 
  private:
@@ -90,6 +92,7 @@ class ProgramError : public virtual GuestAgentError {
 /// A program ran for longer than it was allowed to.
 class ProgramTimeoutError : public TimeoutError, public ProgramError {
  public:
+  /// Makes one; the library does.
   ProgramTimeoutError(const std::string& what, Details details, std::int64_t pid, bool ended)
       : GuestAgentError(err_timed_out, what, details),
         TimeoutError(what, details),

@@ -52,6 +52,7 @@ struct Readiness {
     visit("seconds", self.waited);
   }
 
+  /// True where the agent is ready.
   explicit operator bool() const { return state == ReadyState::ready; }
 };
 
@@ -197,7 +198,8 @@ class WaitReadyHelpers {
   /// @param timeout in all
   /// @param command the wire name of one that is needed, such as `guest-exec`; empty: none
   /// @return `Readiness`, also when the time is up: converts to true where the agent is ready
-  /// @throws CancelledError; BusyError while another call is using the client
+  /// @throws CancelledError the caller cancelled or stopped it, or closed the client
+  /// @throws BusyError another call is using the client
   /// @timeout as `timeout` says. Nothing changes in the guest.
   /// @since QEMU 0.15, all guests
   auto wait_ready(Clock::duration timeout, std::string command = {}) {
