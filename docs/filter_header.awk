@@ -4,8 +4,8 @@
 # What Doxygen reads instead of a header; it is run on each of them. The number of a line stays.
 #
 # - The inline namespace of the version goes: Doxygen 1.9.4 does not know `namespace qga::inline v`.
-# - What users do not call goes: `detail`, field tables, wire_names, comparisons, constructors that
-#   are defaulted, what is "for the library's own use".
+# - What users do not call goes: `detail`, field tables, wire_names, friends (comparisons among them),
+#   constructors that are defaulted, what is "for the library's own use".
 # - What means the same in each of the 46 requests gets the same comment.
 
 # A comment waits for the line that it is about, and goes with it.
@@ -40,7 +40,7 @@ dropping { drop($0); next }
 /^namespace qga::inline / { sub(/qga::inline [a-z0-9_]+/, "qga"); show($0); next }
 
 /^ *static void fields\(/ || /^constexpr std::array.* wire_names\(/ ||
-/^ *friend .*operator==\(/ || /^ *[A-Za-z]+\(\) = default;/ { drop_all_of($0); next }
+/^ *friend / || /^ *[A-Za-z]+\(\) = default;/ { drop_all_of($0); next }
 held ~ /\/\/\/ For the library's own use/ || /template <class Result, template <class> class/ {
   drop_all_of($0)
   next

@@ -3,7 +3,8 @@
 #
 # What Doxygen reads instead of a page, which is written for a forge; it is run on each of them.
 #
-# - The title gets the name of the file as its id, the other headings the anchors of a forge.
+# - The title gets the name of the file as its id, and a table of contents below it; the other
+#   headings get the anchors of a forge.
 # - Links to other pages, to headings and to examples become those of the generated pages. Links to
 #   other files of the repository become plain text.
 # - A picture becomes an <img> with its text, which Doxygen would print below it.
@@ -32,7 +33,9 @@ BEGIN {
 }
 fenced || /^    / { print; next }
 
-/^# / { print with_id($0, stem == "index" ? "mainpage" : stem); next }
+/^# / && stem == "index" { print with_id($0, "mainpage"); next }
+/^# / { print with_id($0, stem) "\n[TOC]"; next }
+/^## / && stem == "index" { print "<h2>" substr($0, 4) "</h2>"; next }  # not in the tree of pages
 /^##+ / { print links(with_id($0, stem "_" anchor_of($0))); next }
 /^!\[.*\]\(pictures\/.*\)$/ { print picture($0); next }
 { print links($0) }

@@ -117,8 +117,11 @@ struct GuestSshRemoveAuthorizedKeysRequest {
   }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// Commands for users: who is there, passwords, SSH keys. See `Commands` for what holds for all of
+/// them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class AccountCommands {
  public:

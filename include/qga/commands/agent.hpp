@@ -77,7 +77,9 @@ struct GuestInfoRequest : NoArguments {
   static constexpr std::string_view command = "guest-info";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// Commands about the agent itself: whether it answers, and what it can do. See `Commands` for what
+/// holds for all of them.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class AgentCommands {
  public:

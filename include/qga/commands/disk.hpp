@@ -351,8 +351,10 @@ struct GuestGetDiskstatsRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-diskstats";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// Commands for disks and file systems. See `Commands` for what holds for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class DiskCommands {
  public:

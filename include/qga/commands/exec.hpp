@@ -122,12 +122,14 @@ struct GuestExecStatusRequest {
   static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// Commands for programs: start one, ask how it is doing, collect what it wrote. See `Commands` for
+/// what holds for all of them.
 ///
 /// The agent keeps a record of every program until `exec_status` has given its end, so ask until
 /// then even where the result does not matter. Records belong to the agent process: a restart of
 /// the agent or of the guest loses them. Both fail while file systems are frozen
 /// (`CommandNotFoundError`), and many distributions forbid them by default.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class ExecCommands {
  public:

@@ -208,11 +208,12 @@ struct GuestFileFlushRequest {
   static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// Commands for files, by handles of the agent. See `Commands` for what holds for all of them.
 ///
 /// Handles belong to the agent process: they survive the client, but not a restart of the agent or
 /// of the guest, after which an old number may name *another* file. All fail while file systems are
 /// frozen (`CommandNotFoundError`), and many distributions forbid them by default.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class FileCommands {
  public:

@@ -57,11 +57,12 @@ struct GuestFsfreezeThawRequest : NoArguments {
   static constexpr std::string_view command = "guest-fsfreeze-thaw";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// Commands that freeze and thaw file systems. See `Commands` for what holds for all of them.
 ///
 /// Follow every freeze by a thaw, also one that failed or timed out. While file systems are frozen
 /// the agent knows only `ping`, `info`, `sync`, `sync_delimited`, `fsfreeze_status` and
 /// `fsfreeze_thaw`; all else is a `CommandNotFoundError`, a second freeze among them.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class FsfreezeCommands {
  public:

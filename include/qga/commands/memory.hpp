@@ -92,8 +92,11 @@ struct GuestGetMemoryBlockInfoRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-memory-block-info";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// Commands for blocks of memory: which are online, and change that. See `Commands` for what holds
+/// for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class MemoryCommands {
  public:

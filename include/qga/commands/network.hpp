@@ -129,8 +129,10 @@ struct GuestNetworkGetRouteRequest : NoArguments {
   static constexpr std::string_view command = "guest-network-get-route";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. Both fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// Commands for network interfaces and routes. See `Commands` for what holds for all of them.
+///
+/// Both fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class NetworkCommands {
  public:

@@ -56,12 +56,14 @@ struct GuestSuspendHybridRequest : NoArguments {
   static constexpr std::string_view command = "guest-suspend-hybrid";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// Commands that shut the guest down or put it to sleep. See `Commands` for what holds for all of
+/// them.
 ///
 /// The agent answers these only where it fails, so the client sends a sync right behind, and the
 /// call ends when that is answered: then the agent has accepted. They are only sent behind an
 /// answer to a fresh handshake, so that none runs late. All fail while file systems are frozen
 /// (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class PowerCommands {
  public:

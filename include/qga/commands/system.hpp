@@ -125,8 +125,11 @@ struct GuestGetLoadRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-load";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// Commands for the guest's clock, name, time zone, operating system and load. See `Commands` for
+/// what holds for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class SystemCommands {
  public:
