@@ -52,7 +52,10 @@ concept Stream = detail::DescriptorStream<T>;
 /// A client of one guest agent.
 ///
 /// Every command is a method: of the client itself (blocking), of `with(options)` (blocking, with
-/// options of its own) and of `async(token, options)` (under any completion token of Asio).
+/// options of its own) and of `async(token, options)` (under any completion token of Asio). All
+/// three have the methods of `Commands`, one for each command of the agent, and of `Helpers`, for
+/// tasks that take more than one command.
+///
 /// Constructing only connects; the first command makes the handshake, within its own deadline.
 ///
 /// Asynchronous calls may be started from any thread and be in flight together: they are sent in

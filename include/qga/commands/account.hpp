@@ -117,8 +117,8 @@ struct GuestSshRemoveAuthorizedKeysRequest {
   }
 };
 
-/// Commands for users: who is there, passwords, SSH keys. See `Commands` for what holds for all of
-/// them.
+/// The commands for users: who is there, passwords, SSH keys. See `Commands` for what holds for all
+/// of them.
 ///
 /// All fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

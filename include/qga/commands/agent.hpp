@@ -77,8 +77,8 @@ struct GuestInfoRequest : NoArguments {
   static constexpr std::string_view command = "guest-info";
 };
 
-/// Commands about the agent itself: whether it answers, and what it can do. See `Commands` for what
-/// holds for all of them.
+/// The commands about the agent itself: whether it answers, and what it can do. See `Commands` for
+/// what holds for all of them.
 /// @tparam Carrier as for `Commands`
 template <class Carrier>
 class AgentCommands {

@@ -103,8 +103,8 @@ struct GuestGetCpustatsRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-cpustats";
 };
 
-/// Commands for processors: which are online, change that, and what they have done. See `Commands`
-/// for what holds for all of them.
+/// The commands for processors: which are online, change that, and what they have done. See
+/// `Commands` for what holds for all of them.
 ///
 /// All fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

@@ -130,8 +130,8 @@ struct GuestGetDriverServicesRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-driver-services";
 };
 
-/// Commands for the devices and drivers of a Windows guest. See `Commands` for what holds for all
-/// of them.
+/// The commands for the devices and drivers of a Windows guest. See `Commands` for what holds for
+/// all of them.
 ///
 /// Guests other than Windows have none of them (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

@@ -351,7 +351,7 @@ struct GuestGetDiskstatsRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-diskstats";
 };
 
-/// Commands for disks and file systems. See `Commands` for what holds for all of them.
+/// The commands for disks and file systems. See `Commands` for what holds for all of them.
 ///
 /// All fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

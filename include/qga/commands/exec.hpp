@@ -122,8 +122,8 @@ struct GuestExecStatusRequest {
   static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
 };
 
-/// Commands for programs: start one, ask how it is doing, collect what it wrote. See `Commands` for
-/// what holds for all of them.
+/// The commands for programs: start one, ask how it is doing, collect what it wrote. See `Commands`
+/// for what holds for all of them.
 ///
 /// The agent keeps a record of every program until `exec_status` has given its end, so ask until
 /// then even where the result does not matter. Records belong to the agent process: a restart of

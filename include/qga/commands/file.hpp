@@ -208,7 +208,7 @@ struct GuestFileFlushRequest {
   static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
-/// Commands for files, by handles of the agent. See `Commands` for what holds for all of them.
+/// The commands for files, by handles of the agent. See `Commands` for what holds for all of them.
 ///
 /// Handles belong to the agent process: they survive the client, but not a restart of the agent or
 /// of the guest, after which an old number may name *another* file. All fail while file systems are

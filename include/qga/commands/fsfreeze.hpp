@@ -57,7 +57,7 @@ struct GuestFsfreezeThawRequest : NoArguments {
   static constexpr std::string_view command = "guest-fsfreeze-thaw";
 };
 
-/// Commands that freeze and thaw file systems. See `Commands` for what holds for all of them.
+/// The commands that freeze and thaw file systems. See `Commands` for what holds for all of them.
 ///
 /// Follow every freeze by a thaw, also one that failed or timed out. While file systems are frozen
 /// the agent knows only `ping`, `info`, `sync`, `sync_delimited`, `fsfreeze_status` and

@@ -92,8 +92,8 @@ struct GuestGetMemoryBlockInfoRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-memory-block-info";
 };
 
-/// Commands for blocks of memory: which are online, and change that. See `Commands` for what holds
-/// for all of them.
+/// The commands for blocks of memory: which are online, and change that. See `Commands` for what
+/// holds for all of them.
 ///
 /// All fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

@@ -129,7 +129,7 @@ struct GuestNetworkGetRouteRequest : NoArguments {
   static constexpr std::string_view command = "guest-network-get-route";
 };
 
-/// Commands for network interfaces and routes. See `Commands` for what holds for all of them.
+/// The commands for network interfaces and routes. See `Commands` for what holds for all of them.
 ///
 /// Both fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`

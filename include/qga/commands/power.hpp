@@ -56,8 +56,8 @@ struct GuestSuspendHybridRequest : NoArguments {
   static constexpr std::string_view command = "guest-suspend-hybrid";
 };
 
-/// Commands that shut the guest down or put it to sleep. See `Commands` for what holds for all of
-/// them.
+/// The commands that shut the guest down or put it to sleep. See `Commands` for what holds for all
+/// of them.
 ///
 /// The agent answers these only where it fails, so the client sends a sync right behind, and the
 /// call ends when that is answered: then the agent has accepted. They are only sent behind an

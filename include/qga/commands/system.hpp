@@ -125,8 +125,8 @@ struct GuestGetLoadRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-load";
 };
 
-/// Commands for the guest's clock, name, time zone, operating system and load. See `Commands` for
-/// what holds for all of them.
+/// The commands for the guest's clock, name, time zone, operating system and load. See `Commands`
+/// for what holds for all of them.
 ///
 /// All fail while file systems are frozen (`CommandNotFoundError`).
 /// @tparam Carrier as for `Commands`
