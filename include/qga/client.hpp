@@ -235,7 +235,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// exit when a client closes with replies unread. After asynchronous calls all of this goes on in
   /// the background of the executor; otherwise it is over when this returns.
   /// @throws BusyError a blocking call is using the client
-  /// @timeout up to 35 s for the guards: the options of a call do not hold for it
+  /// @timeout as above: neither the client's `timeout` nor a deadline of a call holds for it
   void close() { close_then({}); }
 
   /// Closes the connection, as `close`.

@@ -38,13 +38,11 @@ namespace qga::inline v0_1 {
 /// - `BadReplyError` (`err_bad_reply`): the reply is malformed, too large, or not what the command
 ///   replies
 /// - `CancelledError` (`err_cancelled`): the caller cancelled or stopped the call, closed the
-/// client
-///   under it, or connected again
+///   client under it, or connected again
 /// - `BusyError` (`err_cannot_write`): another call is using the client
 /// - `RequestError` (`err_cannot_write`): not sent, because a string holds a NUL byte or is not
-/// UTF-8, an enumerator is
-///   `unknown`, or the request is too large. Members that hold bytes (a file's, a program's input,
-///   a password) take any bytes.
+///   UTF-8, an enumerator is `unknown`, or the request is too large. Members that hold bytes (a
+///   file's, a program's input, a password) take any bytes.
 ///
 /// The next command works again after each of them but a broken connection.
 ///
@@ -59,8 +57,9 @@ namespace qga::inline v0_1 {
 ///          unsent will not be sent, and the reply to one that was sent is dropped; both complete
 ///          with `CancelledError`. `CallOptions::stop` does the same.
 /// @executor the handler runs on its associated executor; without one, on the client's. Associated
-///          allocators and immediate executors are not used. I/O is done on the client's executor
-///          or, where it has none, on that of its first handler.
+///          allocators and immediate executors are not used. I/O is done on the client's executor;
+///          where it has none, on that of its first handler; where that has none either, on the
+///          system's threads.
 ///
 /// @par Arguments
 /// They are copied or moved into the call, except where a method says otherwise. What the guest

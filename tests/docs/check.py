@@ -5,12 +5,13 @@
 usage: check.py BUILD/docs [reference | links | reach | includes]...
 
 reference  every command and helper says its errors, its time and since when it is; what it says
-           agrees with the requests and with the table of timeouts; asynchronous operations have
-           their fixed sections
+           agrees with tests/data/qga-protocol.json and with the table of timeouts; asynchronous
+           operations have their fixed sections
 links      no dead link within the HTML, nor between the Markdown files
 reach      every public name is linked from one of the pages
 includes   every program on the pages includes what it uses
 """
+import json
 import re
 import sys
 import urllib.parse
@@ -142,6 +143,13 @@ def check_reference(directory):
     missing += [f"no method for the command {name}" for name in requests.keys() - commands.keys()]
     missing += [f"{commands[name].where}: no request" for name in commands.keys() - requests.keys()]
 
+    protocol = json.loads((ROOT / "tests/data/qga-protocol.json").read_text())
+    by_method = {command["name"].removeprefix("guest-").replace("-", "_"): command
+                 for command in protocol["commands"]}
+    since = {name: re.sub(r"^(\d+\.\d+)\.0$", r"\1", command["since"])
+             for name, command in by_method.items()}
+    missing += [f"no method for the command {name}" for name in since.keys() - commands.keys()]
+
     slow = timeouts()
     for method in methods:
         count += 1
@@ -159,12 +167,21 @@ def check_reference(directory):
         right = slow.get("guest-" + name.replace("_", "-"), "5 s")
         if not re.match(re.escape(right) + r"\b", said):
             missing.append(f"{commands[name].where}: the timeout is {right}, not as it says: {said}")
-        since = re.search(r"\d+\.\d+", commands[name].section("since"))
         request, definition = requests[name]
-        of_request = re.search(r"\d+\.\d+", " ".join(
-            text_of(section) for section in definition.findall("detaileddescription//simplesect[@kind='since']")))
-        if not since or not of_request or since[0] != of_request[0]:
-            missing.append(f"{commands[name].where} and {request}: since when differs")
+        for where, text in ((commands[name].where, commands[name].section("since")),
+                            (request, " ".join(text_of(section) for section in definition.findall(
+                                "detaileddescription//simplesect[@kind='since']")))):
+            first = re.search(r"\d+\.\d+", text)
+            if not first or first[0] != since[name]:
+                missing.append(f"{where}: it is since QEMU {since[name]}, not as it says: {text}")
+
+        systems = set(re.findall("any|freebsd|linux|posix|windows", by_method[name]["guests"]))
+        said = set(re.findall("all|freebsd|linux|posix|windows",
+                              commands[name].section("since").lower()))
+        if systems == {"any"}:  # the headers may say from which version on
+            systems = said if said in ({"all"}, {"posix", "windows"}) else {"all"}
+        if not systems <= said:
+            missing.append(f"{commands[name].where}: guests are {sorted(systems)}, not {sorted(said)}")
 
     fixed = ("Handler signature", "Per-operation cancellation", "Executor")
     operations = [member for owner in reference.compounds

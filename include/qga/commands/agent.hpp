@@ -87,7 +87,7 @@ class AgentCommands {
   /// itself; this is for measuring and for tests.
   /// @param id any 64-bit value
   /// @return the same `id`
-  /// @throws BadReplyError another number came back
+  /// @throws BadReplyError the reply is not a number
   /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 0.15, all guests
   auto sync(std::int64_t id) { return detail::carrier_of(*this).execute(GuestSyncRequest(id)); }
@@ -95,7 +95,7 @@ class AgentCommands {
   /// As `sync`; the agent puts a byte 0xFF before the reply, which the client skips.
   /// @param id any 64-bit value
   /// @return the same `id`
-  /// @throws BadReplyError another number came back
+  /// @throws BadReplyError the reply is not a number
   /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 1.1, all guests
   auto sync_delimited(std::int64_t id) {

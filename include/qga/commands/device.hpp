@@ -62,8 +62,8 @@ struct GuestDeviceInfo {
 
 /// A driver package in the guest's store. @since QEMU 11.2
 struct GuestDriverPackage {
-  std::string name;                          ///< the file in the guest's store, such as oem1.inf
-  std::optional<std::string> original_name;  ///< the file before it was installed
+  std::string name;                          ///< the package's name in the guest
+  std::optional<std::string> original_name;  ///< the name before it was installed
   std::string version;                       ///< the package's
   std::optional<std::string> vendor;         ///< who made it
 

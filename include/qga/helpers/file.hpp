@@ -321,7 +321,8 @@ class FileHelpers {
   /// @param file an open file
   /// @throws AgentError a full disk, a write error
   /// @throws RequestError the file is closed, or of another client or connection
-  /// @timeout 5 s for each of two requests. After a timeout the file counts as closed.
+  /// @timeout 5 s for each of two requests. After a timeout `is_open()` tells whether the
+  ///          close was sent.
   /// @since QEMU 0.15, all guests
   auto close(File& file) {
     return detail::carrier_of(*this).template perform<void, detail::CloseFile>(&file);

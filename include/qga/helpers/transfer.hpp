@@ -39,8 +39,8 @@ class TransferHelpers {
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @throws std::system_error the host cannot write
   /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
-  /// call
-  ///          set a time for all. After a timeout as after any error: what was begun is undone.
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto download(std::string guest, std::filesystem::path host,
                 TransferParams params = TransferParams()) {
@@ -55,8 +55,8 @@ class TransferHelpers {
   /// @return `TransferResult`
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
-  /// call
-  ///          set a time for all. After a timeout as after any error: what was begun is undone.
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto download(std::string guest, std::ostream& stream, TransferParams params = TransferParams()) {
     return from_guest(std::move(guest), std::make_shared<detail::StreamSink>(stream),
@@ -76,8 +76,8 @@ class TransferHelpers {
   /// @throws RequestError with an `offset`: the guest's file is longer than all that was sent
   /// @throws std::system_error the host cannot read
   /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
-  /// call
-  ///          set a time for all. After a timeout as after any error: what was begun is undone.
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto upload(std::filesystem::path host, std::string guest,
               TransferParams params = TransferParams()) {
@@ -91,8 +91,8 @@ class TransferHelpers {
   /// @return `TransferResult`
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
-  /// call
-  ///          set a time for all. After a timeout as after any error: what was begun is undone.
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto upload(std::istream& stream, std::string guest, TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::StreamSource>(stream), std::move(guest),
@@ -106,7 +106,7 @@ class TransferHelpers {
   /// @throws BadReplyError counts that do not agree, more bytes than `limit`
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @timeout 5 s for each request, and 4 s for each MiB, unless the options of the call set a time
-  ///          for all. The guest's file is closed after a timeout.
+  ///          for all. After a timeout the guest's file is closed, if the guest can be reached.
   /// @since QEMU 0.15, all guests
   auto read_file(std::string path, std::uint64_t limit = 64 << 20) {
     return detail::carrier_of(*this).template perform<std::string, detail::ReadFile>(
@@ -121,8 +121,8 @@ class TransferHelpers {
   /// @throws BadReplyError counts that do not agree
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
-  /// call
-  ///          set a time for all. After a timeout as after any error: what was begun is undone.
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto write_file(std::string path, std::string bytes, TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::TextSource>(std::move(bytes)), std::move(path),
