@@ -7,7 +7,7 @@ usage: check.py BUILD/docs [reference | links | reach | includes]...
 reference  every command and helper says its errors, its time and since when it is; what it says
            agrees with tests/data/qga-protocol.json and with the table of timeouts; asynchronous
            operations have their fixed sections
-links      no dead link within the HTML, nor between the Markdown files
+links      no dead link within the HTML, nor between the Markdown files; index.md lists every page
 reach      every public name is linked from one of the pages
 includes   every program on the pages includes what it uses
 """
@@ -275,6 +275,9 @@ def check_links(directory):
                 dead.append(f"{file.relative_to(ROOT)}: {link}")
             elif anchor and path in anchors and anchor not in anchors[path]:
                 dead.append(f"{file.relative_to(ROOT)}: {link}: no such heading")
+    index = (ROOT / "docs/index.md").read_text()
+    dead += [f"docs/index.md does not list {page.name}" for page in PAGES
+             if page.name != "index.md" and f"({page.name})" not in index]
     print(f"links: {count}, in {len(pages)} generated and {len(files)} written pages")
     return sorted(set(dead))
 
