@@ -41,6 +41,8 @@
 #include "qga/request.hpp"
 #include "qga/text.hpp"
 
+/// A client of the QEMU Guest Agent. Everything that users need is in this namespace; what is in
+/// `qga::detail` may change in every release.
 namespace qga::inline v0_1 {
 
 /// The streams that a client can use; see `Client`.
@@ -50,7 +52,10 @@ concept Stream = detail::DescriptorStream<T>;
 /// A client of one guest agent.
 ///
 /// Every command is a method: of the client itself (blocking), of `with(options)` (blocking, with
-/// options of its own) and of `async(token, options)` (under any completion token of Asio).
+/// options of its own) and of `async(token, options)` (under any completion token of Asio). All
+/// three have the methods of `Commands`, one for each command of the agent, and of `Helpers`, for
+/// tasks that take more than one command.
+///
 /// Constructing only connects; the first command makes the handshake, within its own deadline.
 ///
 /// Asynchronous calls may be started from any thread and be in flight together: they are sent in
@@ -68,16 +73,18 @@ concept Stream = detail::DescriptorStream<T>;
 template <Stream StreamType = asio::local::stream_protocol::socket>
 class Client : public Commands<Client<StreamType>>, public Helpers<Client<StreamType>> {
  public:
-  using stream_type = StreamType;
-  using executor_type = typename StreamType::executor_type;
+  using stream_type = StreamType;                            ///< the Asio stream
+  using executor_type = typename StreamType::executor_type;  ///< the stream's executor
 
   /// Makes an unconnected client; use `connect` or `async_connect`. It runs on no executor until
   /// its first asynchronous call, whose handler's executor its connection then uses.
   Client() : Client(std::make_shared<detail::ClientState>(ClientParams())) {}
 
-  /// Connects to a UNIX socket, within `params.timeout`. The client runs on no executor until its
-  /// first asynchronous call.
-  /// @throws ConnectError
+  /// Connects to a UNIX socket. The client runs on no executor until its first asynchronous call.
+  /// @param path of the socket, 107 bytes at most
+  /// @param params the client's settings
+  /// @throws ConnectError no connection could be made
+  /// @timeout 5 s, or `params.timeout`
   explicit Client(std::string_view path, ClientParams params = {}) requires
       std::same_as<StreamType, asio::local::stream_protocol::socket>
       : Client(std::make_shared<detail::ClientState>(std::move(params))) {
@@ -87,18 +94,24 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   /// Takes over a connected stream, which is made non-blocking and is not inherited by child
   /// processes. The client runs on the stream's executor.
-  /// @throws ConnectError where it is not open
+  /// @param stream connected
+  /// @param params the client's settings
+  /// @throws ConnectError it is not open
   explicit Client(StreamType stream, ClientParams params = {})
       : Client(make_state(std::move(params), stream.get_executor())) {
     attach(detail::release_descriptor(std::move(stream)));
   }
 
   /// Makes an unconnected client on an executor; use `async_connect` or `connect`.
+  /// @param executor of its I/O, and of handlers that have none
+  /// @param params the client's settings
   explicit Client(const executor_type& executor, ClientParams params = {}) requires
       std::constructible_from<StreamType, const executor_type&>
       : Client(make_state(std::move(params), executor)) {}
 
   /// Makes an unconnected client on a context's executor; use `async_connect` or `connect`.
+  /// @param context such as an `asio::io_context`
+  /// @param params the client's settings
   template <std::derived_from<asio::execution_context> Context>
   requires std::constructible_from<StreamType, Context&>
   explicit Client(Context& context, ClientParams params = {})
@@ -108,7 +121,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// description is made non-blocking: that shows in other processes that share it, such as the
   /// shell whose terminal it is.
   /// @param handle a connected socket of any family or, for other streams, what they are made from
-  /// @throws ConnectError where `handle` is not an open descriptor
+  /// @param params the client's settings
+  /// @throws ConnectError `handle` is not an open descriptor
   static Client from_handle(int handle, ClientParams params = {}) {
     detail::OwnedDescriptor owned(handle);
     Client client(std::make_shared<detail::ClientState>(std::move(params)));
@@ -118,6 +132,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   /// A client that was moved from behaves as a closed one.
   Client(Client&&) noexcept = default;
+  /// Closes this client, which then is the other.
   Client& operator=(Client&& other) noexcept {
     if (this != &other) {
       shut();
@@ -125,21 +140,31 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     }
     return *this;
   }
+  /// Closes the connection, as `close`.
   ~Client() { shut(); }
 
   // ---- connecting --------------------------------------------------------------------------
 
-  /// Connects (again), within the timeout of the options or of the client. An earlier connection is
-  /// closed first, and an attempt that is under way ends with `CancelledError`.
+  /// Connects (again). An earlier connection is closed first, and an attempt that is under way ends
+  /// with `CancelledError`.
   /// @param where a path of up to 107 bytes; for an `AnyClient` any address that `qga::connect`
   ///        takes, but no descriptor
-  /// @throws ConnectError; CancelledError where `options.stop` or `close` ended it; BusyError while
-  ///         a blocking call runs
+  /// @param options time and stop token of this call
+  /// @throws ConnectError no connection could be made
+  /// @throws CancelledError `options.stop` or `close` ended it
+  /// @throws BusyError a blocking call is using the client
+  /// @timeout 5 s, the client's `timeout`, or what `options` say
   void connect(std::string_view where,
                CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
     connect_to(detail::target_of_text<StreamType>(where), options);
   }
+  /// Connects (again) to an endpoint of Asio; otherwise as to a path.
   /// @param endpoint of the stream's protocol
+  /// @param options time and stop token of this call
+  /// @throws ConnectError no connection could be made
+  /// @throws CancelledError `options.stop` or `close` ended it
+  /// @throws BusyError a blocking call is using the client
+  /// @timeout 5 s, the client's `timeout`, or what `options` say
   template <class Endpoint>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
   void connect(const Endpoint& endpoint, CallOptions options = CallOptions()) {
@@ -147,28 +172,52 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   }
 
   /// Connects again to the last target.
-  /// @throws ConnectError, also where there is none (a stream or a descriptor was taken over);
-  ///         CancelledError; BusyError
+  /// @param options time and stop token of this call
+  /// @throws ConnectError also where there is no target, because a stream or a descriptor was taken
+  ///         over
+  /// @throws CancelledError `options.stop` or `close` ended it
+  /// @throws BusyError a blocking call is using the client
+  /// @timeout 5 s, the client's `timeout`, or what `options` say
   void reconnect(CallOptions options = CallOptions()) { connect_to({}, options); }
 
   /// Connects (again); as `connect`.
   /// @param where as for `connect`. A name is looked up on a thread of the library's own
-  /// @param token for `void(std::exception_ptr)`: `ConnectError`, `CancelledError` or `BusyError`
-  ///        Supports cancellation: terminal and partial. The handler runs on its associated
-  ///        executor; I/O is done on the client's executor or, where it has none, on the handler's.
+  /// @param token a completion token of Asio
+  /// @param options time and stop token of this call
+  /// @handler `void(std::exception_ptr)`: null, or as `connect` throws
+  /// @cancellation terminal and partial. It completes with `CancelledError`
+  /// @executor the handler runs on its associated executor; without one, on the client's. I/O is
+  ///           done on the client's executor or, where it has none, on the handler's.
+  /// @timeout as `connect`
   template <class Token>
   auto async_connect(std::string_view where, Token&& token,
                      CallOptions options = CallOptions()) requires detail::Nameable<StreamType> {
     return async_connect_to(detail::target_of_text<StreamType>(where), std::forward<Token>(token),
                             options);
   }
+  /// Connects (again) to an endpoint of Asio; otherwise as to a path.
+  /// @param endpoint of the stream's protocol
+  /// @param token a completion token of Asio
+  /// @param options time and stop token of this call
+  /// @handler `void(std::exception_ptr)`: null, or as `connect` throws
+  /// @cancellation terminal and partial. It completes with `CancelledError`
+  /// @executor the handler runs on its associated executor; without one, on the client's. I/O is
+  ///           done on the client's executor or, where it has none, on the handler's.
+  /// @timeout as `connect`
   template <class Endpoint, class Token>
   requires requires(const Endpoint& endpoint) { endpoint.protocol(); }
   auto async_connect(const Endpoint& endpoint, Token&& token, CallOptions options = CallOptions()) {
     return async_connect_to(detail::target_of(endpoint), std::forward<Token>(token), options);
   }
 
-  /// Connects again to the last target; as `reconnect` and `async_connect`.
+  /// Connects again to the last target; as `reconnect`.
+  /// @param token a completion token of Asio
+  /// @param options time and stop token of this call
+  /// @handler `void(std::exception_ptr)`: null, or as `connect` throws
+  /// @cancellation terminal and partial. It completes with `CancelledError`
+  /// @executor the handler runs on its associated executor; without one, on the client's. I/O is
+  ///           done on the client's executor or, where it has none, on the handler's.
+  /// @timeout as `connect`
   template <class Token>
   auto async_reconnect(Token&& token, CallOptions options = CallOptions()) {
     return async_connect_to({}, std::forward<Token>(token), options);
@@ -185,12 +234,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// replies are still due, reads for up to 100 ms what the agent has to say, because some agents
   /// exit when a client closes with replies unread. After asynchronous calls all of this goes on in
   /// the background of the executor; otherwise it is over when this returns.
-  /// @throws BusyError while a blocking call runs
+  /// @throws BusyError a blocking call is using the client
+  /// @timeout as above: neither the client's `timeout` nor a deadline of a call holds for it
   void close() { close_then({}); }
 
   /// Closes the connection, as `close`.
-  /// @param token for `void(std::exception_ptr)`, when all of it is over: null, or `BusyError`. It
-  ///        cannot be cancelled, and takes no longer than `close`
+  /// @param token a completion token of Asio
+  /// @handler `void(std::exception_ptr)`, when all of it is over: null, or `BusyError`
+  /// @cancellation none
+  /// @executor the handler runs on its associated executor; without one, on the client's
+  /// @timeout as `close`
   template <class Token>
   auto async_close(Token&& token) {
     return asio::async_initiate<Token, void(std::exception_ptr)>(
@@ -203,9 +256,11 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   // ---- requests ----------------------------------------------------------------------------
 
   /// Sends a typed request and waits for its reply.
+  /// @param request a request of the library, or one of your own; see `Request`
   /// @param project what to make of the reply: a function or a pointer to a member
   /// @return the reply, or nothing where it has none
-  /// @throws GuestAgentError, see `Commands`
+  /// @throws GuestAgentError see `Commands`
+  /// @timeout that of the request; 5 s where it has none
   template <Request R, class Project = std::identity>
   auto execute(const R& request, Project project = {}) {
     return run_command(request, std::move(project), CallOptions{});
@@ -216,22 +271,35 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// @param arguments an object, or null for none
   /// @return what stands under `return`, as it is: base64 stays base64. At most 65 MiB, no string
   ///         longer than 24 MiB
-  /// @throws GuestAgentError, see `Commands`
+  /// @throws GuestAgentError see `Commands`
+  /// @timeout that of the command, where the library knows it; 5 s otherwise
   nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
     return execute(detail::RawRequest(command, std::move(arguments)));
   }
 
   /// Sends a typed request.
   /// @param request is encoded before this returns; it need not live longer
-  /// @param token for `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there
-  ///        is no reply. Supports cancellation: terminal and partial at any time, total while
-  ///        nothing was sent. The handler runs on its associated executor, by default the stream's.
+  /// @param token a completion token of Asio
+  /// @param options time and stop token of this call
+  /// @handler `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there is no
+  ///          reply
+  /// @cancellation terminal and partial at any time, total while nothing was sent
+  /// @executor the handler runs on its associated executor; without one, on the client's
+  /// @timeout as `execute`
   template <Request R, class Token>
   auto async_execute(const R& request, Token&& token, const CallOptions& options = CallOptions()) {
     return start_command(request, std::identity(), std::forward<Token>(token), options);
   }
 
-  /// Sends any command. @param token for `void(std::exception_ptr, nlohmann::json)`
+  /// Sends any command.
+  /// @param command the wire name
+  /// @param arguments an object, or null for none
+  /// @param token a completion token of Asio
+  /// @param options time and stop token of this call
+  /// @handler `void(std::exception_ptr, nlohmann::json)`: as `execute`
+  /// @cancellation terminal and partial at any time, total while nothing was sent
+  /// @executor the handler runs on its associated executor; without one, on the client's
+  /// @timeout as `execute`
   template <class Token>
   auto async_execute(std::string_view command, nlohmann::json arguments, Token&& token,
                      const CallOptions& options = CallOptions()) {
@@ -239,7 +307,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
                          std::forward<Token>(token), options);
   }
 
-  /// Runs the algorithm of a helper; see `Helpers` for its methods. For the library itself.
+  /// For the library's own use: runs the algorithm of a helper; see `Helpers` for its methods.
   template <class Result, template <class> class Algorithm, class... Args>
   Result perform(Args&&... args) {
     return run_helper<Result, Algorithm>(CallOptions{}, std::forward<Args>(args)...);
@@ -248,13 +316,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// The same commands, blocking, with options of their own. Must not outlive the client.
   class WithOptions : public Commands<WithOptions>, public Helpers<WithOptions> {
    public:
+    /// `Client::with` makes it.
     WithOptions(Client& client, CallOptions options)
         : client_(client), options_(std::move(options)) {}
 
+    /// As `Client::execute`.
     template <Request R, class Project = std::identity>
     auto execute(const R& request, Project project = {}) {
       return client_.run_command(request, std::move(project), options_);
     }
+    /// As `Client::execute`.
     nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(detail::RawRequest(command, std::move(arguments)));
     }
@@ -277,13 +348,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <class Token>
   class Async : public Commands<Async<Token>>, public Helpers<Async<Token>> {
    public:
+    /// `Client::async` makes it.
     Async(Client& client, Token token, CallOptions options)
         : client_(client), token_(std::move(token)), options_(std::move(options)) {}
 
+    /// As `Client::execute`.
     template <Request R, class Project = std::identity>
     auto execute(const R& request, Project project = {}) {
       return client_.start_command(request, std::move(project), token(), options_);
     }
+    /// As `Client::execute`.
     auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(detail::RawRequest(command, std::move(arguments)));
     }
@@ -307,9 +381,16 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     CallOptions options_;
   };
 
-  /// Makes the same commands under a completion token.
-  /// @param token see `Commands`, "Asynchronous form"
+  /// Makes the same commands under a completion token, such as
+  /// `co_await ga.async(asio::use_awaitable).info()`.
+  /// @param token a completion token of Asio
   /// @param options of the calls that are made through what is returned
+  /// @handler `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there is no
+  ///          reply
+  /// @cancellation terminal and partial at any time, total while nothing was sent
+  /// @executor the handler runs on its associated executor; without one, on the client's. I/O is
+  ///          done on the client's executor or, where it has none, on that of its first handler.
+  /// @timeout that of the command or helper, or what `options` say
   template <class Token>
   auto async(Token&& token, CallOptions options = CallOptions()) {
     return Async<std::decay_t<Token>>(*this, std::forward<Token>(token), std::move(options));
@@ -328,7 +409,7 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   template <std::same_as<asio::generic::stream_protocol::socket> Any>
   friend Client<Any> connect(std::string_view, ClientParams, CallOptions);
 
-  /// @param target none: the earlier target
+  // Without a target: to the earlier one.
   void connect_to(std::optional<detail::Target> target, const CallOptions& options) {
     detail::connect_blocking(state_.get(), std::move(target), options);
   }
@@ -417,10 +498,12 @@ using AnyClient = Client<asio::generic::stream_protocol::socket>;
 ///
 /// Anyone who can connect to an agent controls its guest: the agent asks for no password. Use TCP
 /// only on loopback, or within a tunnel.
+/// @param params the client's settings
 /// @param options `stop` ends the connecting, `timeout` and `deadline` bound it
-/// @throws ConnectError that names the address. Its `err()` is `std::errc::invalid_argument` or
-///         `filename_too_long` for a text that is not an address: trying again does not help then.
-///         CancelledError where it was stopped
+/// @throws ConnectError names the address. Its `err()` is `std::errc::invalid_argument` or
+///         `filename_too_long` for a text that is not an address: trying again does not help then
+/// @throws CancelledError it was stopped
+/// @timeout 5 s, or `params.timeout`, or what `options` say
 /// @tparam Any always the stream of an `AnyClient`; a template, so that only callers compile one
 template <std::same_as<asio::generic::stream_protocol::socket> Any =
               asio::generic::stream_protocol::socket>

@@ -25,38 +25,46 @@ namespace qga::inline v0_1 {
 /// `std::invoke(projection, reply)`. A method returns what `execute` returns: the reply from a
 /// blocking carrier, whatever the completion token asks for from an asynchronous one.
 ///
-/// What a method says under `@return` and `@throws` holds for both, and this for every method:
+/// What a method says of its reply and of its errors holds for both, and this for every method:
 ///
 /// **Errors.** Each is a `GuestAgentError`; `outcome()` tells what is known of the command.
-/// - `ConnectError`: no connection, or the client is closed
-/// - `ReadError`, `WriteError`: the channel broke
-/// - `TimeoutError`: the deadline passed; the command may have run, or may yet run, unless
-///   `outcome()` is `not_sent`
-/// - `AgentError`: the agent refused. `CommandNotFoundError`: it does not know the command (old, or
-///   another kind of guest), or it is disabled: by policy, or while file systems are frozen
-/// - `BadReplyError`: the reply is malformed, too large, or not what the command replies
-/// - `CancelledError`: the caller cancelled or stopped the call, closed the client under it, or
-///   connected again
-/// - `BusyError`: another call is using the client
-/// - `RequestError`: not sent, because a string holds a NUL byte or is not UTF-8, an enumerator is
-///   `unknown`, or the request is too large. Members that hold bytes (a file's, a program's input,
-///   a password) take any bytes.
+/// - `ConnectError` (`err_no_connect`): no connection, or the client is closed
+/// - `ReadError` (`err_cannot_read`), `WriteError` (`err_cannot_write`): the channel broke
+/// - `TimeoutError` (`err_timed_out`): the deadline passed; the command may have run, or may yet
+///   run, unless `outcome()` is `not_sent`
+/// - `AgentError` (`err_from_agent`): the agent refused. `CommandNotFoundError`, which is one: it
+///   does not know the command (old, or another kind of guest), or it is disabled: by policy, or
+///   while file systems are frozen
+/// - `BadReplyError` (`err_bad_reply`): the reply is malformed, too large, or not what the command
+///   replies
+/// - `CancelledError` (`err_cancelled`): the caller cancelled or stopped the call, closed the
+///   client under it, or connected again
+/// - `BusyError` (`err_cannot_write`): another call is using the client
+/// - `RequestError` (`err_cannot_write`): not sent, because a string holds a NUL byte or is not
+///   UTF-8, an enumerator is `unknown`, or the request is too large. Members that hold bytes (a
+///   file's, a program's input, a password) take any bytes.
 ///
 /// The next command works again after each of them but a broken connection.
 ///
-/// **Deadline.** 5 s, unless the method says otherwise or the caller does (`ClientParams::timeout`,
-/// `CallOptions::timeout`); it covers the handshake, sending and the reply. A timeout does not stop
-/// the command in the guest.
+/// **Deadline.** Each method names its default under "Timeout". The caller's own value
+/// (`ClientParams::timeout`, `CallOptions::timeout`) takes its place. It covers the handshake,
+/// sending and the reply. A timeout does not stop the command in the guest.
 ///
-/// **Asynchronous form.** Completes with `void(std::exception_ptr, Reply)`, or
-/// `void(std::exception_ptr)` where there is no reply: the pointer is null or holds one of the
-/// errors above. The handler runs on its associated executor; associated allocators and immediate
-/// executors are not used. Cancellation is for each operation, through the handler's cancellation
-/// slot: a command that is unsent will not be sent, and the reply to one that is sent is dropped;
-/// both complete with `CancelledError`.
+/// **Asynchronous form**: of the methods of `ga.async(token)`.
+/// @handler `void(std::exception_ptr, Reply)`, or `void(std::exception_ptr)` where there is no
+///          reply. The pointer is null, or holds one of the errors above.
+/// @cancellation terminal and partial at any time, total while nothing was sent. A command that is
+///          unsent will not be sent, and the reply to one that was sent is dropped; both complete
+///          with `CancelledError`. `CallOptions::stop` does the same.
+/// @executor the handler runs on its associated executor; without one, on the client's. Associated
+///          allocators and immediate executors are not used. I/O is done on the client's executor;
+///          where it has none, on that of its first handler; where that has none either, on the
+///          system's threads.
 ///
-/// **Arguments** are copied or moved into the call, except where a method says otherwise. What the
-/// guest replies is untrusted text and numbers: its shape is checked, its contents are not.
+/// @par Arguments
+/// They are copied or moved into the call, except where a method says otherwise. What the guest
+/// replies is untrusted text and numbers: its shape is checked, its contents are not.
+/// @tparam Carrier what derives from this: a client, or what its `with` and `async` return
 template <class Carrier>
 class Commands : public AgentCommands<Carrier>,
                  public FileCommands<Carrier>,

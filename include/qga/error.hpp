@@ -43,13 +43,17 @@ class GuestAgentError : public std::runtime_error {
  public:
   /// What an error knows beside its code and its text.
   struct Details {
-    std::string command = {};  ///< the command's wire name; empty for a connection
-    Outcome outcome = Outcome::not_sent;
-    std::error_code err = {};      ///< the system's or Asio's error, where there was one
-    std::string error_class = {};  ///< the agent's `class`
-    std::string desc = {};         ///< the agent's `desc`
+    std::string command = {};             ///< the command's wire name; empty for a connection
+    Outcome outcome = Outcome::not_sent;  ///< what is known of the call
+    std::error_code err = {};             ///< the system's or Asio's error, where there was one
+    std::string error_class = {};         ///< the agent's `class`
+    std::string desc = {};                ///< the agent's `desc`
   };
 
+  /// Makes one; the library does, and tests may.
+  /// @param code one of the `err_*` constants
+  /// @param what the text
+  /// @param details what else is known
   GuestAgentError(int code, const std::string& what, Details details)
       : std::runtime_error(what),
         code_(code),
@@ -108,6 +112,7 @@ class UnreachableError : public virtual GuestAgentError {
 /// `err_no_connect`: there is no connection, or the client is closed or moved from.
 class ConnectError : public UnreachableError {
  public:
+  /// Makes one; the library does, and tests may.
   ConnectError(const std::string& what, Details details)
       : GuestAgentError(err_no_connect, what, std::move(details)) {}
 };
@@ -115,6 +120,7 @@ class ConnectError : public UnreachableError {
 /// `err_cannot_read`: the channel ended or failed while a reply was awaited.
 class ReadError : public UnreachableError {
  public:
+  /// Makes one; the library does, and tests may.
   ReadError(const std::string& what, Details details)
       : GuestAgentError(err_cannot_read, what, std::move(details)) {}
 };
@@ -122,6 +128,7 @@ class ReadError : public UnreachableError {
 /// `err_cannot_write`: the channel failed while the request was written.
 class WriteError : public UnreachableError {
  public:
+  /// Makes one; the library does, and tests may.
   WriteError(const std::string& what, Details details)
       : GuestAgentError(err_cannot_write, what, std::move(details)) {}
 };
@@ -129,6 +136,7 @@ class WriteError : public UnreachableError {
 /// `err_timed_out`: the deadline of the call passed.
 class TimeoutError : public UnreachableError {
  public:
+  /// Makes one; the library does, and tests may.
   TimeoutError(const std::string& what, Details details)
       : GuestAgentError(err_timed_out, what, std::move(details)) {}
 };
@@ -136,6 +144,7 @@ class TimeoutError : public UnreachableError {
 /// `err_from_agent`: the agent answered with an error; see `error_class()` and `desc()`.
 class AgentError : public virtual GuestAgentError {
  public:
+  /// Makes one; the library does, and tests may.
   AgentError(const std::string& what, Details details)
       : GuestAgentError(err_from_agent, what, std::move(details)) {}
 
@@ -143,11 +152,13 @@ class AgentError : public virtual GuestAgentError {
   AgentError() = default;
 };
 
-/// The agent does not know the command, the guest's system lacks what it needs, or it is disabled:
-/// by policy, or while file systems are frozen (`fsfreeze_status` tells which; the text must not be
-/// parsed). Agents of all ages mean the same by it; `error_class()` stays what the agent said.
+/// `err_from_agent`: the agent does not know the command, the guest's system lacks what it needs,
+/// or it is disabled: by policy, or while file systems are frozen (`fsfreeze_status` tells which;
+/// the text must not be parsed). Agents of all ages mean the same by it; `error_class()` stays what
+/// the agent said.
 class CommandNotFoundError : public AgentError {
  public:
+  /// Makes one; the library does, and tests may.
   CommandNotFoundError(const std::string& what, Details details)
       : GuestAgentError(err_from_agent, what, std::move(details)) {}
 };
@@ -155,6 +166,7 @@ class CommandNotFoundError : public AgentError {
 /// `err_bad_reply`: the reply was malformed, too large, out of turn or of the wrong shape.
 class BadReplyError : public virtual GuestAgentError {
  public:
+  /// Makes one; the library does, and tests may.
   BadReplyError(const std::string& what, Details details)
       : GuestAgentError(err_bad_reply, what, std::move(details)) {}
 
@@ -166,6 +178,7 @@ class BadReplyError : public virtual GuestAgentError {
 /// connected again.
 class CancelledError : public virtual GuestAgentError {
  public:
+  /// Makes one; the library does, and tests may.
   CancelledError(const std::string& what, Details details)
       : GuestAgentError(err_cancelled, what, std::move(details)) {}
 };
@@ -176,6 +189,7 @@ class CancelledError : public virtual GuestAgentError {
 /// the guest, so `is_unreachable()` is false.
 class RequestError : public virtual GuestAgentError {
  public:
+  /// Makes one; the library does, and tests may.
   RequestError(const std::string& what, Details details)
       : GuestAgentError(err_cannot_write, what, std::move(details)) {}
 
@@ -183,14 +197,17 @@ class RequestError : public virtual GuestAgentError {
   RequestError() = default;
 };
 
-/// Another call is using the client. `err()` is `std::errc::device_or_resource_busy`.
+/// `err_cannot_write`, never sent: another call is using the client. `err()` is
+/// `std::errc::device_or_resource_busy`.
 class BusyError : public RequestError {
  public:
+  /// Makes one; the library does, and tests may.
   BusyError(const std::string& what, Details details)
       : GuestAgentError(err_cannot_write, what, std::move(details)) {}
 };
 
 /// The library's error in an exception pointer, as asynchronous calls give it to their handlers.
+/// @param error a handler's first argument
 /// @return null where there is no error, or one that is not the library's. It is valid as long as
 ///         a copy of `error` is.
 inline const GuestAgentError* error_of(const std::exception_ptr& error) {

@@ -24,6 +24,17 @@ namespace qga::inline v0_1 {
 /// `ClientParams::timeout` is for each of its commands. A helper's own `timeout` parameter shortens
 /// that further. A helper that is cancelled or stopped still cleans up. The `outcome()` of its
 /// error is for the whole: `unknown` once a step has changed something in the guest, or may have.
+/// Each error is a `GuestAgentError`, of the types that `Commands` lists, unless the method says
+/// otherwise.
+///
+/// **Asynchronous form**: of the methods of `ga.async(token)`.
+/// @handler `void(std::exception_ptr, Result)`, or `void(std::exception_ptr)` where there is no
+///          result
+/// @cancellation as for a command. A step that was sent and has an effect is awaited where the
+///          helper needs its answer to clean up; it completes with `CancelledError` when that is
+///          done.
+/// @executor as for a command
+/// @tparam Carrier what derives from this: a client, or what its `with` and `async` return
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
                 public FileHelpers<Carrier>,

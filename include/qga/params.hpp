@@ -17,6 +17,8 @@ namespace qga::inline v0_1 {
 using Clock = std::chrono::steady_clock;
 
 /// `now + timeout`, without overflowing; the clock's last moment stands for no deadline.
+/// @param timeout below zero: zero
+/// @param now when the time begins
 inline Clock::time_point deadline_after(Clock::duration timeout, Clock::time_point now) {
   if (timeout >= Clock::time_point::max() - now) return Clock::time_point::max();
   return now + std::max(timeout, Clock::duration::zero());

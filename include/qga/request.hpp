@@ -88,7 +88,8 @@ concept Described = requires(T& value, detail::AnyVisitor& visit) {
 
 /// An enumeration with a function `wire_names(E)` in its own namespace, which returns an array of
 /// the wire names in the order of its enumerators. Its enumerator `unknown`, if it has one, stands
-/// for every name that is not in the array; otherwise such a name is an error.
+/// for every name that is not in the array; otherwise such a name is an error. All enumerations of
+/// the protocol are such.
 template <class E>
 concept NamedEnum = std::is_enum_v<E> && requires {
   wire_names(E{});
@@ -113,8 +114,8 @@ struct NoArguments {
 
 /// The bounds of a reply. A longer one is a `BadReplyError`.
 struct ReplyLimits {
-  std::size_t bytes;
-  std::size_t depth;
+  std::size_t bytes;  ///< of the whole reply
+  std::size_t depth;  ///< lists and objects within each other
   /// Values within the reply. A small one takes ten times its size in memory, and a hundred times
   /// in nlohmann/json.
   std::size_t elements;
@@ -132,6 +133,7 @@ inline constexpr ReplyLimits structured_reply_limits{16 << 20, 16, (16 << 20) / 
                                                      1 << 20};
 
 /// The wire name of an enumerator; empty for an `unknown` that has none.
+/// @param value the enumerator
 template <NamedEnum E>
 constexpr std::string_view wire_name(E value) {
   constexpr auto names = wire_names(E{});
@@ -141,6 +143,7 @@ constexpr std::string_view wire_name(E value) {
 
 /// The enumerator that has this wire name. Where none has: `unknown`; nothing for an enumeration
 /// without an `unknown`.
+/// @param name as on the wire
 template <NamedEnum E>
 constexpr auto enum_from_wire(std::string_view name) {
   constexpr auto names = wire_names(E{});

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What the snippets of README.md take for granted; see extract.cmake. Only compiled, never linked.
+// What the snippets of the pages take for granted; see extract.cmake. Only compiled, never linked.
 #pragma once
 
 #include <qga/client.hpp>

@@ -16,7 +16,7 @@ namespace qga::inline v0_1 {
 
 /// A user who is logged in. @since QEMU 2.10
 struct GuestUser {
-  std::string user;
+  std::string user;       ///< the name
   double login_time = 0;  ///< of the earliest login: seconds since 1970, with a fraction
   std::optional<std::string> domain;  ///< Windows only
 
@@ -30,7 +30,7 @@ struct GuestUser {
 
 /// What `guest-ssh-get-authorized-keys` replies. @since QEMU 5.2
 struct GuestAuthorizedKeys {
-  std::vector<std::string> keys;
+  std::vector<std::string> keys;  ///< a line each
 
   static void fields(auto& self, auto& visit) { visit("keys", self.keys); }
   friend bool operator==(const GuestAuthorizedKeys&, const GuestAuthorizedKeys&) = default;
@@ -41,9 +41,9 @@ struct GuestSetUserPasswordRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-set-user-password";
 
-  std::string username;
+  std::string username;  ///< whose
   std::string password;  ///< the bytes themselves, not encoded
-  bool crypted = false;
+  bool crypted = false;  ///< `password` is hashed already
 
   GuestSetUserPasswordRequest() = default;
   GuestSetUserPasswordRequest(std::string username_, std::string password_, bool crypted_ = false)
@@ -67,7 +67,7 @@ struct GuestSshGetAuthorizedKeysRequest {
   using Reply = GuestAuthorizedKeys;
   static constexpr std::string_view command = "guest-ssh-get-authorized-keys";
 
-  std::string username;
+  std::string username;  ///< whose
 
   GuestSshGetAuthorizedKeysRequest() = default;
   explicit GuestSshGetAuthorizedKeysRequest(std::string username_)
@@ -81,9 +81,9 @@ struct GuestSshAddAuthorizedKeysRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-ssh-add-authorized-keys";
 
-  std::string username;
-  std::vector<std::string> keys;
-  std::optional<bool> reset;
+  std::string username;           ///< whose
+  std::vector<std::string> keys;  ///< public keys, a line each
+  std::optional<bool> reset;      ///< true: they take the place of all others
 
   GuestSshAddAuthorizedKeysRequest() = default;
   GuestSshAddAuthorizedKeysRequest(std::string username_, std::vector<std::string> keys_,
@@ -104,8 +104,8 @@ struct GuestSshRemoveAuthorizedKeysRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-ssh-remove-authorized-keys";
 
-  std::string username;
-  std::vector<std::string> keys;
+  std::string username;           ///< whose
+  std::vector<std::string> keys;  ///< whole lines
 
   GuestSshRemoveAuthorizedKeysRequest() = default;
   GuestSshRemoveAuthorizedKeysRequest(std::string username_, std::vector<std::string> keys_)
@@ -117,8 +117,11 @@ struct GuestSshRemoveAuthorizedKeysRequest {
   }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// The commands for users: who is there, passwords, SSH keys. See `Commands` for what holds for all
+/// of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class AccountCommands {
  public:
@@ -129,7 +132,7 @@ class AccountCommands {
   /// @param crypted not on Windows
   /// @throws AgentError no such user; a character that is not allowed; refused by the guest, as
   ///         Debian does an empty password
-  /// After a timeout the password may be the old or the new one.
+  /// @timeout 5 s. After a timeout the password may be the old or the new one.
   /// @since QEMU 2.3, FreeBSD, Linux and Windows guests
   auto set_user_password(std::string username, std::string password, bool crypted = false) {
     return detail::carrier_of(*this).execute(
@@ -139,6 +142,7 @@ class AccountCommands {
   /// Who is logged in, each user once.
   /// @return `std::vector<GuestUser>`
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.10, POSIX and Windows guests
   auto get_users() { return detail::carrier_of(*this).execute(GuestGetUsersRequest{}); }
 
@@ -146,6 +150,7 @@ class AccountCommands {
   /// @param username a user of the guest
   /// @return `std::vector<std::string>`
   /// @throws AgentError no such user, or the user has no such file
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_get_authorized_keys(std::string username) {
     return detail::carrier_of(*this).execute(GuestSshGetAuthorizedKeysRequest(std::move(username)),
@@ -158,6 +163,7 @@ class AccountCommands {
   ///        this is empty, unless `reset`
   /// @param reset replaces all that was there
   /// @throws AgentError no such user, not a public key, no home directory
+  /// @timeout 5 s. After a timeout the keys may be added still; to call it again does no harm.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_add_authorized_keys(std::string username, std::vector<std::string> keys,
                                bool reset = false) {
@@ -169,6 +175,7 @@ class AccountCommands {
   /// @param username a user of the guest
   /// @param keys whole lines, as `ssh_get_authorized_keys` gives them; others are ignored
   /// @throws AgentError no such user, or the user's file cannot be read or written
+  /// @timeout 5 s. After a timeout the keys may be removed still; to call it again does no harm.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto ssh_remove_authorized_keys(std::string username, std::vector<std::string> keys) {
     return detail::carrier_of(*this).execute(

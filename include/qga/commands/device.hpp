@@ -15,15 +15,15 @@
 
 namespace qga::inline v0_1 {
 
-/// @since QEMU 5.2
+/// The kind of bus that a device is on. @since QEMU 5.2
 enum class GuestDeviceType { pci, unknown };
 
 constexpr std::array<std::string_view, 1> wire_names(GuestDeviceType) { return {"pci"}; }
 
 /// What a PCI device is. @since QEMU 5.2
 struct GuestDeviceIdPCI {
-  std::uint16_t vendor_id = 0;
-  std::uint16_t device_id = 0;
+  std::uint16_t vendor_id = 0;  ///< the maker's number
+  std::uint16_t device_id = 0;  ///< the maker's number for the device
 
   static void fields(auto& self, auto& visit) {
     visit("vendor-id", self.vendor_id);
@@ -34,8 +34,8 @@ struct GuestDeviceIdPCI {
 
 /// What a device is; `type` says which branch there is. @since QEMU 5.2
 struct GuestDeviceId {
-  GuestDeviceType type = GuestDeviceType::unknown;
-  std::optional<GuestDeviceIdPCI> pci;
+  GuestDeviceType type = GuestDeviceType::unknown;  ///< the kind of bus
+  std::optional<GuestDeviceIdPCI> pci;              ///< of a PCI device
 
   static void fields(auto& self, auto& visit) {
     visit("type", self.type);
@@ -46,10 +46,10 @@ struct GuestDeviceId {
 
 /// A device and its driver. @since QEMU 5.2
 struct GuestDeviceInfo {
-  std::string driver_name;
-  std::optional<std::int64_t> driver_date;  ///< nanoseconds since 1970
-  std::optional<std::string> driver_version;
-  std::optional<GuestDeviceId> id;
+  std::string driver_name;                    ///< for people
+  std::optional<std::int64_t> driver_date;    ///< nanoseconds since 1970
+  std::optional<std::string> driver_version;  ///< for people
+  std::optional<GuestDeviceId> id;            ///< which device it is
 
   static void fields(auto& self, auto& visit) {
     visit("driver-name", self.driver_name);
@@ -62,10 +62,10 @@ struct GuestDeviceInfo {
 
 /// A driver package in the guest's store. @since QEMU 11.2
 struct GuestDriverPackage {
-  std::string name;
-  std::optional<std::string> original_name;
-  std::string version;
-  std::optional<std::string> vendor;
+  std::string name;                          ///< the package's name in the guest
+  std::optional<std::string> original_name;  ///< the name before it was installed
+  std::string version;                       ///< the package's
+  std::optional<std::string> vendor;         ///< who made it
 
   static void fields(auto& self, auto& visit) {
     visit("name", self.name);
@@ -96,11 +96,11 @@ constexpr std::array<std::string_view, 8> wire_names(GuestDriverServiceStatus) {
 
 /// A driver's service. @since QEMU 11.2
 struct GuestDriverService {
-  std::string name;
-  std::optional<std::string> driver_path;
-  std::optional<std::string> version;
-  std::optional<std::string> vendor;
-  GuestDriverServiceStatus status = GuestDriverServiceStatus::unknown;
+  std::string name;                                                     ///< the service's
+  std::optional<std::string> driver_path;                               ///< the file that it runs
+  std::optional<std::string> version;                                   ///< that file's
+  std::optional<std::string> vendor;                                    ///< who made it
+  GuestDriverServiceStatus status = GuestDriverServiceStatus::unknown;  ///< whether it runs
 
   static void fields(auto& self, auto& visit) {
     visit("name", self.name);
@@ -130,20 +130,25 @@ struct GuestGetDriverServicesRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-driver-services";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. Guests other than
-/// Windows have none of them (`CommandNotFoundError`).
+/// The commands for the devices and drivers of a Windows guest. See `Commands` for what holds for
+/// all of them.
+///
+/// Guests other than Windows have none of them (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class DeviceCommands {
  public:
   /// The guest's devices with their drivers.
   /// @return `std::vector<GuestDeviceInfo>`
   /// @throws AgentError the guest could not list them
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 5.2, Windows guests
   auto get_devices() { return detail::carrier_of(*this).execute(GuestGetDevicesRequest{}); }
 
   /// The driver packages that are installed in the guest.
   /// @return `std::vector<GuestDriverPackage>`
   /// @throws AgentError the guest could not list them
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 11.2, Windows guests
   auto get_driver_packages() {
     return detail::carrier_of(*this).execute(GuestGetDriverPackagesRequest{});
@@ -152,6 +157,7 @@ class DeviceCommands {
   /// The guest's driver services, running or not.
   /// @return `std::vector<GuestDriverService>`
   /// @throws AgentError the guest could not list them
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 11.2, Windows guests
   auto get_driver_services() {
     return detail::carrier_of(*this).execute(GuestGetDriverServicesRequest{});

@@ -66,10 +66,10 @@ constexpr std::array<std::string_view, 20> wire_names(GuestDiskBusType) {
 
 /// Where a PCI device sits; -1: the guest could not tell. @since QEMU 2.2
 struct GuestPCIAddress {
-  std::int64_t domain = 0;
-  std::int64_t bus = 0;
-  std::int64_t slot = 0;
-  std::int64_t function = 0;
+  std::int64_t domain = 0;    ///< the bus's domain
+  std::int64_t bus = 0;       ///< number of the bus
+  std::int64_t slot = 0;      ///< number of the slot
+  std::int64_t function = 0;  ///< number of the function
 
   static void fields(auto& self, auto& visit) {
     visit("domain", self.domain);
@@ -82,10 +82,10 @@ struct GuestPCIAddress {
 
 /// Where a channel device (s390x) sits. @since QEMU 6.0
 struct GuestCCWAddress {
-  std::int64_t cssid = 0;
-  std::int64_t ssid = 0;
-  std::int64_t subchno = 0;
-  std::int64_t devno = 0;
+  std::int64_t cssid = 0;    ///< channel subsystem
+  std::int64_t ssid = 0;     ///< subchannel set
+  std::int64_t subchno = 0;  ///< subchannel
+  std::int64_t devno = 0;    ///< device
 
   static void fields(auto& self, auto& visit) {
     visit("cssid", self.cssid);
@@ -98,14 +98,14 @@ struct GuestCCWAddress {
 
 /// Where a disk sits. @since QEMU 2.2
 struct GuestDiskAddress {
-  GuestPCIAddress pci_controller;
-  GuestDiskBusType bus_type = GuestDiskBusType::unknown;
-  std::int64_t bus = 0;
-  std::int64_t target = 0;
-  std::int64_t unit = 0;
-  std::optional<std::string> serial;           ///< @since QEMU 3.1
-  std::optional<std::string> dev;              ///< the device node. @since QEMU 3.1
-  std::optional<GuestCCWAddress> ccw_address;  ///< @since QEMU 6.0
+  GuestPCIAddress pci_controller;                         ///< where its controller sits
+  GuestDiskBusType bus_type = GuestDiskBusType::unknown;  ///< how it is attached
+  std::int64_t bus = 0;                                   ///< number of the bus
+  std::int64_t target = 0;                                ///< number of the target
+  std::int64_t unit = 0;                                  ///< number of the unit
+  std::optional<std::string> serial;                      ///< serial number. @since QEMU 3.1
+  std::optional<std::string> dev;                         ///< the device node. @since QEMU 3.1
+  std::optional<GuestCCWAddress> ccw_address;             ///< s390x only. @since QEMU 6.0
 
   static void fields(auto& self, auto& visit) {
     visit("pci-controller", self.pci_controller);
@@ -123,31 +123,31 @@ struct GuestDiskAddress {
 /// The health page of an NVMe disk. Counters of 128 bits come as a low and a high half.
 /// @since QEMU 7.1
 struct GuestNVMeSmart {
-  std::int64_t critical_warning = 0;           ///< a set of bits, 0: all is well
-  std::int64_t temperature = 0;                ///< kelvin
-  std::int64_t available_spare = 0;            ///< percent
-  std::int64_t available_spare_threshold = 0;  ///< percent
-  std::int64_t percentage_used = 0;            ///< of the expected life, may exceed 100
-  std::uint64_t data_units_read_lo = 0;        ///< thousands of 512 bytes
-  std::uint64_t data_units_read_hi = 0;
-  std::uint64_t data_units_written_lo = 0;  ///< thousands of 512 bytes
-  std::uint64_t data_units_written_hi = 0;
-  std::uint64_t host_read_commands_lo = 0;
-  std::uint64_t host_read_commands_hi = 0;
-  std::uint64_t host_write_commands_lo = 0;
-  std::uint64_t host_write_commands_hi = 0;
-  std::uint64_t controller_busy_time_lo = 0;  ///< minutes
-  std::uint64_t controller_busy_time_hi = 0;
-  std::uint64_t power_cycles_lo = 0;
-  std::uint64_t power_cycles_hi = 0;
-  std::uint64_t power_on_hours_lo = 0;
-  std::uint64_t power_on_hours_hi = 0;
-  std::uint64_t unsafe_shutdowns_lo = 0;
-  std::uint64_t unsafe_shutdowns_hi = 0;
-  std::uint64_t media_errors_lo = 0;
-  std::uint64_t media_errors_hi = 0;
-  std::uint64_t number_of_error_log_entries_lo = 0;
-  std::uint64_t number_of_error_log_entries_hi = 0;
+  std::int64_t critical_warning = 0;                 ///< a set of bits, 0: all is well
+  std::int64_t temperature = 0;                      ///< kelvin
+  std::int64_t available_spare = 0;                  ///< percent
+  std::int64_t available_spare_threshold = 0;        ///< percent
+  std::int64_t percentage_used = 0;                  ///< of the expected life, may exceed 100
+  std::uint64_t data_units_read_lo = 0;              ///< thousands of 512 bytes
+  std::uint64_t data_units_read_hi = 0;              ///< the high half
+  std::uint64_t data_units_written_lo = 0;           ///< thousands of 512 bytes
+  std::uint64_t data_units_written_hi = 0;           ///< the high half
+  std::uint64_t host_read_commands_lo = 0;           ///< read requests
+  std::uint64_t host_read_commands_hi = 0;           ///< the high half
+  std::uint64_t host_write_commands_lo = 0;          ///< write requests
+  std::uint64_t host_write_commands_hi = 0;          ///< the high half
+  std::uint64_t controller_busy_time_lo = 0;         ///< minutes
+  std::uint64_t controller_busy_time_hi = 0;         ///< the high half
+  std::uint64_t power_cycles_lo = 0;                 ///< how often it was switched on
+  std::uint64_t power_cycles_hi = 0;                 ///< the high half
+  std::uint64_t power_on_hours_lo = 0;               ///< hours
+  std::uint64_t power_on_hours_hi = 0;               ///< the high half
+  std::uint64_t unsafe_shutdowns_lo = 0;             ///< power lost without notice
+  std::uint64_t unsafe_shutdowns_hi = 0;             ///< the high half
+  std::uint64_t media_errors_lo = 0;                 ///< data that could not be corrected
+  std::uint64_t media_errors_hi = 0;                 ///< the high half
+  std::uint64_t number_of_error_log_entries_lo = 0;  ///< entries in the log of errors
+  std::uint64_t number_of_error_log_entries_hi = 0;  ///< the high half
 
   static void fields(auto& self, auto& visit) {
     visit("critical-warning", self.critical_warning);
@@ -181,8 +181,8 @@ struct GuestNVMeSmart {
 
 /// The health of a disk; `type` says which branch there is, if any. @since QEMU 7.1
 struct GuestDiskSmart {
-  GuestDiskBusType type = GuestDiskBusType::unknown;
-  std::optional<GuestNVMeSmart> nvme;
+  GuestDiskBusType type = GuestDiskBusType::unknown;  ///< how the disk is attached
+  std::optional<GuestNVMeSmart> nvme;                 ///< of an NVMe disk
 
   static void fields(auto& self, auto& visit) {
     visit("type", self.type);
@@ -193,12 +193,12 @@ struct GuestDiskSmart {
 
 /// A disk or a partition. @since QEMU 5.2
 struct GuestDiskInfo {
-  std::string name;  ///< the device node
-  bool partition = false;
+  std::string name;                                      ///< the device node
+  bool partition = false;                                ///< true: a part of a disk
   std::optional<std::vector<std::string>> dependencies;  ///< the device nodes it is made of
-  std::optional<GuestDiskAddress> address;
-  std::optional<std::string> alias;     ///< another name, such as that of a volume
-  std::optional<GuestDiskSmart> smart;  ///< @since QEMU 7.1
+  std::optional<GuestDiskAddress> address;               ///< where it sits
+  std::optional<std::string> alias;                      ///< another name, such as that of a volume
+  std::optional<GuestDiskSmart> smart;                   ///< @since QEMU 7.1
 
   static void fields(auto& self, auto& visit) {
     visit("name", self.name);
@@ -213,8 +213,8 @@ struct GuestDiskInfo {
 
 /// A mounted file system. @since QEMU 2.2
 struct GuestFilesystemInfo {
-  std::string name;  ///< of the device, without its path
-  std::string mountpoint;
+  std::string name;                                     ///< of the device, without its path
+  std::string mountpoint;                               ///< where it is mounted
   std::string type;                                     ///< such as ext4
   std::optional<std::uint64_t> used_bytes;              ///< @since QEMU 3.0
   std::optional<std::uint64_t> total_bytes;             ///< for ordinary users. @since QEMU 3.0
@@ -235,7 +235,7 @@ struct GuestFilesystemInfo {
 
 /// The result of trimming one file system. @since QEMU 2.4
 struct GuestFilesystemTrimResult {
-  std::string path;
+  std::string path;                     ///< where it is mounted
   std::optional<std::int64_t> trimmed;  ///< bytes
   std::optional<std::int64_t> minimum;  ///< bytes, as the file system took it
   std::optional<std::string> error;     ///< why it failed
@@ -252,7 +252,7 @@ struct GuestFilesystemTrimResult {
 
 /// What `fstrim` replies. @since QEMU 2.4
 struct GuestFilesystemTrimResponse {
-  std::vector<GuestFilesystemTrimResult> paths;
+  std::vector<GuestFilesystemTrimResult> paths;  ///< one for each file system
 
   static void fields(auto& self, auto& visit) { visit("paths", self.paths); }
   friend bool operator==(const GuestFilesystemTrimResponse&,
@@ -262,23 +262,23 @@ struct GuestFilesystemTrimResponse {
 /// What has gone to and from a disk, as far as the guest's kernel counts it: sectors of 512 bytes,
 /// ticks of 1 ms. @since QEMU 7.1
 struct GuestDiskStats {
-  std::optional<std::uint64_t> read_sectors;
-  std::optional<std::uint64_t> read_ios;
-  std::optional<std::uint64_t> read_merges;
-  std::optional<std::uint64_t> write_sectors;
-  std::optional<std::uint64_t> write_ios;
-  std::optional<std::uint64_t> write_merges;
-  std::optional<std::uint64_t> discard_sectors;
-  std::optional<std::uint64_t> discard_ios;
-  std::optional<std::uint64_t> discard_merges;
-  std::optional<std::uint64_t> flush_ios;
-  std::optional<std::uint64_t> read_ticks;
-  std::optional<std::uint64_t> write_ticks;
-  std::optional<std::uint64_t> discard_ticks;
-  std::optional<std::uint64_t> flush_ticks;
-  std::optional<std::uint64_t> ios_pgr;       ///< requests under way now
-  std::optional<std::uint64_t> total_ticks;   ///< with any request under way
-  std::optional<std::uint64_t> weight_ticks;  ///< summed over the requests under way
+  std::optional<std::uint64_t> read_sectors;     ///< sectors read
+  std::optional<std::uint64_t> read_ios;         ///< read requests
+  std::optional<std::uint64_t> read_merges;      ///< read requests merged with others
+  std::optional<std::uint64_t> write_sectors;    ///< sectors written
+  std::optional<std::uint64_t> write_ios;        ///< write requests
+  std::optional<std::uint64_t> write_merges;     ///< write requests merged with others
+  std::optional<std::uint64_t> discard_sectors;  ///< sectors discarded
+  std::optional<std::uint64_t> discard_ios;      ///< discard requests
+  std::optional<std::uint64_t> discard_merges;   ///< discard requests merged with others
+  std::optional<std::uint64_t> flush_ios;        ///< flush requests
+  std::optional<std::uint64_t> read_ticks;       ///< that reads took, summed
+  std::optional<std::uint64_t> write_ticks;      ///< that writes took, summed
+  std::optional<std::uint64_t> discard_ticks;    ///< that discards took, summed
+  std::optional<std::uint64_t> flush_ticks;      ///< that flushes took, summed
+  std::optional<std::uint64_t> ios_pgr;          ///< requests under way now
+  std::optional<std::uint64_t> total_ticks;      ///< with any request under way
+  std::optional<std::uint64_t> weight_ticks;     ///< summed over the requests under way
 
   static void fields(auto& self, auto& visit) {
     visit("read-sectors", self.read_sectors);
@@ -304,10 +304,10 @@ struct GuestDiskStats {
 
 /// Statistics of one disk. @since QEMU 7.1
 struct GuestDiskStatsInfo {
-  std::string name;
+  std::string name;         ///< the guest's name for it
   std::uint64_t major = 0;  ///< device number
-  std::uint64_t minor = 0;
-  GuestDiskStats stats;
+  std::uint64_t minor = 0;  ///< device number
+  GuestDiskStats stats;     ///< the counters
 
   static void fields(auto& self, auto& visit) {
     visit("name", self.name);
@@ -351,14 +351,17 @@ struct GuestGetDiskstatsRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-diskstats";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// The commands for disks and file systems. See `Commands` for what holds for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class DiskCommands {
  public:
   /// The guest's disks and partitions, mounted or not.
   /// @return `std::vector<GuestDiskInfo>`
   /// @throws AgentError the guest could not list them
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 5.2, Linux and Windows guests
   auto get_disks() { return detail::carrier_of(*this).execute(GuestGetDisksRequest{}); }
 
@@ -366,6 +369,7 @@ class DiskCommands {
   /// @return `std::vector<GuestFilesystemInfo>`
   /// @throws AgentError the guest could not list them; before QEMU 7.1 one unreadable device is
   ///         enough
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.2, Linux and Windows guests; FreeBSD guests between 10.1 and 11.2
   auto get_fsinfo() { return detail::carrier_of(*this).execute(GuestGetFsinfoRequest{}); }
 
@@ -374,7 +378,7 @@ class DiskCommands {
   /// @return `GuestFilesystemTrimResponse`; a file system that failed has its `error` there
   /// @throws AgentError the guest cannot trim at all
   /// @throws BadReplyError an agent before QEMU 2.4 has trimmed, but does not report it
-  /// A timeout does not stop it. Default: 10 min.
+  /// @timeout 10 min. A timeout does not stop it; to call it again does no harm.
   /// @since QEMU 1.2, Linux and Windows guests
   auto fstrim(std::int64_t minimum = 0) {
     return detail::carrier_of(*this).execute(GuestFstrimRequest(minimum));
@@ -383,6 +387,7 @@ class DiskCommands {
   /// What has gone to and from each disk since the guest started.
   /// @return `std::vector<GuestDiskStatsInfo>`
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 7.1, Linux guests
   auto get_diskstats() { return detail::carrier_of(*this).execute(GuestGetDiskstatsRequest{}); }
 };

@@ -30,7 +30,7 @@ using GuestExecCaptureOutput = std::variant<bool, GuestExecCaptureOutputMode>;
 
 /// What `guest-exec` replies. @since QEMU 2.5
 struct GuestExec {
-  std::int64_t pid = 0;
+  std::int64_t pid = 0;  ///< the process id in the guest
 
   static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
   friend bool operator==(const GuestExec&, const GuestExec&) = default;
@@ -48,8 +48,8 @@ struct GuestExecStatus {
   std::optional<std::int64_t> signal;  ///< number of the signal; Windows: NTSTATUS, may be negative
   std::optional<std::string> out_data;  ///< bytes, decoded; none where nothing was written
   std::optional<std::string> err_data;  ///< bytes, decoded; none where nothing was written
-  std::optional<bool> out_truncated;
-  std::optional<bool> err_truncated;
+  std::optional<bool> out_truncated;    ///< see above
+  std::optional<bool> err_truncated;    ///< see above
 
   static void fields(auto& self, auto& visit) {
     visit("exited", self.exited);
@@ -85,11 +85,11 @@ struct GuestExecRequest {
   using Reply = GuestExec;
   static constexpr std::string_view command = "guest-exec";
 
-  std::string path;
-  std::optional<std::vector<std::string>> arg;
-  std::optional<std::vector<std::string>> env;
-  std::optional<std::string> input_data;  ///< the bytes themselves, not encoded
-  std::optional<GuestExecCaptureOutput> capture_output;
+  std::string path;                             ///< a file, or a name to look for in PATH
+  std::optional<std::vector<std::string>> arg;  ///< the arguments, without the name
+  std::optional<std::vector<std::string>> env;  ///< `NAME=value` each; none: the agent's own
+  std::optional<std::string> input_data;        ///< the bytes themselves, not encoded
+  std::optional<GuestExecCaptureOutput> capture_output;  ///< none: keep nothing
 
   GuestExecRequest() = default;
   explicit GuestExecRequest(std::string path_, GuestExecParams params_ = GuestExecParams())
@@ -114,7 +114,7 @@ struct GuestExecStatusRequest {
   using Reply = GuestExecStatus;
   static constexpr std::string_view command = "guest-exec-status";
 
-  std::int64_t pid = 0;
+  std::int64_t pid = 0;  ///< as `exec` gave it
 
   GuestExecStatusRequest() = default;
   explicit GuestExecStatusRequest(std::int64_t pid_) : pid(pid_) {}
@@ -122,12 +122,14 @@ struct GuestExecStatusRequest {
   static void fields(auto& self, auto& visit) { visit("pid", self.pid); }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// The commands for programs: start one, ask how it is doing, collect what it wrote. See `Commands`
+/// for what holds for all of them.
 ///
 /// The agent keeps a record of every program until `exec_status` has given its end, so ask until
 /// then even where the result does not matter. Records belong to the agent process: a restart of
 /// the agent or of the guest loses them. Both fail while file systems are frozen
 /// (`CommandNotFoundError`), and many distributions forbid them by default.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class ExecCommands {
  public:
@@ -138,7 +140,8 @@ class ExecCommands {
   /// @return the process id, for `exec_status`
   /// @throws AgentError no such program, not allowed to run it, a capture mode that the agent does
   ///         not know
-  /// After a timeout the program may run all the same, and its process id is lost.
+  /// @timeout 5 s. After a timeout the program may run all the same, and its process id is lost,
+  ///          unless `outcome()` is `not_sent`.
   /// @since QEMU 2.5, all guests; capture modes QEMU 8.1
   auto exec(std::string path, GuestExecParams params = GuestExecParams()) {
     return detail::carrier_of(*this).execute(GuestExecRequest(std::move(path), std::move(params)),
@@ -151,7 +154,7 @@ class ExecCommands {
   /// @param pid from `exec`
   /// @return `GuestExecStatus`; its `out_data` and `err_data` hold bytes, already decoded
   /// @throws AgentError no such process id, or its end has been given before
-  /// A timeout may lose exit code and output for good. Default: 60 s, for up to 45 MiB of reply.
+  /// @timeout 60 s, for up to 45 MiB of reply. A timeout may lose exit code and output for good.
   /// @since QEMU 2.5, all guests
   auto exec_status(std::int64_t pid) {
     return detail::carrier_of(*this).execute(GuestExecStatusRequest(pid));

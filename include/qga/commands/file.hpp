@@ -45,7 +45,7 @@ struct GuestFileRead {
 /// What `file_write` replies. @since QEMU 0.15
 struct GuestFileWrite {
   std::int64_t count = 0;  ///< bytes that the agent took
-  bool eof = false;
+  bool eof = false;        ///< Windows: always false
 
   static void fields(auto& self, auto& visit) {
     visit("count", self.count);
@@ -57,7 +57,7 @@ struct GuestFileWrite {
 /// What `file_seek` replies. @since QEMU 0.15
 struct GuestFileSeek {
   std::int64_t position = 0;  ///< from the start of the file
-  bool eof = false;
+  bool eof = false;           ///< Windows: always false
 
   static void fields(auto& self, auto& visit) {
     visit("position", self.position);
@@ -79,8 +79,8 @@ struct GuestFileOpenRequest {
   using Reply = std::int64_t;
   static constexpr std::string_view command = "guest-file-open";
 
-  std::string path;
-  std::optional<std::string> mode;
+  std::string path;                 ///< absolute path
+  std::optional<std::string> mode;  ///< as for fopen; none: r
 
   GuestFileOpenRequest() = default;
   explicit GuestFileOpenRequest(std::string path_, std::optional<std::string> mode_ = {})
@@ -90,7 +90,7 @@ struct GuestFileOpenRequest {
     visit("path", self.path);
     visit("mode", self.mode);
   }
-  /// To open a file for reading changes nothing.
+  /// Whether it changes the guest: to open a file for reading does not.
   bool has_effect() const { return mode.value_or("r") != "r" && mode != "rb"; }
 };
 
@@ -99,7 +99,7 @@ struct GuestFileCloseRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-file-close";
 
-  std::int64_t handle = 0;
+  std::int64_t handle = 0;  ///< as `file_open` gave it
 
   GuestFileCloseRequest() = default;
   explicit GuestFileCloseRequest(std::int64_t handle_) : handle(handle_) {}
@@ -116,8 +116,8 @@ struct GuestFileReadRequest {
   /// What the agent reads at most. @since QEMU 5.0
   static constexpr std::size_t max_count = 48 << 20;
 
-  std::int64_t handle = 0;
-  std::optional<std::int64_t> count;
+  std::int64_t handle = 0;            ///< as `file_open` gave it
+  std::optional<std::int64_t> count;  ///< bytes; none: `default_count`
 
   GuestFileReadRequest() = default;
   explicit GuestFileReadRequest(std::int64_t handle_, std::optional<std::int64_t> count_ = {})
@@ -148,10 +148,10 @@ struct BasicGuestFileWriteRequest {
   using Reply = GuestFileWrite;
   static constexpr std::string_view command = "guest-file-write";
 
-  std::int64_t handle = 0;
-  Bytes buf_b64;  ///< the bytes themselves, not encoded unless `is_encoded`
-  std::optional<std::int64_t> count;
-  bool is_encoded = false;  ///< `buf_b64` is base64 already; not on the wire
+  std::int64_t handle = 0;            ///< as `file_open` gave it
+  Bytes buf_b64;                      ///< the bytes themselves, not encoded unless `is_encoded`
+  std::optional<std::int64_t> count;  ///< bytes to write; none: all
+  bool is_encoded = false;            ///< `buf_b64` is base64 already; not on the wire
 
   BasicGuestFileWriteRequest() = default;
   BasicGuestFileWriteRequest(std::int64_t handle_, Bytes bytes_, GuestFileWriteParams params_ = {})
@@ -172,6 +172,7 @@ struct BasicGuestFileWriteRequest {
   Clock::duration timeout() const { return detail::transfer_timeout(buf_b64.size()); }
 };
 
+/// `guest-file-write`, with bytes that it owns. @since QEMU 0.15
 using GuestFileWriteRequest = BasicGuestFileWriteRequest<std::string>;
 
 /// `guest-file-seek`. @since QEMU 0.15
@@ -179,9 +180,9 @@ struct GuestFileSeekRequest {
   using Reply = GuestFileSeek;
   static constexpr std::string_view command = "guest-file-seek";
 
-  std::int64_t handle = 0;
-  std::int64_t offset = 0;
-  GuestFileWhence whence = QGASeek::set;
+  std::int64_t handle = 0;                ///< as `file_open` gave it
+  std::int64_t offset = 0;                ///< bytes, may be negative
+  GuestFileWhence whence = QGASeek::set;  ///< where `offset` counts from
 
   GuestFileSeekRequest() = default;
   GuestFileSeekRequest(std::int64_t handle_, std::int64_t offset_, GuestFileWhence whence_)
@@ -199,7 +200,7 @@ struct GuestFileFlushRequest {
   using Reply = void;
   static constexpr std::string_view command = "guest-file-flush";
 
-  std::int64_t handle = 0;
+  std::int64_t handle = 0;  ///< as `file_open` gave it
 
   GuestFileFlushRequest() = default;
   explicit GuestFileFlushRequest(std::int64_t handle_) : handle(handle_) {}
@@ -207,11 +208,12 @@ struct GuestFileFlushRequest {
   static void fields(auto& self, auto& visit) { visit("handle", self.handle); }
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// The commands for files, by handles of the agent. See `Commands` for what holds for all of them.
 ///
 /// Handles belong to the agent process: they survive the client, but not a restart of the agent or
 /// of the guest, after which an old number may name *another* file. All fail while file systems are
 /// frozen (`CommandNotFoundError`), and many distributions forbid them by default.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class FileCommands {
  public:
@@ -220,7 +222,7 @@ class FileCommands {
   /// @param mode as for fopen: r, w, a with b and +
   /// @return the handle
   /// @throws AgentError no such file, no permission, bad mode
-  /// A timeout may leave an open handle behind, whose number is lost.
+  /// @timeout 5 s. A timeout may leave an open handle behind, whose number is lost.
   /// @since QEMU 0.15, all guests
   auto file_open(std::string path, std::string mode = "r") {
     return detail::carrier_of(*this).execute(
@@ -231,6 +233,7 @@ class FileCommands {
   /// a handle again after an error: old agents crash.
   /// @param handle from `file_open`
   /// @throws AgentError no such handle, or the system could not write what was buffered
+  /// @timeout 5 s. After a timeout the handle may be closed already: do not close it again.
   /// @since QEMU 0.15, all guests
   auto file_close(std::int64_t handle) {
     return detail::carrier_of(*this).execute(GuestFileCloseRequest(handle));
@@ -241,7 +244,8 @@ class FileCommands {
   /// @param count bytes to read at most, 0 to 48 MiB; none: 4096. 64 KiB to 1 MiB is fastest.
   /// @return `GuestFileRead`; its `buf_b64` holds bytes, already decoded
   /// @throws AgentError no such handle, `count` out of range, read error
-  /// A timeout loses the bytes: the position has moved. Default: 5 s, and 4 s for each MiB.
+  /// @timeout 5 s, and 4 s for each MiB. A timeout loses the bytes, and the position may have
+  ///          moved: seek before you read again.
   /// @since QEMU 0.15, all guests
   auto file_read(std::int64_t handle, std::optional<std::int64_t> count = {}) {
     return detail::carrier_of(*this).execute(GuestFileReadRequest(handle, count));
@@ -250,10 +254,11 @@ class FileCommands {
   /// Writes at the handle's position. POSIX guests buffer: a full disk shows in `file_flush`.
   /// @param handle from `file_open`
   /// @param bytes any bytes, below 48 MiB (`RequestError`); not copied
+  /// @param params how many of them, and whether they are base64 already
   /// @return `GuestFileWrite`; compare its `count`
   /// @throws AgentError no such handle, `count` out of range, write error
-  /// After a timeout the bytes may or may not be written: seek before trying again.
-  /// Default: 5 s, and 4 s for each MiB.
+  /// @timeout 5 s, and 4 s for each MiB. After a timeout the bytes may or may not be written: seek
+  ///          before you write again.
   /// @since QEMU 0.15, all guests
   auto file_write(std::int64_t handle, std::string_view bytes, GuestFileWriteParams params = {}) {
     return detail::carrier_of(*this).execute(
@@ -266,6 +271,8 @@ class FileCommands {
   /// @param whence where `offset` counts from
   /// @return `GuestFileSeek`, with the new position
   /// @throws AgentError no such handle, a position before the start
+  /// @timeout 5 s. After a timeout the position is unknown: seek again, from the start or the end
+  ///          of the file.
   /// @since QEMU 0.15 (numbers), 2.6 (`QGASeek`); all guests
   auto file_seek(std::int64_t handle, std::int64_t offset, GuestFileWhence whence) {
     return detail::carrier_of(*this).execute(GuestFileSeekRequest(handle, offset, whence));
@@ -274,6 +281,7 @@ class FileCommands {
   /// Writes what the agent has buffered; a full disk shows here.
   /// @param handle from `file_open`
   /// @throws AgentError no such handle, write error
+  /// @timeout 5 s. A timeout does not stop it; to flush again does no harm.
   /// @since QEMU 0.15, all guests
   auto file_flush(std::int64_t handle) {
     return detail::carrier_of(*this).execute(GuestFileFlushRequest(handle));

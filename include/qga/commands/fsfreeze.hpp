@@ -57,17 +57,21 @@ struct GuestFsfreezeThawRequest : NoArguments {
   static constexpr std::string_view command = "guest-fsfreeze-thaw";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// The commands that freeze and thaw file systems. See `Commands` for what holds for all of them.
 ///
 /// Follow every freeze by a thaw, also one that failed or timed out. While file systems are frozen
 /// the agent knows only `ping`, `info`, `sync`, `sync_delimited`, `fsfreeze_status` and
 /// `fsfreeze_thaw`; all else is a `CommandNotFoundError`, a second freeze among them.
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class FsfreezeCommands {
  public:
   /// Whether file systems are frozen, as far as the agent knows: a Windows guest thaws by itself
   /// after 10 s, and says `frozen` until it is thawed here.
   /// @return `GuestFsfreezeStatus`
+  /// @throws AgentError the guest could not tell
+  /// @throws CommandNotFoundError the guest cannot freeze
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto fsfreeze_status() { return detail::carrier_of(*this).execute(GuestFsfreezeStatusRequest{}); }
 
@@ -76,8 +80,8 @@ class FsfreezeCommands {
   /// @return how many file systems are frozen; 0: none, and the status is `thawed`
   /// @throws AgentError the hook failed or a file system refused; all are thawed again
   /// @throws CommandNotFoundError frozen already, or forbidden
-  /// After a timeout the freeze may still happen: ask `fsfreeze_status`, and thaw.
-  /// Default: 10 min.
+  /// @timeout 10 min. After a timeout the freeze may still happen: ask `fsfreeze_status`, and
+  ///          thaw.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto fsfreeze_freeze() { return detail::carrier_of(*this).execute(GuestFsfreezeFreezeRequest{}); }
 
@@ -86,8 +90,8 @@ class FsfreezeCommands {
   /// @return how many file systems are frozen; 0: none, and the status is `thawed`
   /// @throws AgentError the hook failed or a file system refused; all are thawed again
   /// @throws CommandNotFoundError frozen already, or forbidden
-  /// After a timeout the freeze may still happen: ask `fsfreeze_status`, and thaw.
-  /// Default: 10 min.
+  /// @timeout 10 min. After a timeout the freeze may still happen: ask `fsfreeze_status`, and
+  ///          thaw.
   /// @since QEMU 2.2, FreeBSD and Linux guests; Windows guests QEMU 3.1
   auto fsfreeze_freeze_list(std::vector<std::string> mountpoints = {}) {
     return detail::carrier_of(*this).execute(
@@ -98,7 +102,7 @@ class FsfreezeCommands {
   /// @return how many file systems were thawed
   /// @throws AgentError the thaw hook failed *although* all is thawed, or (Windows) the guest had
   ///         thawed by itself and the snapshot is not consistent; ask `fsfreeze_status`
-  /// After a timeout send it again. Default: 3 min.
+  /// @timeout 3 min. After a timeout the guest may be thawed or still frozen: send it again.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto fsfreeze_thaw() { return detail::carrier_of(*this).execute(GuestFsfreezeThawRequest{}); }
 };

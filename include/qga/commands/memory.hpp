@@ -17,8 +17,8 @@ namespace qga::inline v0_1 {
 
 /// A block of memory. @since QEMU 2.3
 struct GuestMemoryBlock {
-  std::uint64_t phys_index = 0;  ///< the guest's number for the block
-  bool online = false;
+  std::uint64_t phys_index = 0;          ///< the guest's number for the block
+  bool online = false;                   ///< whether the guest uses it
   std::optional<bool> can_offline = {};  ///< given by `get_memory_blocks`, ignored when set
 
   static void fields(auto& self, auto& visit) {
@@ -44,9 +44,10 @@ constexpr std::array<std::string_view, 4> wire_names(GuestMemoryBlockResponseTyp
 
 /// What `set_memory_blocks` replies for one block. @since QEMU 2.3
 struct GuestMemoryBlockResponse {
-  std::uint64_t phys_index = 0;
-  GuestMemoryBlockResponseType response = GuestMemoryBlockResponseType::unknown;
-  std::optional<std::int64_t> error_code;  ///< the guest's errno, where it failed
+  std::uint64_t phys_index = 0;  ///< the guest's number for the block
+  GuestMemoryBlockResponseType response =
+      GuestMemoryBlockResponseType::unknown;  ///< what became of it
+  std::optional<std::int64_t> error_code;     ///< the guest's errno, where it failed
 
   static void fields(auto& self, auto& visit) {
     visit("phys-index", self.phys_index);
@@ -76,7 +77,7 @@ struct GuestSetMemoryBlocksRequest {
   using Reply = std::vector<GuestMemoryBlockResponse>;
   static constexpr std::string_view command = "guest-set-memory-blocks";
 
-  std::vector<GuestMemoryBlock> mem_blks;
+  std::vector<GuestMemoryBlock> mem_blks;  ///< which, and their new state
 
   GuestSetMemoryBlocksRequest() = default;
   explicit GuestSetMemoryBlocksRequest(std::vector<GuestMemoryBlock> mem_blks_)
@@ -91,14 +92,18 @@ struct GuestGetMemoryBlockInfoRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-memory-block-info";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// The commands for blocks of memory: which are online, and change that. See `Commands` for what
+/// holds for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class MemoryCommands {
  public:
   /// The guest's memory blocks, online and offline, in any order.
   /// @return `std::vector<GuestMemoryBlock>`
   /// @throws AgentError the guest has no such blocks, or could not list them
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.3, Linux guests
   auto get_memory_blocks() {
     return detail::carrier_of(*this).execute(GuestGetMemoryBlocksRequest{});
@@ -109,8 +114,8 @@ class MemoryCommands {
   /// @return `std::vector<GuestMemoryBlockResponse>`, in the same order; a block that failed shows
   ///         there and is not thrown
   /// @throws AgentError the guest has no such blocks
-  /// After a timeout any number of them may be changed: ask `get_memory_blocks`. Taking memory in
-  /// use offline is slow.
+  /// @timeout 5 s, and to take memory in use offline is slow. After a timeout any number of the
+  ///          blocks may be changed: ask `get_memory_blocks`.
   /// @since QEMU 2.3, Linux guests
   auto set_memory_blocks(std::vector<GuestMemoryBlock> mem_blks) {
     return detail::carrier_of(*this).execute(GuestSetMemoryBlocksRequest(std::move(mem_blks)));
@@ -119,6 +124,7 @@ class MemoryCommands {
   /// How large a memory block is.
   /// @return `GuestMemoryBlockInfo`, in bytes
   /// @throws AgentError the guest has no such blocks
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.3, Linux guests
   auto get_memory_block_info() {
     return detail::carrier_of(*this).execute(GuestGetMemoryBlockInfoRequest{});

@@ -56,21 +56,24 @@ struct GuestSuspendHybridRequest : NoArguments {
   static constexpr std::string_view command = "guest-suspend-hybrid";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them.
+/// The commands that shut the guest down or put it to sleep. See `Commands` for what holds for all
+/// of them.
 ///
 /// The agent answers these only where it fails, so the client sends a sync right behind, and the
 /// call ends when that is answered: then the agent has accepted. They are only sent behind an
 /// answer to a fresh handshake, so that none runs late. All fail while file systems are frozen
 /// (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class PowerCommands {
  public:
   /// Shuts the guest down; it may take a while after this has returned.
   /// @param mode power down, halt or reboot
   /// @throws AgentError the guest could not start its shutdown
-  /// @throws ReadError, TimeoutError with `Outcome::unknown`: the guest may have gone down before
-  ///         the agent answered the sync
-  /// Default: 60 s.
+  /// @throws ReadError with `Outcome::unknown`: the guest may have gone down before the agent
+  ///         answered the sync
+  /// @throws TimeoutError with `Outcome::unknown`, for the same reason
+  /// @timeout 60 s. After a timeout the guest may have gone down, or may yet go down.
   /// @since QEMU 0.15, all guests
   auto shutdown(GuestShutdownMode mode = GuestShutdownMode::powerdown) {
     return detail::carrier_of(*this).execute(GuestShutdownRequest(mode));
@@ -78,9 +81,10 @@ class PowerCommands {
 
   /// Writes the guest's memory to its disk and powers it off.
   /// @throws AgentError the guest does not support it, or failed (after 3 to 5 s)
-  /// @throws ReadError, TimeoutError with `Outcome::unknown`: also where the suspend works, because
-  ///         the guest sleeps before the agent can answer
-  /// Default: 60 s.
+  /// @throws ReadError with `Outcome::unknown`: also where the suspend works, because the guest
+  ///         sleeps before the agent can answer
+  /// @throws TimeoutError with `Outcome::unknown`, for the same reason
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_disk() { return detail::carrier_of(*this).execute(GuestSuspendDiskRequest{}); }
 
@@ -88,7 +92,7 @@ class PowerCommands {
   /// @throws AgentError the guest does not support it, or failed
   /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
   ///         is woken up within the timeout; it answers nothing before
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux and Windows guests
   auto suspend_ram() { return detail::carrier_of(*this).execute(GuestSuspendRamRequest{}); }
 
@@ -96,7 +100,7 @@ class PowerCommands {
   /// @throws AgentError the guest does not support it, or failed
   /// @throws TimeoutError with `Outcome::unknown`: also where the suspend works, unless the guest
   ///         is woken up within the timeout; it answers nothing before
-  /// Default: 60 s.
+  /// @timeout 60 s. After a timeout the guest may sleep, or may yet fall asleep.
   /// @since QEMU 1.1, Linux guests
   auto suspend_hybrid() { return detail::carrier_of(*this).execute(GuestSuspendHybridRequest{}); }
 };

@@ -19,7 +19,7 @@ using GuestTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 
 /// What `guest-get-host-name` replies. @since QEMU 2.10
 struct GuestHostName {
-  std::string host_name;
+  std::string host_name;  ///< the guest's name for itself
 
   static void fields(auto& self, auto& visit) { visit("host-name", self.host_name); }
   friend bool operator==(const GuestHostName&, const GuestHostName&) = default;
@@ -41,15 +41,15 @@ struct GuestTimezone {
 /// Windows has values of its own. @since QEMU 2.10
 struct GuestOSInfo {
   std::optional<std::string> kernel_release;  ///< Windows: the build number
-  std::optional<std::string> kernel_version;
-  std::optional<std::string> machine;  ///< hardware name, such as x86_64
-  std::optional<std::string> id;       ///< Windows: mswindows
-  std::optional<std::string> name;
-  std::optional<std::string> pretty_name;
-  std::optional<std::string> version;
-  std::optional<std::string> version_id;
-  std::optional<std::string> variant;  ///< Windows: server or client
-  std::optional<std::string> variant_id;
+  std::optional<std::string> kernel_version;  ///< for people
+  std::optional<std::string> machine;         ///< hardware name, such as x86_64
+  std::optional<std::string> id;              ///< Windows: mswindows
+  std::optional<std::string> name;            ///< such as Debian GNU/Linux
+  std::optional<std::string> pretty_name;     ///< name and version, for people
+  std::optional<std::string> version;         ///< for people
+  std::optional<std::string> version_id;      ///< such as 12
+  std::optional<std::string> variant;         ///< Windows: server or client
+  std::optional<std::string> variant_id;      ///< the same for programs
 
   static void fields(auto& self, auto& visit) {
     visit("kernel-release", self.kernel_release);
@@ -125,14 +125,18 @@ struct GuestGetLoadRequest : NoArguments {
   static constexpr std::string_view command = "guest-get-load";
 };
 
-/// The methods of this family; see `Commands` for what holds for all of them. All fail while file
-/// systems are frozen (`CommandNotFoundError`).
+/// The commands for the guest's clock, name, time zone, operating system and load. See `Commands`
+/// for what holds for all of them.
+///
+/// All fail while file systems are frozen (`CommandNotFoundError`).
+/// @tparam Carrier as for `Commands`
 template <class Carrier>
 class SystemCommands {
  public:
   /// The guest's clock.
   /// @return `GuestTime`, in nanoseconds
   /// @throws AgentError the guest could not read it
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 1.5, all guests
   auto get_time() {
     return detail::carrier_of(*this).execute(GuestGetTimeRequest{}, [](std::int64_t since_epoch) {
@@ -144,8 +148,7 @@ class SystemCommands {
   /// @param time the years 1970 to 2069; none: the time of the guest's hardware clock
   /// @throws AgentError out of range; no hardware clock to read (Linux needs hwclock). Without
   ///         `time`, a Windows guest may fail *although* its clock was set: compare `get_time`.
-  /// After a timeout the clock may be set still, and to a time that is old by then.
-  /// Default: 30 s.
+  /// @timeout 30 s. After a timeout the clock may be set still, and to a time that is old by then.
   /// @since QEMU 1.5, all guests
   auto set_time(std::optional<GuestTime> time = {}) {
     return detail::carrier_of(*this).execute(GuestSetTimeRequest(time));
@@ -154,6 +157,7 @@ class SystemCommands {
   /// The guest's name for itself, whatever the network calls it.
   /// @return `std::string`
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.10, all guests
   auto get_host_name() {
     return detail::carrier_of(*this).execute(GuestGetHostNameRequest{}, &GuestHostName::host_name);
@@ -162,18 +166,21 @@ class SystemCommands {
   /// The guest's time zone, with daylight saving as of now.
   /// @return `GuestTimezone`
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.10, all guests
   auto get_timezone() { return detail::carrier_of(*this).execute(GuestGetTimezoneRequest{}); }
 
   /// The guest's operating system and kernel.
   /// @return `GuestOSInfo`; any member may be missing
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 2.10, all guests
   auto get_osinfo() { return detail::carrier_of(*this).execute(GuestGetOsinfoRequest{}); }
 
   /// How busy the guest is.
   /// @return `GuestLoadAverage`
   /// @throws AgentError the guest could not tell
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 10.0, POSIX guests; Windows guests QEMU 10.1
   auto get_load() { return detail::carrier_of(*this).execute(GuestGetLoadRequest{}); }
 };

@@ -126,7 +126,7 @@ class AddressHelpers {
   ///         what the guest says*
   /// @throws AgentError the guest could not list them
   /// @throws CommandNotFoundError file systems are frozen, or it is forbidden
-  /// Nothing changes in the guest, also after a timeout.
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 1.1, POSIX and Windows guests
   auto addresses(AddressParams params = AddressParams()) {
     return detail::carrier_of(*this).execute(

@@ -31,7 +31,7 @@ enum class Support {
 struct Capabilities {
   std::string version = {};  ///< for people: Windows builds and distributions number as they like
   bool frozen = false;       ///< file systems are frozen, and nearly all commands are disabled
-  std::vector<GuestAgentCommandInfo> commands = {};
+  std::vector<GuestAgentCommandInfo> commands = {};  ///< all that the agent lists
 
   static void fields(auto& self, auto& visit) {
     visit("version", self.version);
@@ -39,7 +39,8 @@ struct Capabilities {
     visit("commands", self.commands);
   }
 
-  /// Whether the agent has the command. @param command the wire name, such as `guest-exec`
+  /// Whether the agent has the command.
+  /// @param command the wire name, such as `guest-exec`
   Support support(std::string_view command) const {
     const auto found = std::find_if(commands.begin(), commands.end(),
                                     [&](const auto& one) { return one.name == command; });
@@ -48,7 +49,8 @@ struct Capabilities {
     return frozen ? Support::frozen : Support::disabled;
   }
 
-  /// Whether the agent carries a command out just now. @param command the wire name
+  /// Whether the agent carries a command out just now.
+  /// @param command the wire name
   bool supports(std::string_view command) const { return support(command) == Support::enabled; }
 };
 
@@ -97,7 +99,9 @@ class CapabilityHelpers {
   /// What the agent can do now: its commands, and whether it is policy or a freeze that disables
   /// one. Works while file systems are frozen. Ask again after a thaw or a restart of the agent.
   /// @return `Capabilities`
-  /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
+  /// @throws UnreachableError no agent answers
+  /// @throws BadReplyError the reply is not a list of commands
+  /// @timeout 5 s for each of two requests. Nothing changes in the guest.
   /// @since QEMU 0.15, all guests
   auto capabilities() {
     return detail::carrier_of(*this).template perform<Capabilities, detail::ReadCapabilities>();
@@ -107,7 +111,9 @@ class CapabilityHelpers {
   /// `capabilities` answers for many commands at once, and says why not.
   /// @param command the wire name, such as `guest-exec`
   /// @return `bool`
-  /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
+  /// @throws UnreachableError no agent answers
+  /// @throws BadReplyError the reply is not a list of commands
+  /// @timeout 5 s. Nothing changes in the guest.
   /// @since QEMU 0.15, all guests
   auto supports(std::string command) {
     return detail::carrier_of(*this).execute(

@@ -26,14 +26,15 @@ namespace qga::inline v0_1 {
 /// How far the guest's clock was ahead of the host's; negative: behind. A difference that does not
 /// fit is cut to about 292 years.
 struct ClockChange {
-  std::chrono::nanoseconds before = {};
-  std::chrono::nanoseconds after = {};
+  std::chrono::nanoseconds before = {};  ///< before it was set
+  std::chrono::nanoseconds after = {};   ///< after it was set
 };
 
 /// The guest refused to set its clock. It sets the clock of its system first and the hardware clock
 /// then, which containers and some cloud kernels do not have: a look at the clock tells which.
 class ClockError : public AgentError {
  public:
+  /// Makes one of the agent's error.
   ClockError(const AgentError& cause, bool set, const ClockChange& change)
       : GuestAgentError(cause), AgentError(cause), set_(set), change_(change) {
     detail::ErrorAccess::set_text(
@@ -136,7 +137,8 @@ class ClockHelpers {
   /// @throws ClockError the guest refused: `is_set()` tells whether only its hardware clock is not
   ///         set
   /// @throws CommandNotFoundError file systems are frozen, or it is forbidden
-  /// After a timeout the clock may be set still, and to a time that is old by then: call it again.
+  /// @timeout 30 s for setting, 5 s for each look at the clock. After a timeout the clock may be
+  ///          set still, and to a time that is old by then: call it again.
   /// @since QEMU 1.5, all guests
   auto set_clock() {
     return detail::carrier_of(*this).template perform<ClockChange, detail::SetClock>(

@@ -34,9 +34,11 @@ namespace qga::inline v0_1 {
 class File {
  public:
   File() = default;
+  /// For the library's own use.
   File(std::int64_t handle, std::unique_ptr<detail::Guard> guard)
       : handle_(handle), guard_(std::move(guard)) {}
 
+  /// True until it is closed or forgotten.
   bool is_open() const { return guard_ != nullptr; }
   /// The agent's number for it, for the commands `file_...`.
   std::int64_t handle() const { return handle_; }
@@ -252,27 +254,37 @@ class FileHelpers {
   /// @param mode as for fopen: r, w, a with b and +
   /// @return `File`, which closes itself
   /// @throws AgentError no such file, no permission, bad mode
-  /// A timeout may leave the file open, with an unknown handle.
+  /// @timeout 5 s. A timeout may leave the file open, with an unknown handle.
   /// @since QEMU 0.15, all guests
   auto open(std::string path, std::string mode = "r") {
     return detail::carrier_of(*this).template perform<File, detail::OpenFile>(std::move(path),
                                                                               std::move(mode));
   }
 
-  /// Reads from where the file stands, in requests of up to 1 MiB.
+  /// Reads from where the file stands, in requests of up to 1 MiB. After an error the position is
+  /// unknown: `seek`.
+  /// @param file an open file
   /// @param count bytes
-  /// @return the bytes; fewer than `count` only at the end of the file
-  /// @throws AgentError, BadReplyError
-  /// After an error the position is unknown: `seek`.
+  /// @return the bytes (`std::string`); fewer than `count` only at the end of the file
+  /// @throws AgentError a read error
+  /// @throws BadReplyError counts that do not agree
+  /// @throws RequestError the file is closed, or of another client or connection
+  /// @timeout 5 s for each request, and 4 s for each MiB. A timeout loses bytes, and the position
+  ///          is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto read(const File& file, std::size_t count) {
     return detail::carrier_of(*this).template perform<std::string, detail::ReadFrom>(&file, count);
   }
 
   /// Writes all of the bytes where the file stands, in requests of up to 1 MiB. Guests buffer: a
-  /// full disk shows in `flush` or `close`.
-  /// @throws AgentError; BadReplyError where the guest took fewer bytes
-  /// After an error the position is unknown: `seek`.
+  /// full disk shows in `flush` or `close`. After an error the position is unknown: `seek`.
+  /// @param file an open file
+  /// @param bytes any bytes
+  /// @throws AgentError a write error
+  /// @throws BadReplyError the guest took fewer bytes
+  /// @throws RequestError the file is closed, or of another client or connection
+  /// @timeout 5 s for each request, and 4 s for each MiB. After a timeout any part may be written,
+  ///          and the position is unknown: `seek`.
   /// @since QEMU 0.15, all guests
   auto write(const File& file, std::string bytes) {
     return detail::carrier_of(*this).template perform<void, detail::WriteTo>(&file,
@@ -280,9 +292,14 @@ class FileHelpers {
   }
 
   /// Moves the position.
+  /// @param file an open file
   /// @param offset bytes, may be negative
-  /// @return the new position, from the start of the file
+  /// @param whence where `offset` counts from
+  /// @return the new position, from the start of the file (`std::int64_t`)
   /// @throws AgentError a position before the start; not a file that can be positioned
+  /// @throws RequestError the file is closed, or of another client or connection
+  /// @timeout 5 s. After a timeout the position is unknown: seek again, from the start or the end
+  ///          of the file.
   /// @since QEMU 2.6, all guests
   auto seek(const File& file, std::int64_t offset, QGASeek whence = QGASeek::set) {
     return detail::carrier_of(*this).template perform<std::int64_t, detail::SeekIn>(&file, offset,
@@ -290,7 +307,10 @@ class FileHelpers {
   }
 
   /// Writes what the guest has buffered.
+  /// @param file an open file
   /// @throws AgentError a full disk, a write error
+  /// @throws RequestError the file is closed, or of another client or connection
+  /// @timeout 5 s. A timeout does not stop it; to flush again does no harm.
   /// @since QEMU 0.15, all guests
   auto flush(const File& file) {
     return detail::carrier_of(*this).template perform<void, detail::FlushFile>(&file);
@@ -298,7 +318,11 @@ class FileHelpers {
 
   /// Flushes and closes. The file is closed also where this throws, unless the close could not be
   /// sent: then it is still `is_open()`.
+  /// @param file an open file
   /// @throws AgentError a full disk, a write error
+  /// @throws RequestError the file is closed, or of another client or connection
+  /// @timeout 5 s for each of two requests. After a timeout `is_open()` tells whether the
+  ///          close was sent.
   /// @since QEMU 0.15, all guests
   auto close(File& file) {
     return detail::carrier_of(*this).template perform<void, detail::CloseFile>(&file);

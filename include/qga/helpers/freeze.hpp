@@ -54,6 +54,7 @@ namespace qga::inline v0_1 {
 class Frozen {
  public:
   Frozen() = default;
+  /// For the library's own use.
   Frozen(std::optional<std::int64_t> count, std::unique_ptr<detail::Guard> guard)
       : count_(count), since_(Clock::now()), guard_(std::move(guard)) {}
 
@@ -88,6 +89,7 @@ struct ThawResult {
 /// is both.
 class FreezeError : public virtual GuestAgentError {
  public:
+  /// Makes one of another error, which tells what went wrong.
   FreezeError(const GuestAgentError& cause, bool thawed) : GuestAgentError(cause), thawed_(thawed) {
     const bool sent = cause.outcome() != Outcome::not_sent;
     detail::ErrorAccess::set_text(
@@ -96,8 +98,8 @@ class FreezeError : public virtual GuestAgentError {
                                                      : "; the guest may still be frozen"));
   }
 
-  /// True: the guest is thawed, or the freeze was not sent. False: it is
-  /// frozen, or that is not known.
+  /// True: the guest is thawed, or the freeze was not sent. False: it is frozen, or that is not
+  /// known.
   bool thawed() const { return thawed_; }
 
  private:
@@ -108,6 +110,7 @@ class FreezeError : public virtual GuestAgentError {
 /// after 10 s, so that what was copied meanwhile is not consistent.
 class ThawError : public AgentError {
  public:
+  /// Makes one of the agent's error.
   ThawError(const AgentError& error, bool thawed)
       : GuestAgentError(error), AgentError(error), thawed_(thawed) {}
 
@@ -359,9 +362,8 @@ class WhileFrozen {
 template <class Carrier>
 class FreezeHelpers {
  public:
-  /// Freezes all file systems, within 10 min (hooks included) unless the caller says otherwise.
-  /// A freeze without an answer is followed by a thaw, which has 3 min more than the caller's
-  /// timeout. So nothing stays frozen after a failure, unless the guest cannot thaw.
+  /// Freezes all file systems. A freeze that fails is followed by a thaw, also one without an
+  /// answer. So nothing stays frozen after a failure, unless the guest cannot thaw.
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
   /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
   ///         is known
@@ -369,13 +371,24 @@ class FreezeHelpers {
   ///         was sent for the hook
   /// @throws CommandNotFoundError frozen already, or forbidden
   /// @throws TimeoutError the freeze took too long, and a thaw was sent
+  /// @timeout 10 min, the guest's hooks included. A timeout is followed by a thaw, which has 3 min
+  ///          of its own.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto freeze() { return freeze_some({}, std::chrono::minutes(10)); }
 
-  /// Freezes some file systems.
+  /// Freezes some file systems; otherwise as `freeze()`.
   /// @param mountpoints which; those that the guest does not know are ignored. An empty list is a
   ///        `RequestError`: a filter that matched nothing must not freeze everything
-  /// @param timeout how long it may take, hooks included
+  /// @param timeout how long it may take, the guest's hooks included
+  /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
+  /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
+  ///         is known
+  /// @throws AgentError the hook failed or a file system refused; all are thawed again, and a thaw
+  ///         was sent for the hook
+  /// @throws CommandNotFoundError frozen already, or forbidden
+  /// @throws RequestError the list is empty
+  /// @throws TimeoutError the freeze took too long, and a thaw was sent
+  /// @timeout as `timeout` says. It is followed by a thaw, which has 3 min of its own.
   /// @since QEMU 2.2, FreeBSD, Linux and Windows guests
   auto freeze(std::vector<std::string> mountpoints,
               Clock::duration timeout = std::chrono::minutes(10)) {
@@ -387,8 +400,9 @@ class FreezeHelpers {
   ///        guest may still be frozen
   /// @return `ThawResult`: how many, and for how long they were frozen
   /// @throws ThawError the guest reports a failure, although it may have thawed: see `thawed()`
-  /// @throws TimeoutError within 3 min, unless the caller has said otherwise
   /// @throws RequestError `frozen` is of another client
+  /// @timeout 3 min. After a timeout the guest may be thawed or still frozen, and the guard stays
+  ///          armed.
   /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   auto thaw(Frozen& frozen) {
     return detail::carrier_of(*this).template perform<ThawResult, detail::Thaw>(&frozen);
@@ -403,15 +417,27 @@ class FreezeHelpers {
   ///        It must not use the client: a blocking call is a `BusyError`, and the agent refuses
   ///        most commands while it is frozen
   /// @return `ThawResult`: how many were frozen, and for how long
-  /// @throws what `freeze` throws, and the work is not begun then; what `work` throws, after the
-  ///         thaw; what `thaw` throws, with the exception of `work` nested in it
-  ///         (`std::rethrow_if_nested`) where that failed, too
+  /// @throws FreezeError what `freeze` throws; the work is not begun then
+  /// @throws ThawError what `thaw` throws; where `work` has thrown, too, its exception is nested in
+  ///         the error (`std::rethrow_if_nested`)
+  /// @throws RequestError the list is empty
+  /// @throws GuestAgentError and any other exception that `work` throws, after the thaw
+  /// @timeout 10 min for the freeze, none for the work, 3 min for the thaw. Time that the caller
+  ///          gives holds for freeze and work; the thaw has 3 min of its own.
   /// @since QEMU 0.15 (2.2 with mountpoints), FreeBSD, Linux and Windows guests
   template <class Function>
   auto while_frozen(std::optional<std::vector<std::string>> mountpoints, Function work) {
     return detail::carrier_of(*this).template perform<ThawResult, detail::WhileFrozen>(
         std::move(mountpoints), detail::work_of(std::move(work)));
   }
+  /// Freezes all file systems, calls `work`, and thaws them on every way out; otherwise as with a
+  /// list of mount points.
+  /// @param work as above
+  /// @return `ThawResult`: how many were frozen, and for how long
+  /// @throws FreezeError what `freeze` throws; the work is not begun then
+  /// @throws ThawError what `thaw` throws
+  /// @timeout as above
+  /// @since QEMU 0.15, FreeBSD, Linux and Windows guests
   template <class Function>
   auto while_frozen(Function work) {
     return while_frozen(std::nullopt, std::move(work));

@@ -126,7 +126,8 @@ class KeyHelpers {
   /// @return how many were added (`std::size_t`); the others were there. 0: nothing was written
   /// @throws AgentError no such user, not a public key, no home directory
   /// @throws CommandNotFoundError file systems are frozen, or reading or adding keys is forbidden
-  /// After a timeout the keys may be added still; calling it again does no harm.
+  /// @timeout 5 s for each of two requests. After a timeout the keys may be added still; to call
+  ///          it again does no harm.
   /// @since QEMU 5.2, POSIX guests; Windows guests QEMU 9.1
   auto add_keys(std::string username, std::vector<std::string> keys) {
     return detail::carrier_of(*this).template perform<std::size_t, detail::AddKeys>(

@@ -125,6 +125,13 @@ class RunHelpers {
  public:
   /// Runs a program to its end. It is started once, whatever happens. After its end the agent keeps
   /// no record of it.
+  ///
+  /// Input of more than 64 KiB goes through a file below `/tmp`, which takes `/bin/sh` and
+  /// `/bin/rm` in the guest, and an agent that may write files. That shell then runs `path`: where
+  /// there is no such program, the exit code is 127. With captured output a program counts as ended
+  /// only when its children have closed those outputs too: a daemon never ends. Killing needs a
+  /// `/bin/sh` in the guest.
+  ///
   /// @param path a file, or a name that is looked for in the agent's PATH; no shell is involved
   /// @param params arguments, environment, input, what to capture, how long it may run
   /// @return `RunResult`: exit code or signal, and what it wrote, as bytes
@@ -133,12 +140,12 @@ class RunHelpers {
   ///         the program twice
   /// @throws ProgramTimeoutError it ran for too long
   /// @throws AgentError no such program; the agent was restarted meanwhile
-  /// @throws CancelledError, UnreachableError
-  /// Input of more than 64 KiB goes through a file below `/tmp`, which takes `/bin/sh` and
-  /// `/bin/rm` in the guest, and an agent that may write files. That shell then runs `path`: where
-  /// there is no such program, the exit code is 127. With captured output a program counts as ended
-  /// only when its children have closed those outputs too: a daemon never ends. Killing needs a
-  /// `/bin/sh` in the guest.
+  /// @throws CancelledError the caller cancelled or stopped it, or closed the client
+  /// @throws UnreachableError the channel broke, or no agent answers
+  /// @timeout none for the program, unless `RunParams::timeout` or the options of the call set
+  ///          one; each request has the time of its command. A program that is not ended by then
+  ///          goes on in the guest, unless `RunParams::kill` is set: killing takes up to 10 s
+  ///          more.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
     return detail::carrier_of(*this).template perform<RunResult, detail::Run>(std::move(path),

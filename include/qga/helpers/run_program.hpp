@@ -26,11 +26,11 @@ namespace qga::inline v0_1 {
 
 /// How `run` runs a program.
 struct RunParams {
-  std::vector<std::string> args = {};
+  std::vector<std::string> args = {};  ///< without its own name
   /// `NAME=value` each; *replaces* the agent's environment, PATH included. None: inherits it.
   std::optional<std::vector<std::string>> env = {};
-  std::string input = {};  ///< bytes for its standard input
-  GuestExecCaptureOutput capture = true;
+  std::string input = {};                 ///< bytes for its standard input
+  GuestExecCaptureOutput capture = true;  ///< whether, or which, output to keep
   /// How long it may run; none: for ever.
   std::optional<Clock::duration> timeout = {};
   /// Kill it in the guest where it runs for too long, or where the caller cancels.
@@ -46,12 +46,12 @@ constexpr std::array<std::string_view, 3> wire_names(Truncated) {
 
 /// How a program ended.
 struct RunResult {
-  std::optional<std::int64_t> exit_code;  ///< after a normal end
-  std::optional<std::int64_t> signal;     ///< where a signal ended it
-  std::string out;                        ///< bytes
-  std::string err;                        ///< bytes
-  Truncated out_truncated = Truncated::no;
-  Truncated err_truncated = Truncated::no;
+  std::optional<std::int64_t> exit_code;    ///< after a normal end
+  std::optional<std::int64_t> signal;       ///< where a signal ended it
+  std::string out;                          ///< bytes
+  std::string err;                          ///< bytes
+  Truncated out_truncated = Truncated::no;  ///< whether `out` is cut
+  Truncated err_truncated = Truncated::no;  ///< whether `err` is cut
 
   static void fields(auto& self, auto& visit) {
     visit("exitcode", self.exit_code);
@@ -67,6 +67,7 @@ struct RunResult {
 /// such as `ReadError`. Its `outcome()` is `unknown`.
 class ProgramError : public virtual GuestAgentError {
  public:
+  /// Makes one of another error, which tells what went wrong.
   ProgramError(const GuestAgentError& cause, std::int64_t pid, bool ended)
       : GuestAgentError(cause), pid_(pid), ended_(ended) {
     detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; process " +
@@ -80,6 +81,7 @@ class ProgramError : public virtual GuestAgentError {
   bool ended() const { return ended_; }
 
  protected:
+  /// For classes that name what went wrong themselves.
   ProgramError(std::int64_t pid, bool ended) : pid_(pid), ended_(ended) {}
 
  private:
@@ -90,6 +92,7 @@ class ProgramError : public virtual GuestAgentError {
 /// A program ran for longer than it was allowed to.
 class ProgramTimeoutError : public TimeoutError, public ProgramError {
  public:
+  /// Makes one; the library does.
   ProgramTimeoutError(const std::string& what, Details details, std::int64_t pid, bool ended)
       : GuestAgentError(err_timed_out, what, details),
         TimeoutError(what, details),

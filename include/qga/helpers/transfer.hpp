@@ -29,22 +29,35 @@ class TransferHelpers {
  public:
   /// Copies a file of the guest to the host. The host's file is written beside its name and then
   /// renamed, with the permissions of the one that it takes the place of; a device or a pipe is
-  /// written directly.
+  /// written directly. The host's disk is written on the thread that calls or runs the executor.
   /// @param guest path in the guest
   /// @param host path on the host
+  /// @param params how to transfer
   /// @return `TransferResult`
   /// @throws BadReplyError counts that do not agree, more bytes than `limit`
   /// @throws VerificationError another SHA-256, or none
   /// @throws TransferError every error of the guest is one, too, once its file was opened
-  /// The host's disk is written on the thread that calls or runs the executor.
+  /// @throws std::system_error the host cannot write
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto download(std::string guest, std::filesystem::path host,
                 TransferParams params = TransferParams()) {
     return from_guest(std::move(guest), std::make_shared<detail::FileSink>(std::move(host)),
                       std::move(params));
   }
+  /// Copies a file of the guest to a stream; otherwise as to a file.
+  /// @param guest path in the guest
   /// @param stream gets the bytes as they come, also those of a transfer that then fails; has to
   ///        live until this has ended
+  /// @param params how to transfer
+  /// @return `TransferResult`
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
+  /// @since QEMU 0.15, all guests
   auto download(std::string guest, std::ostream& stream, TransferParams params = TransferParams()) {
     return from_guest(std::move(guest), std::make_shared<detail::StreamSink>(stream),
                       std::move(params));
@@ -55,27 +68,45 @@ class TransferHelpers {
   /// closed, so that a full disk is an error.
   /// @param host path on the host
   /// @param guest path in the guest
+  /// @param params how to transfer
   /// @return `TransferResult`
   /// @throws BadReplyError counts that do not agree
   /// @throws VerificationError another SHA-256, or none
   /// @throws TransferError every error of the guest is one, too, once its file was opened
   /// @throws RequestError with an `offset`: the guest's file is longer than all that was sent
+  /// @throws std::system_error the host cannot read
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto upload(std::filesystem::path host, std::string guest,
               TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::FileSource>(std::move(host)), std::move(guest),
                     std::move(params));
   }
+  /// Copies a stream of the host to the guest; otherwise as a file.
   /// @param stream is read to its end; has to live until this has ended
+  /// @param guest path in the guest
+  /// @param params how to transfer
+  /// @return `TransferResult`
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
+  /// @since QEMU 0.15, all guests
   auto upload(std::istream& stream, std::string guest, TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::StreamSource>(stream), std::move(guest),
                     std::move(params));
   }
 
   /// Reads a whole file of the guest.
+  /// @param path path in the guest
   /// @param limit bytes; a file that has more is a `BadReplyError`
-  /// @return its bytes
-  /// @throws as `download`
+  /// @return its bytes (`std::string`)
+  /// @throws BadReplyError counts that do not agree, more bytes than `limit`
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless the options of the call set a time
+  ///          for all. After a timeout the guest's file is closed, if the guest can be reached.
   /// @since QEMU 0.15, all guests
   auto read_file(std::string path, std::uint64_t limit = 64 << 20) {
     return detail::carrier_of(*this).template perform<std::string, detail::ReadFile>(
@@ -83,8 +114,15 @@ class TransferHelpers {
   }
 
   /// Writes a whole file of the guest, as `upload` does.
+  /// @param path path in the guest
+  /// @param bytes what the file is to hold
+  /// @param params how to transfer
   /// @return `TransferResult`
-  /// @throws as `upload`
+  /// @throws BadReplyError counts that do not agree
+  /// @throws TransferError every error of the guest is one, too, once its file was opened
+  /// @timeout 5 s for each request, and 4 s for each MiB, unless `params` or the options of the
+  ///          call set a time for all. After a timeout as after any error, what was begun is
+  ///          undone, unless `TransferParams::keep_partial` is set.
   /// @since QEMU 0.15, all guests
   auto write_file(std::string path, std::string bytes, TransferParams params = TransferParams()) {
     return to_guest(std::make_shared<detail::TextSource>(std::move(bytes)), std::move(path),

@@ -58,6 +58,7 @@ struct TransferResult {
 /// such as `ReadError`. Errors of the host are `std::system_error`s alone.
 class TransferError : public virtual GuestAgentError {
  public:
+  /// Makes one of another error, which tells what went wrong.
   TransferError(const GuestAgentError& cause, std::uint64_t bytes)
       : GuestAgentError(cause), bytes_(bytes) {
     detail::ErrorAccess::set_text(*this, std::string(cause.what()) + "; " + std::to_string(bytes) +
@@ -69,6 +70,7 @@ class TransferError : public virtual GuestAgentError {
   std::uint64_t bytes() const { return bytes_; }
 
  protected:
+  /// For classes that name what went wrong themselves.
   explicit TransferError(std::uint64_t bytes) : bytes_(bytes) {}
 
  private:
@@ -78,6 +80,7 @@ class TransferError : public virtual GuestAgentError {
 /// What was transferred could not be verified.
 class VerificationError : public BadReplyError, public TransferError {
  public:
+  /// What is wrong.
   enum class Reason {
     mismatch,     ///< the guest has other bytes; an upload is undone
     unavailable,  ///< the guest cannot hash. `outcome()` is `not_sent` where that was found out
@@ -85,12 +88,14 @@ class VerificationError : public BadReplyError, public TransferError {
                   ///< transferred
   };
 
+  /// Makes one; the library does.
   VerificationError(const std::string& what, Details details, std::uint64_t bytes, Reason reason)
       : GuestAgentError(err_bad_reply, what, details),
         BadReplyError(what, details),
         TransferError(bytes),
         reason_(reason) {}
 
+  /// What is wrong.
   Reason reason() const { return reason_; }
 
  private:

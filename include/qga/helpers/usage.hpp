@@ -30,10 +30,11 @@ namespace qga::inline v0_1 {
 /// refuses it.
 struct Sample {
   Clock::time_point time = {};  ///< the host's, when the last of the answers came
-  std::optional<std::vector<GuestCpuStats>> cpus = {};
-  std::optional<std::vector<GuestDiskStatsInfo>> disks = {};
+  std::optional<std::vector<GuestCpuStats>> cpus = {};        ///< as `get_cpustats` gives them
+  std::optional<std::vector<GuestDiskStatsInfo>> disks = {};  ///< as `get_diskstats` gives them
+  /// As `network_get_interfaces` gives them.
   std::optional<std::vector<GuestNetworkInterface>> interfaces = {};
-  std::optional<GuestLoadAverage> load = {};
+  std::optional<GuestLoadAverage> load = {};  ///< as `get_load` gives it
 };
 
 /// What a processor has spent its time on, as shares from 0 to 1 whose sum is 1, without `busy`.
@@ -95,11 +96,11 @@ struct InterfaceUsage {
 /// How busy a guest was between two samples, in the order of the later one. What the earlier one
 /// does not have is left out, and what was reset between them.
 struct Usage {
-  Clock::duration interval = {};  ///< between the samples
-  std::vector<CpuUsage> cpus = {};
-  std::vector<DiskUsage> disks = {};
-  std::vector<InterfaceUsage> interfaces = {};
-  std::optional<GuestLoadAverage> load = {};  ///< as in the later sample
+  Clock::duration interval = {};                ///< between the samples
+  std::vector<CpuUsage> cpus = {};              ///< each processor
+  std::vector<DiskUsage> disks = {};            ///< each disk and partition
+  std::vector<InterfaceUsage> interfaces = {};  ///< each network interface
+  std::optional<GuestLoadAverage> load = {};    ///< as in the later sample
 
   static void fields(auto& self, auto& visit) {
     visit("seconds", self.interval);
@@ -209,9 +210,10 @@ void add(std::vector<T>& list, std::optional<T> one) {
 
 }  // namespace detail
 
-/// What went on between two samples of the same guest. Never fails, whatever they hold.
+/// How busy a guest was between two samples of it. Never fails, whatever they hold.
 /// @param before the earlier one
 /// @param after the later one; where it is not later, disks and interfaces are left out
+/// @tparam S always `Sample`; a template, so that only callers compile it
 template <std::same_as<Sample> S = Sample>
 Usage usage_between(const S& before, const S& after) {
   Usage usage;
@@ -314,15 +316,20 @@ class UsageHelpers {
   /// The guest's counters of now; `usage_between` compares two samples.
   /// @return `Sample`, without what the agent does not give: all of it while file systems are
   ///         frozen, load averages before QEMU 10.0, all but network and load on Windows
-  /// @throws UnreachableError; BadReplyError. Nothing changes in the guest, also after a timeout
+  /// @throws UnreachableError no agent answers
+  /// @throws BadReplyError a reply is malformed
+  /// @timeout 5 s for each of four requests. Nothing changes in the guest.
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
   auto sample() { return detail::carrier_of(*this).template perform<Sample, detail::TakeSample>(); }
 
   /// How busy the guest is: two samples with a pause between them.
   /// @param interval of the pause. The shorter, the coarser: Linux counts in steps of 10 ms
   /// @return `Usage`; empty while file systems are frozen
-  /// @throws UnreachableError; BadReplyError; CancelledError, also from within the pause. Nothing
+  /// @throws UnreachableError no agent answers
+  /// @throws BadReplyError a reply is malformed
+  /// @throws CancelledError also from within the pause
   ///         changes in the guest, also after a timeout
+  /// @timeout 5 s for each request, and the pause. Nothing changes in the guest.
   /// @since QEMU 1.1, POSIX and Windows guests; processors and disks 7.1, Linux guests
   auto usage(Clock::duration interval = std::chrono::seconds(1)) {
     return detail::carrier_of(*this).template perform<Usage, detail::MeasureUsage>(interval);

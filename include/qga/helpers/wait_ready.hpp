@@ -38,11 +38,11 @@ constexpr std::array<std::string_view, 5> wire_names(ReadyState) {
 
 /// The result of `wait_ready`.
 struct Readiness {
-  ReadyState state = ReadyState::no_socket;
-  std::error_code err = {};  ///< why not: of the last attempt to connect or to get an answer
-  std::string version = {};  ///< of the agent, once it has answered
-  int attempts = 0;          ///< to get an answer
-  Clock::duration waited = {};
+  ReadyState state = ReadyState::no_socket;  ///< how far it has come
+  std::error_code err = {};     ///< why not: of the last attempt to connect or to get an answer
+  std::string version = {};     ///< of the agent, once it has answered
+  int attempts = 0;             ///< to get an answer
+  Clock::duration waited = {};  ///< in all
 
   static void fields(auto& self, auto& visit) {
     visit("state", self.state);
@@ -52,6 +52,7 @@ struct Readiness {
     visit("seconds", self.waited);
   }
 
+  /// True where the agent is ready.
   explicit operator bool() const { return state == ReadyState::ready; }
 };
 
@@ -197,7 +198,9 @@ class WaitReadyHelpers {
   /// @param timeout in all
   /// @param command the wire name of one that is needed, such as `guest-exec`; empty: none
   /// @return `Readiness`, also when the time is up: converts to true where the agent is ready
-  /// @throws CancelledError; BusyError while another call is using the client
+  /// @throws CancelledError the caller cancelled or stopped it, or closed the client
+  /// @throws BusyError another call is using the client
+  /// @timeout as `timeout` says. Nothing changes in the guest.
   /// @since QEMU 0.15, all guests
   auto wait_ready(Clock::duration timeout, std::string command = {}) {
     return detail::carrier_of(*this).template perform<Readiness, detail::WaitReady>(
