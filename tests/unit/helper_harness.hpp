@@ -107,6 +107,10 @@ class Scripted {
     } else if (step.cancel == qga::detail::Cancel::never) {
       line += " (to its end)";
     }
+    if (step.usual) {
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*step.usual);
+      line += " (usually " + std::to_string(seconds.count()) + " s)";
+    }
     log.push_back(std::move(line));
     next_.push_back([this, then = std::move(then)] {
       if (replies_.empty()) throw std::logic_error("no reply for " + log.back());

@@ -100,16 +100,16 @@ struct Holder {
 
 namespace {
 
-const vendor::Everything full{.flag = true,
-                              .tiny = -128,
-                              .large = 18446744073709551615u,
-                              .real = 0.5F,
-                              .colour = vendor::Colour::green,
-                              .size = vendor::Size::large,
-                              .list = {{"a\0b"s, "\0\xFF"s}, {}},
-                              .choice = "x"s,
-                              .maybe = vendor::Inner{"\u00e9", {}},
-                              .any = {{"a", {1, nullptr}}}};
+const vendor::Everything everything{.flag = true,
+                                    .tiny = -128,
+                                    .large = 18446744073709551615u,
+                                    .real = 0.5F,
+                                    .colour = vendor::Colour::green,
+                                    .size = vendor::Size::large,
+                                    .list = {{"a\0b"s, "\0\xFF"s}, {}},
+                                    .choice = "x"s,
+                                    .maybe = vendor::Inner{"\u00e9", {}},
+                                    .any = {{"a", {1, nullptr}}}};
 
 json full_json() {
   return {{"flag", true},
@@ -146,10 +146,10 @@ std::string refusal(const json& from) {
 }  // namespace
 
 TEST_CASE("a user's own types are JSON, whatever their namespace") {
-  CHECK(json(full) == full_json());
-  CHECK(full_json().get<vendor::Everything>() == full);
-  CHECK(json(std::vector{full}) == json::array({full_json()}));
-  CHECK(json{{"a", full}}.at("a").get<vendor::Everything>() == full);
+  CHECK(json(everything) == full_json());
+  CHECK(full_json().get<vendor::Everything>() == everything);
+  CHECK(json(std::vector{everything}) == json::array({full_json()}));
+  CHECK(json{{"a", everything}}.at("a").get<vendor::Everything>() == everything);
   CHECK(json(vendor::Colour::red) == "red");
   json kept = "before";
   qga::to_json(kept, vendor::Inner{});
@@ -166,9 +166,9 @@ TEST_CASE("a type's own conversions stay") {
 }
 
 TEST_CASE("the members of an ordered object keep the order of the field table") {
-  const nlohmann::ordered_json ordered = full;
+  const nlohmann::ordered_json ordered = everything;
   CHECK(ordered.dump().starts_with(R"({"flag":true,"tiny":-128,"large":18446744073709551615,)"));
-  CHECK(ordered.get<vendor::Everything>() == full);
+  CHECK(ordered.get<vendor::Everything>() == everything);
 }
 
 TEMPLATE_TEST_CASE("an integer of any type is read within its range", "", char, signed char,

@@ -24,7 +24,7 @@ using qga::ClientParams;
 using qga::Clock;
 using qga::Outcome;
 
-namespace {
+namespace operation_test {
 
 const Clock::time_point epoch = Clock::time_point() + 24h;
 constexpr auto never = Clock::time_point::max();
@@ -67,7 +67,9 @@ std::exception_ptr failure(Outcome outcome) {
   return make_error<Error>("test", "scripted", outcome);
 }
 
-}  // namespace
+}  // namespace operation_test
+
+using namespace operation_test;
 
 TEST_CASE("operation: when a step has to have ended") {
   const auto at = [](Clock::duration time) { return epoch + time; };

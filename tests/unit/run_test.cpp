@@ -112,6 +112,21 @@ TEST_CASE("run: leaves a program behind at its deadline, and says which") {
   CHECK(error_of<qga::ProgramTimeoutError>(silent).pid() == 7);
 }
 
+TEST_CASE("run: asks shortly before its deadline, for a program that has ended in time") {
+  Run run("/bin/x", RunParams{.timeout = 1s});
+  std::deque<Reply> replies(13, running);
+  replies.push_front(started);
+  run.run(std::move(replies));
+  std::vector<std::string> pauses;
+  for (const std::string& line : run.log) {
+    if (line.starts_with("pause ")) pauses.push_back(line.substr(6));
+  }
+  // Half of what is left, but not less than 50 ms: the last question comes 11 ms before the end.
+  CHECK(pauses == std::vector<std::string>{"4", "8", "16", "32", "64", "128", "256", "246", "123",
+                                           "61", "50", "11"});
+  CHECK(error_of<qga::ProgramTimeoutError>(run).pid() == 7);
+}
+
 TEST_CASE("run: kills if asked to, and collects both the killer and the killed") {
   Run run("/bin/x", RunParams{.timeout = 1s, .kill = true});
   run.run({started,

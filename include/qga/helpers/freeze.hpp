@@ -187,7 +187,7 @@ class Freeze {
                guard_->disarm();
                end(true);
              },
-             {.until = deadline_});
+             {.until = deadline_, .usual = timeout_of(GuestFsfreezeFreezeRequest()) - first_wait});
   }
 
   /// The thaw is written right behind the freeze, so that the agent has it in every case.

@@ -138,6 +138,7 @@ class RunProgram {
  private:
   static constexpr Clock::duration shortest_pause = std::chrono::milliseconds(4);
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
+  static constexpr Clock::duration last_pause = std::chrono::milliseconds(50);
   /// The time for killing a program, and for its end.
   static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
 
@@ -148,7 +149,7 @@ class RunProgram {
                if (status.exited) return io_.finish(result_of(std::move(status)));
                const auto now = io_.now();
                if (now >= deadline_) return give_up(nullptr);
-               io_.pause(std::min(pause_, deadline_ - now), [this](std::exception_ptr ended) {
+               io_.pause(pause_before(deadline_ - now), [this](std::exception_ptr ended) {
                  if (!ended) return ask();
                  give_up(code_of(ended) == err_timed_out ? nullptr : ended);
                });
@@ -156,6 +157,12 @@ class RunProgram {
              },
              // The answer that tells the end comes once: a late one is awaited.
              {.until = deadline_, .awaits_late_answer = true});
+  }
+
+  /// The pause before the next question. The last one is asked shortly before the deadline, for a
+  /// program that has ended in time.
+  Clock::duration pause_before(Clock::duration left) const {
+    return std::min({pause_, std::max(last_pause, left / 2), left});
   }
 
   void no_answer(std::exception_ptr error) {

@@ -18,6 +18,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -82,6 +83,8 @@ Work work_of(Function function) {
 struct Step {
   /// The latest time at which it may end.
   Clock::time_point until = Clock::time_point::max();
+  /// The time that it has where the caller says nothing; none: that of the command.
+  std::optional<Clock::duration> usual = {};
   Cancel cancel = Cancel::always;
   /// True: the step cleans up. It is never cancelled, and has time of its own: the caller's timeout
   /// and deadline do not hold for it.

@@ -61,7 +61,7 @@ class HelperSteps : public Operation {
         call->fail(std::current_exception());
       }
     }
-    call->deadline = deadline_of(timeout_of(request), step, now());
+    call->deadline = deadline_of(step.usual.value_or(timeout_of(request)), step, now());
     if (step.awaits_late_answer) {
       call->doubted_at = std::exchange(call->deadline, std::min(step.until, until()));
     }
