@@ -148,6 +148,7 @@ void take_snapshot(qga::Client<>& ga, const std::vector<std::string>& program,
   run_here(program, until);
   // No options here: neither a signal nor the end of the total time prevents the thaw.
   const qga::ThawResult thawed = ga.thaw(frozen);
+  if (thawed.count == 0) throw std::runtime_error("somebody else has thawed the guest before");
   std::cout << "thawed " << thawed.count << " file systems after " << thawed.frozen_for / 1ms
             << " ms\n";
 }
