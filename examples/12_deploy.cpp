@@ -49,17 +49,21 @@ if [ -e "$1.new" ]; then rm -f -- "$1.new"
 elif [ -e "$1.old" ]; then mv -f -- "$1.old" "$1"
 else rm -f -- "$1"; fi)";
 
-/// Runs a program in the guest. @return what it wrote
+/// The first line of what the guest wrote. It may have written anything, and control characters
+/// could drive the terminal.
+std::string line_of(const std::string& text) {
+  return qga::to_printable(text.substr(0, text.find('\n')), 1000);
+}
+
+/// Runs a program in the guest. @return the first line that it wrote
 /// @throws std::runtime_error it did not end with exit code 0
 std::string run(qga::Client<>& ga, const qga::CallOptions& options, const std::string& path,
                 std::vector<std::string> args) {
   // Without `kill` a script that takes too long would run on beside the one that undoes it.
   qga::RunParams params{.args = std::move(args), .timeout = 1min, .kill = true};
   const qga::RunResult result = ga.with(options).run(path, std::move(params));
-  if (result.exit_code == 0) return result.out;
-  // The guest may have written anything: control characters could drive the terminal.
-  throw std::runtime_error(
-      path + " failed in the guest: " + qga::to_printable(result.err + result.out, 1000));
+  if (result.exit_code == 0) return line_of(result.out);
+  throw std::runtime_error(path + " failed in the guest: " + line_of(result.err + result.out));
 }
 
 void run_script(qga::Client<>& ga, const qga::CallOptions& options, const char* script,
@@ -109,7 +113,7 @@ int install(qga::Client<>& ga, const qga::CallOptions& options, const std::strin
   try {
     run_script(ga, options, install_script, path);
     const std::string version = run(ga, options, path, {"--version"});
-    std::cout << "deployed: " << qga::to_printable(version) << '\n';
+    std::cout << "deployed: " << version << '\n';
     return 0;
   } catch (const qga::GuestAgentError& error) {
     std::cerr << error.what() << '\n';
@@ -130,13 +134,14 @@ int deploy(qga::Client<>& ga, std::istream& program, const std::string& path) {
 /// @return the exit code: 0 where the second one was undone
 int demonstrate(qga::Client<>& ga) {
   const std::string path = "/tmp/qga-example-program";
-  std::istringstream good("#!/bin/sh\nprintf 'version 1'\n");
+  std::istringstream good("#!/bin/sh\necho version 1\n");
   std::istringstream bad("#!/bin/sh\necho 'a library is missing' >&2; exit 127\n");
   int status = deploy(ga, good, path);
   if (status != 0) return status;
   status = deploy(ga, bad, path);
   if (status != exit_not_deployed) return exit_look;
-  std::cout << "in the guest: " << qga::to_printable(run(ga, {}, path, {"--version"})) << '\n';
+  const std::string version = run(ga, {}, path, {"--version"});
+  std::cout << "in the guest: " << version << '\n';
   run(ga, {}, "rm", {"--", path});
   return 0;
 }
