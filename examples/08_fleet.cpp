@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// 08: watches many guests from one thread, and tells when one of them changes. A guest that is
-// slow, silent or gone does not delay the others.
+// 08: watches many guests from one thread, and tells when one of them changes. Each guest has a
+// limit for its turn, so that one that is slow, silent or gone does not delay the others for long,
+// and only so many are asked at the same time.
 // Usage: 08_fleet [SOCKET...]
 #include <qga/client.hpp>
 
@@ -9,63 +10,101 @@
 
 #ifdef ASIO_HAS_CO_AWAIT
 
+#include <algorithm>
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
-#include <asio/steady_timer.hpp>
-#include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <chrono>
+#include <cstddef>
+#include <deque>
 #include <exception>
-#include <sstream>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
 
 namespace {
 
-/// Describes a guest in one line.
-std::string line_of(const qga::GuestAgentInfo& info, const qga::GuestOSInfo& os,
-                    const std::vector<qga::GuestFilesystemInfo>& file_systems,
-                    const std::vector<qga::GuestAddress>& addresses) {
-  std::ostringstream line;
-  line << os.pretty_name.value_or("an unknown system") << ", agent " << info.version;
+constexpr std::size_t most_at_once = 100;
+constexpr auto limit_of_a_guest = 2s;
+constexpr int rounds = 3;
+
+struct Guest {
+  Guest(asio::io_context& context, std::string path) : socket(std::move(path)), ga(context) {}
+
+  std::string socket;
+  qga::Client<> ga;
+  std::string line;  ///< what was last told of it
+};
+
+std::string text_of(const qga::GuestAgentInfo& info) { return "agent " + info.version; }
+std::string text_of(const qga::GuestOSInfo& os) { return os.pretty_name.value_or("unnamed"); }
+std::string text_of(const std::vector<qga::GuestFilesystemInfo>& file_systems) {
+  std::string text;
   for (const auto& fs : file_systems) {
-    line << ", " << fs.mountpoint;
+    text += (text.empty() ? "" : ", ") + fs.mountpoint;
     const auto total = static_cast<double>(fs.total_bytes.value_or(0));
     const auto used = static_cast<double>(fs.used_bytes.value_or(0));
-    if (total > 0) line << ' ' << static_cast<int>(100 * used / total) << " % full";
+    if (total > 0) text += ' ' + std::to_string(static_cast<int>(100 * used / total)) + " % full";
   }
-  for (const auto& at : addresses) line << ", " << at.address;
-  return qga::to_printable(line.str());  // the guest must not drive the terminal
+  return text;
+}
+std::string text_of(const std::vector<qga::GuestAddress>& addresses) {
+  std::string text;
+  for (const auto& at : addresses) text += (text.empty() ? "" : ", ") + at.address;
+  return text;
 }
 
-/// Asks a guest again and again, and connects again where the connection has ended.
-asio::awaitable<void> watch(std::string socket, int times) {
-  const auto executor = co_await asio::this_coro::executor;
-  // The timeout holds for connecting and for every call. A guest that does not answer ends its own
-  // call after that time.
-  qga::Client<> ga(executor, {.timeout = 2s});
-  asio::steady_timer pause(executor);
-  std::string before;
-  for (int i = 0; i < times; ++i) {
-    std::string now;
-    try {
-      if (!ga.is_open()) co_await ga.async_connect(socket, asio::use_awaitable);
-      const auto info = co_await ga.async(asio::use_awaitable).info();
-      const auto os = co_await ga.async(asio::use_awaitable).get_osinfo();
-      const auto file_systems = co_await ga.async(asio::use_awaitable).get_fsinfo();
-      const auto addresses = co_await ga.async(asio::use_awaitable).addresses();
-      now = line_of(info, os, file_systems, addresses);
-    } catch (const qga::GuestAgentError& error) {
-      now = error.what();
-    }
-    if (now != before) std::cout << socket << ": " << now << std::endl;
-    before = now;
-    pause.expires_after(1s);
-    co_await pause.async_wait(asio::use_awaitable);
+/// Waits for an answer, and adds it to the line. A guest that refuses one question may answer the
+/// next: the line says what is missing, and the rest of it is not lost.
+template <class Reply>
+asio::awaitable<void> add(std::string& line, asio::awaitable<Reply> question) {
+  std::string text;
+  try {
+    text = text_of(co_await std::move(question));
+  } catch (const qga::AgentError& error) {
+    text = "no " + std::string(error.command());
+  } catch (const qga::BadReplyError& error) {
+    text = "no sense in " + std::string(error.command());
   }
+  if (!line.empty() && !text.empty()) line += ", ";
+  line += text;
+}
+
+/// Asks a guest, within its limit, and tells where something has changed.
+///
+/// The limit is a deadline that all calls share, and not `(ask(guest) || timer.async_wait(...))`:
+/// Asio's `||` waits for one operation to *succeed*. A guest that fails at once would be waited for
+/// until the timer ends; then the timer has won, and the error is lost. It also cannot tell whether
+/// a command was sent; a TimeoutError does, by `outcome()`.
+asio::awaitable<void> ask(Guest& guest) {
+  const qga::CallOptions options{.deadline = qga::Clock::now() + limit_of_a_guest};
+  std::string line;
+  try {
+    // A connection that has ended is not used again: the guest may be another by now.
+    if (!guest.ga.is_open()) {
+      co_await guest.ga.async_connect(guest.socket, asio::use_awaitable, options);
+    }
+    auto ga = guest.ga.async(asio::use_awaitable, options);
+    co_await add(line, ga.info());
+    co_await add(line, ga.get_osinfo());
+    co_await add(line, ga.get_fsinfo());
+    co_await add(line, ga.addresses());
+  } catch (const qga::GuestAgentError& error) {
+    line += (line.empty() ? "" : "; ") + std::string(error.what());
+  }
+  line = qga::to_printable(line);  // the guest must not drive the terminal
+  if (line != guest.line) std::cout << guest.socket << ": " << line << std::endl;
+  guest.line = line;
+}
+
+/// Asks one guest after another, until nobody is left. As many of these run as guests may be asked
+/// at the same time. They are on one thread, and so need no lock for `next`.
+asio::awaitable<void> work(std::deque<Guest>& guests, std::size_t& next) {
+  while (next < guests.size()) co_await ask(guests[next++]);
 }
 
 }  // namespace
@@ -73,20 +112,25 @@ asio::awaitable<void> watch(std::string socket, int times) {
 int main(int argc, char** argv) {
   std::vector<std::string> sockets(argv + 1, argv + argc);
   if (sockets.empty()) sockets.push_back("/tmp/qga.sock");
-  asio::io_context context;
-  int status = 0;
-  for (const std::string& socket : sockets) {
-    asio::co_spawn(context, watch(socket, 3), [&](std::exception_ptr error) {
-      try {
-        if (error) std::rethrow_exception(error);
-      } catch (const std::exception& e) {
-        std::cerr << socket << ": " << e.what() << '\n';
-        status = 1;
+  try {
+    asio::io_context context;
+    std::deque<Guest> guests;  // a client stays where it is while its calls are under way
+    for (const std::string& socket : sockets) guests.emplace_back(context, socket);
+    for (int round = 0; round < rounds; ++round) {
+      if (round > 0) std::this_thread::sleep_for(1s);
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < std::min(most_at_once, guests.size()); ++i) {
+        asio::co_spawn(context, work(guests, next), [](std::exception_ptr error) {
+          if (error) std::rethrow_exception(error);  // not a guest's: ends the program
+        });
       }
-    });
+      context.run();
+      context.restart();
+    }
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 1;
   }
-  context.run();
-  return status;
 }
 
 #else
