@@ -37,7 +37,7 @@ programs=${QGA_EXAMPLES:-}
 if [[ -z $programs ]]; then
   echo "Building the examples"
   quietly cmake --preset examples
-  quietly cmake --build --preset examples
+  cmake --build --preset examples
   programs=build/examples/examples
 fi
 

@@ -89,6 +89,11 @@ int freeze(Tool& tool, const FreezeOptions& options) {
     told["seconds"] = std::chrono::duration<double>(thawed.frozen_for).count();
     print_json(told);
   }
+  if (thawed.count == 0) {
+    // The count of a thaw is 0 where the guest was thawed already.
+    complain("the guest was thawed before its time: what was made meanwhile is not consistent");
+    if (status == 0) status = exit_failed;
+  }
   if (!failure.empty()) complain(failure);
   return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : status;
 }

@@ -15,12 +15,13 @@ namespace qga_tool {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> exit_codes{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> exit_codes{{
     {"0", "Done. run, and freeze with a program, exit as the program did"},
     {"1", "The guest or its agent refused, or failed"},
     {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
     {"124", "run, freeze: the program ran for longer than --timeout or --for allowed"},
+    {"127", "freeze: the program could not be started"},
     {"128+N", "run, freeze: signal N ended the program"},
     {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
     {"255", "run: the program ended with a code that does not fit here; stderr says which"},

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <csignal>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -44,6 +45,16 @@ TEST_CASE("freezes while a program runs here, and exits as it does") {
   CHECK(agent.thaws() == 1);
   CHECK(contains(ended.err, "froze 2 file systems"));
   CHECK(contains(ended.err, "thawed 2 file systems"));
+}
+
+TEST_CASE("fails where the guest was thawed meanwhile, by others") {
+  Freezer agent;
+  agent.on("guest-fsfreeze-thaw", script::returns("0"));
+  for (const auto& [program, code] : {std::pair("exit 0", 1), std::pair("exit 5", 5)}) {
+    const Ended ended = run_tool(freeze(agent, {"--", "sh", "-c", program}));
+    CHECK(ended.code == code);
+    CHECK(contains(ended.err, "was thawed before its time"));
+  }
 }
 
 TEST_CASE("thaws where the program fails in any way") {
