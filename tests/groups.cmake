@@ -16,14 +16,14 @@ function(quick_group dir)
   endforeach()
 endfunction()
 
-# choose_tests(SOURCES DIRECTORY): leaves in the variable SOURCES those of DIRECTORY that this build
+# choose_tests(VARIABLE DIRECTORY): leaves in VARIABLE those of DIRECTORY that this build
 # has, and puts those without a group into groups of seven.
-function(choose_tests sources dir)
+function(choose_tests variable dir)
   get_property(quick GLOBAL PROPERTY QGA_QUICK_${dir})
   set(chosen ${quick})
   set(count 0)
   if(NOT QGA_QUICK_TESTS)
-    foreach(source IN LISTS ${sources})
+    foreach(source IN LISTS ${variable})
       if(NOT source IN_LIST quick)
         math(EXPR group "${count} / 7")
         math(EXPR count "${count} + 1")
@@ -32,7 +32,7 @@ function(choose_tests sources dir)
       endif()
     endforeach()
   endif()
-  set(${sources} ${chosen} PARENT_SCOPE)
+  set(${variable} ${chosen} PARENT_SCOPE)
 endfunction()
 
 # compile_together(TARGET): has the sources of TARGET compiled in their groups.
