@@ -40,6 +40,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 #include "qga/text.hpp"
+#include "qga/version.hpp"
 
 namespace qga::inline v0_1 {
 
