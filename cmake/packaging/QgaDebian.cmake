@@ -8,15 +8,14 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME qga)
 set(CPACK_PACKAGE_VENDOR qga)
 set(CPACK_PACKAGE_CONTACT "${QGA_PACKAGE_MAINTAINER}")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "client of the QEMU Guest Agent")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL dev)
 if(TARGET qga_tool)
   list(APPEND CPACK_COMPONENTS_ALL tool)
 endif()
 
-# Revision 0 is older than every revision that a distribution gives.
-set(CPACK_DEBIAN_PACKAGE_RELEASE 0)
+# A revision that begins with 0 is lower than those that distributions give.
+set(CPACK_DEBIAN_PACKAGE_RELEASE 0cpack1)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SOURCE qga)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -29,7 +28,7 @@ set(CPACK_DEBIAN_DEV_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS
     "libasio-dev (>= 1:1.22.1), nlohmann-json3-dev (>= 3.11)")
 set(CPACK_COMPONENT_DEV_DESCRIPTION
-    "C++20 client library of the QEMU Guest Agent, headers only
+    "C++20 client library of the QEMU Guest Agent (headers only)
 ${about}
 This package has the headers, and what CMake and pkg-config need to find
 them.")
@@ -46,5 +45,6 @@ bash.")
 # What Debian wants beside what is installed.
 set(CPACK_PRE_BUILD_SCRIPTS "${CMAKE_CURRENT_LIST_DIR}/debian_files.cmake")
 set(CPACK_QGA_SOURCE_DIR "${PROJECT_SOURCE_DIR}")
+set(CPACK_QGA_BINARY_DIR "${PROJECT_BINARY_DIR}")
 
 include(CPack)

@@ -20,4 +20,8 @@ foreach(component IN LISTS CPACK_COMPONENTS_ALL)
   # -n leaves out the time, so that the same files make the same package.
   execute_process(COMMAND gzip -9n "${doc}/changelog.Debian" "${doc}/changelog" ${pages}
                   COMMAND_ERROR_IS_FATAL ANY)
+
+  # cpack has written a list of what it would have installed below /usr. The target `uninstall` must
+  # not find it.
+  file(REMOVE "${CPACK_QGA_BINARY_DIR}/install_manifest_${component}.txt")
 endforeach()
