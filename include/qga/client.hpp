@@ -391,6 +391,10 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   StatePtr state_;  ///< null: moved from
 };
 
+/// `qga::Client ga("/path")` is a `Client<>`. The constructors say that, too, but clang can warn of
+/// a class that is deduced and has no guide.
+Client()->Client<>;
+
 // ---- any channel -----------------------------------------------------------------------------
 
 /// A client over a stream socket of any kind. `async_connect` takes any stream endpoint: of UNIX
