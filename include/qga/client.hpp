@@ -40,6 +40,7 @@
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 #include "qga/text.hpp"
+#include "qga/version.hpp"
 
 /// A client of the QEMU Guest Agent. Everything that users need is in this namespace; what is in
 /// `qga::detail` may change in every release.
@@ -470,6 +471,10 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
 
   StatePtr state_;  ///< null: moved from
 };
+
+/// `qga::Client ga("/path")` is a `Client<>`. The constructors say that, too, but clang can warn of
+/// a class that is deduced and has no guide.
+Client()->Client<>;
 
 // ---- any channel -----------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ struct ErrorAccess {
   static void set_outcome(GuestAgentError& error, Outcome outcome) {
     std::string text = error.what();
     const std::string_view before = describe(error.outcome());
-    if (text.ends_with(before)) text.resize(text.size() - before.size());
+    if (text.ends_with(before)) text.erase(text.size() - before.size());
     GuestAgentError::Details details = *error.details_;
     details.outcome = outcome;
     error.details_ = std::make_shared<const GuestAgentError::Details>(std::move(details));
