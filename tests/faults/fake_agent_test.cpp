@@ -90,8 +90,9 @@ std::string kind_of(const qga::GuestAgentError& error) {
 template <class Way>
 void check_case(const Case& one, Way& ga) {
   try {
-    CHECK(ga.with({.timeout = one.error == "TimeoutError" ? brief : long_enough}).get_host_name() ==
-          "x");
+    const std::string name =
+        ga.with({.timeout = one.error == "TimeoutError" ? brief : long_enough}).get_host_name();
+    CHECK(name == "x");
     CHECK(one.error == "none");
   } catch (const qga::GuestAgentError& error) {
     CHECK(kind_of(error) == one.error);

@@ -30,9 +30,10 @@ TEMPLATE_TEST_CASE("recording: the session of a real agent is replayed", "[fault
   // Replies to the same request come in turn, and then the last one again and again.
   CHECK(ga.get_users().empty());
   CHECK(ga.get_users().at(0).user == "alice");
-  CHECK(ga.get_users().at(0).user == "alice");
-  CHECK_THROWS_AS(ga.file_open("/no/such"), qga::AgentError);
-  CHECK(ga.file_open("/etc") == 1000);
+  CHECK_THROWS_AS(ga.get_users(), qga::CommandNotFoundError);  // it was frozen
+  CHECK_THROWS_AS(ga.get_users(), qga::CommandNotFoundError);
+  CHECK_THROWS_AS(ga.execute("guest-file-open", {{"path", "/no/such"}}), qga::AgentError);
+  CHECK(ga.execute("guest-file-open", {{"path", "/etc"}}) == 1000);
   CHECK_THROWS_AS(ga.network_get_route(), qga::CommandNotFoundError);
   CHECK_THROWS_AS(ga.file_open("/not/recorded"), qga::CommandNotFoundError);
 }

@@ -3,6 +3,7 @@
 // Requests and replies of a real guest, for an `Agent` to replay.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <filesystem>
@@ -102,6 +103,14 @@ class Recording {
   static bool is_reply(const nlohmann::json& json) {
     return json.is_object() && (json.contains("return") || json.contains("error"));
   }
+  static bool is_sync(const nlohmann::json& request) {
+    return is_request(request) && request["execute"] == "guest-sync-delimited";
+  }
+  static nlohmann::json sync_id(const nlohmann::json& request) {
+    const auto arguments = request.find("arguments");
+    if (arguments == request.end() || !arguments->is_object()) return nullptr;
+    return arguments->value("id", nlohmann::json());
+  }
   static bool is_handshake(const nlohmann::json& request) {
     return is_request(request) &&
            request["execute"].get_ref<const std::string&>().starts_with("guest-sync");
@@ -125,24 +134,33 @@ class Recording {
     }
   }
 
-  /// Replies come in the order of the requests. An id tells which requests got no reply.
+  /// Replies come in the order of the requests. Where a reply has an id, requests ahead of its own
+  /// have got none.
   void hear_reply(std::string_view line, nlohmann::json reply) {
-    if (sent_.empty()) return;
-    // The reply to a delimited sync has a byte 0xFF in front, which a trace shows as "\xff".
-    if (line.front() == '\\') {
-      while (!sent_.empty() && is_handshake(sent_.front().request)) sent_.pop_front();
-      return;
+    constexpr std::string_view sentinel = "\\xff";  // as a trace shows a byte 0xFF
+    if (line.starts_with(sentinel)) {
+      return hear_sync(nlohmann::json::parse(line.substr(sentinel.size()), nullptr, false));
     }
     const bool is_shown = is_reply(reply);
     if (is_shown && reply.contains("id")) {
       while (!sent_.empty() && sent_.front().id != reply["id"]) sent_.pop_front();
-      if (sent_.empty()) return;
-    } else if (is_shown && is_handshake(sent_.front().request) && reply.contains("error")) {
-      return;  // the answer to the byte 0xFF in front of a handshake
     }
+    if (sent_.empty()) return;
+    // The byte 0xFF in front of a handshake is answered by an error.
+    if (is_shown && reply.contains("error") && is_sync(sent_.front().request)) return;
     const Sent answered = std::move(sent_.front());
     sent_.pop_front();
     if (is_shown && is_request(answered.request)) add(answered.request, std::move(reply));
+  }
+
+  /// The reply to a delimited sync: requests ahead of that have got none.
+  void hear_sync(const nlohmann::json& reply) {
+    if (!is_reply(reply)) return;
+    const nlohmann::json id = reply.value("return", nlohmann::json());
+    const auto asked = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& sent) {
+      return is_sync(sent.request) && sync_id(sent.request) == id;
+    });
+    if (asked != sent_.end()) sent_.erase(sent_.begin(), asked + 1);
   }
 
   std::vector<Exchange> exchanges_;
