@@ -188,7 +188,7 @@ TEST_CASE("fake agent: a path of the user's, a socket pair, several clients in t
 TEST_CASE("fake agent: rules by command, in their order", "[faults]") {
   using namespace testing;
   FakeAgent agent;
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   agent.on("guest-get-host-name", returns({{"host-name", "always"}}));
   for (int i = 0; i < 2; ++i) {
     agent.once("guest-get-host-name", returns({{"host-name", name_of(i)}}));
@@ -219,7 +219,7 @@ TEST_CASE("fake agent: rules by command, in their order", "[faults]") {
 
 TEST_CASE("fake agent: what was asked, in order", "[faults]") {
   FakeAgent agent;
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   ga.ping();
   ga.execute("guest-set-time", {{"time", 5}});
   CHECK(agent.commands() == Commands{"guest-ping", "guest-set-time"});
@@ -234,7 +234,7 @@ TEST_CASE("fake agent: what was asked, in order", "[faults]") {
 TEST_CASE("fake agent: an agent of any age", "[faults]") {
   const auto ids = GENERATE(testing::Ids::echoed, testing::Ids::ignored, testing::Ids::rejected);
   FakeAgent agent({.ids = ids, .version = "2.8.1"});
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   CHECK(ga.info().version == "2.8.1");
   CHECK(ga.get_osinfo().id == "debian");
   CHECK(agent.requests().back().id.empty() == (ids != testing::Ids::echoed));
@@ -242,7 +242,7 @@ TEST_CASE("fake agent: an agent of any age", "[faults]") {
 
 TEST_CASE("fake agent: without a guest it knows what it is told", "[faults]") {
   FakeAgent agent({.has_guest = false});
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   ga.ping();
   CHECK_THROWS_AS(ga.info(), qga::CommandNotFoundError);
   CHECK_THROWS_AS(ga.get_host_name(), qga::CommandNotFoundError);
@@ -250,7 +250,7 @@ TEST_CASE("fake agent: without a guest it knows what it is told", "[faults]") {
 
 TEST_CASE("fake agent: a guest that stands still, and a channel that does", "[faults]") {
   FakeAgent agent;
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   ga.ping();
   auto hasty = ga.with({.timeout = brief});
   SECTION("paused") {
@@ -278,7 +278,7 @@ TEST_CASE("fake agent: a guest that stands still, and a channel that does", "[fa
 
 TEST_CASE("fake agent: cut replies, resets, and words ahead of the first request", "[faults]") {
   FakeAgent agent;
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   ga.ping();
   agent.disconnect_after(10);
   CHECK_THROWS_AS(ga.get_host_name(), qga::ReadError);
@@ -292,7 +292,7 @@ TEST_CASE("fake agent: cut replies, resets, and words ahead of the first request
 
 TEST_CASE("fake agent: functions may use the agent, and are not under a lock", "[faults]") {
   FakeAgent agent;
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   agent.on("guest-get-host-name", [&](const Request& request) {
     agent.files()["/asked"] = request.command;
     agent.once("guest-ping", testing::fails("once"));

@@ -58,7 +58,7 @@ TEMPLATE_TEST_CASE("fake guest: files", "[faults]", Blocking, Async) {
   CHECK_THROWS_AS(ga.read_file("/none"), qga::AgentError);
   CHECK_FALSE(agent.files().contains("/none"));
 
-  const std::string bytes = some_bytes(3 << 20);
+  const std::string bytes = some_bytes(1200 << 10);
   const TemporaryDirectory host;
   std::ofstream(host.file("from"), std::ios::binary) << bytes;
   CHECK(ga.upload(host.file("from"), "/up", {.verify = true}).bytes == bytes.size());
@@ -89,7 +89,7 @@ TEMPLATE_TEST_CASE("fake guest: files", "[faults]", Blocking, Async) {
 TEST_CASE("fake guest: handles, and what cannot be done with them", "[faults]") {
   FakeAgent agent;
   agent.files()["/there"] = "text";
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   const auto reads = ga.file_open("/there");
   const auto writes = ga.file_open("/new", "w");
   CHECK(agent.guest().open_handles() == 2);

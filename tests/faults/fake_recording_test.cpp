@@ -70,7 +70,7 @@ TEST_CASE("recording: what a trace tells is replayed, and can be written to a fi
 
   FakeAgent agent({.has_guest = false});
   agent.replay(again);
-  qga::Client ga(agent.path());
+  qga::Client ga(agent.path(), patient());
   CHECK(ga.get_host_name() == "real");
   CHECK_THROWS_AS(ga.get_vcpus(), qga::CommandNotFoundError);
   CHECK(ga.get_osinfo().id == "debian");

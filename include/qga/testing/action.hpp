@@ -65,7 +65,7 @@ using Step = std::variant<ReplyStep, ErrorStep, SendStep, SendSlowlyStep, WaitSt
 /// A function of a test's own that decides about a request: it takes a `const Request&` and returns
 /// an `Action`, or the value of the reply as anything that converts to `nlohmann::json`.
 template <class F>
-concept ReplyFunction = std::copy_constructible<F> && std::invocable<F&, const Request&> &&
+concept ReplyFunction = std::invocable<F&, const Request&> &&
     (std::same_as<std::invoke_result_t<F&, const Request&>, Action> ||
      std::constructible_from<nlohmann::json, std::invoke_result_t<F&, const Request&>>);
 

@@ -28,6 +28,7 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/execution_context.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 
@@ -82,9 +83,11 @@ class Agent {
 
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
-  /// Disconnects its client and, where it has a thread, waits for the end of it.
+  /// Disconnects its client and, where it has a thread, waits for the end of it. So no function
+  /// that the agent calls may destroy it.
   ~Agent() {
     stop();
+    work_.reset();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -110,9 +113,9 @@ class Agent {
   /// @return a stream, for `qga::Client ga(agent.connect(context))`
   /// @throws std::system_error
   template <class Executor>
-  asio::local::stream_protocol::socket connect(Executor& executor) {
-    return asio::local::stream_protocol::socket(executor, asio::local::stream_protocol(),
-                                                connect());
+  asio::local::stream_protocol::socket connect(Executor&& executor) {
+    return asio::local::stream_protocol::socket(std::forward<Executor>(executor),
+                                                asio::local::stream_protocol(), connect());
   }
 
   /// Drops what is left of the steps that are under way: ends `waits`, and `sends` without an end.
@@ -201,6 +204,7 @@ class Agent {
         path_(params.path),
         core_(std::make_shared<detail::AgentCore>(context_->get_executor(), std::move(params))) {
     listen();
+    work_.emplace(context_->get_executor());
     thread_ = std::thread([this] { context_->run(); });
   }
 
@@ -213,6 +217,8 @@ class Agent {
   std::unique_ptr<asio::io_context> context_;  ///< null: the executor is the caller's
   detail::SocketPath path_;
   std::shared_ptr<detail::AgentCore> core_;
+  /// An agent that does not read has nothing to do, and its thread must not end.
+  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
   std::thread thread_;
 };
 

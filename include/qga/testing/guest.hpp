@@ -183,7 +183,8 @@ class Guest {
 
   /// In nanoseconds since 1970.
   static std::int64_t now() {
-    return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+    const auto time = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
   }
 
   nlohmann::json freeze(std::string_view command, const detail::Arguments& given) {
@@ -248,9 +249,10 @@ class Guest {
         const std::lock_guard lock(mutex_);
         return {.exit_code = programs_.kill(command.pid) ? 0 : 1};
       }
-      default:
-        return run(call);
+      case Kind::none:
+        break;
     }
+    return run(call);
   }
 
   ProgramResult run(const ProgramCall& call) {

@@ -103,9 +103,6 @@ class Recording {
   static bool is_reply(const nlohmann::json& json) {
     return json.is_object() && (json.contains("return") || json.contains("error"));
   }
-  static bool is_sync(const nlohmann::json& request) {
-    return is_request(request) && request["execute"] == "guest-sync-delimited";
-  }
   static nlohmann::json sync_id(const nlohmann::json& request) {
     const auto arguments = request.find("arguments");
     if (arguments == request.end() || !arguments->is_object()) return nullptr;
@@ -130,37 +127,26 @@ class Recording {
       nlohmann::json id = json.is_object() ? json.value("id", nlohmann::json()) : nlohmann::json();
       sent_.push_back({std::move(json), std::move(id)});
     } else if (direction == TraceDirection::received) {
-      hear_reply(line, std::move(json));
+      hear_reply(std::move(json));
     }
   }
 
-  /// Replies come in the order of the requests. Where a reply has an id, requests ahead of its own
-  /// have got none.
-  void hear_reply(std::string_view line, nlohmann::json reply) {
-    constexpr std::string_view sentinel = "\\xff";  // as a trace shows a byte 0xFF
-    if (line.starts_with(sentinel)) {
-      return hear_sync(nlohmann::json::parse(line.substr(sentinel.size()), nullptr, false));
-    }
+  /// Replies come in the order of the requests. Where the reply to a handshake, or an id, tells
+  /// which request is answered, those ahead of it have got no reply.
+  void hear_reply(nlohmann::json reply) {
     const bool is_shown = is_reply(reply);
-    if (is_shown && reply.contains("id")) {
-      while (!sent_.empty() && sent_.front().id != reply["id"]) sent_.pop_front();
+    if (is_shown) {
+      const auto answered = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& sent) {
+        if (is_handshake(sent.request))
+          return sync_id(sent.request) == reply.value("return", nlohmann::json());
+        return reply.contains("id") && sent.id == reply["id"];
+      });
+      if (answered != sent_.end()) sent_.erase(sent_.begin(), answered);
     }
     if (sent_.empty()) return;
-    // The byte 0xFF in front of a handshake is answered by an error.
-    if (is_shown && reply.contains("error") && is_sync(sent_.front().request)) return;
     const Sent answered = std::move(sent_.front());
     sent_.pop_front();
     if (is_shown && is_request(answered.request)) add(answered.request, std::move(reply));
-  }
-
-  /// The reply to a delimited sync: requests ahead of that have got none.
-  void hear_sync(const nlohmann::json& reply) {
-    if (!is_reply(reply)) return;
-    const nlohmann::json id = reply.value("return", nlohmann::json());
-    const auto asked = std::find_if(sent_.begin(), sent_.end(), [&](const Sent& sent) {
-      return is_sync(sent.request) && sync_id(sent.request) == id;
-    });
-    if (asked != sent_.end()) sent_.erase(sent_.begin(), asked + 1);
   }
 
   std::vector<Exchange> exchanges_;

@@ -250,6 +250,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
     } catch (const std::exception&) {  // there is no memory, or the system has refused something
       steps_.clear();
       drop_peer();
+      accept_later();
     }
   }
 
