@@ -198,7 +198,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
     parser_.add(text);
   }
 
-  /// Understands a value that a client has sent, and decides what to do about it.
+  /// Decides what to do about a value that a client has sent.
   void hear(const std::string& text) {
     request_ = {};
     if (text == RequestParser::reset) {
@@ -210,8 +210,10 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
     if (!json.contains("execute") || !json["execute"].is_string()) {
       return add_steps(fails("QMP input lacks member 'execute'"));
     }
-    if (params_.ids == Ids::rejected && json.contains("id")) {
-      return add_steps(fails("QMP input object member 'id' is unexpected"));
+    for (const auto& [member, value] : json.items()) {
+      const bool is_known = member == "execute" || member == "arguments" ||
+                            (member == "id" && params_.ids != Ids::rejected);
+      if (!is_known) return add_steps(fails("QMP input member '" + member + "' is unexpected"));
     }
     request_.command = json["execute"].get<std::string>();
     if (json.contains("arguments")) request_.arguments = std::move(json["arguments"]);
