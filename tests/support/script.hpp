@@ -49,7 +49,7 @@ inline Action trickles(std::string bytes, qga::Clock::duration pause) {
 /// Sends `pattern` again and again: for so many bytes, until the agent is calmed, or until the
 /// client is gone.
 inline Action floods(std::string_view pattern, std::size_t bytes) {
-  std::string block;
+  std::string block(pattern);
   while (block.size() < std::min<std::size_t>(bytes, 256 << 10)) block += pattern;
   const std::size_t blocks = (bytes - 1) / block.size() + 1;
   return qga::testing::sends(std::move(block), blocks);

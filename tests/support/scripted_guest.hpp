@@ -58,7 +58,6 @@ class ScriptedGuest : public ScriptedAgent {
   std::size_t handles() const { return guest().open_handles(); }
   void put(const std::string& path, std::string bytes) { guest().files()[path] = std::move(bytes); }
   std::string get(const std::string& path) { return guest().files()[path]; }
-  std::size_t files() { return guest().files().paths().size(); }
   /// The handles are gone; the next ones begin from the start.
   void restart_agent() { guest().restart(); }
 };
