@@ -152,6 +152,17 @@ TEST_CASE("fake agent: without a thread, on the context of the client", "[faults
   }
 }
 
+TEST_CASE("fake agent: gives its context work until it is stopped", "[faults]") {
+  asio::io_context context;
+  FakeAgent agent(context);
+  qga::Client ga(agent.connect(context));
+  agent.set_reading(false);
+  context.run_for(50ms);
+  CHECK_FALSE(context.stopped());
+  agent.stop();
+  run_dry(context);
+}
+
 TEST_CASE("fake agent: a context that is left alone drops the agent", "[faults]") {
   asio::io_context context;
   std::string path;

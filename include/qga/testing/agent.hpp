@@ -28,7 +28,6 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/execution_context.hpp>
-#include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 
@@ -87,7 +86,6 @@ class Agent {
   /// that the agent calls may destroy it.
   ~Agent() {
     stop();
-    work_.reset();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -204,7 +202,6 @@ class Agent {
         path_(params.path),
         core_(std::make_shared<detail::AgentCore>(context_->get_executor(), std::move(params))) {
     listen();
-    work_.emplace(context_->get_executor());
     thread_ = std::thread([this] { context_->run(); });
   }
 
@@ -217,8 +214,6 @@ class Agent {
   std::unique_ptr<asio::io_context> context_;  ///< null: the executor is the caller's
   detail::SocketPath path_;
   std::shared_ptr<detail::AgentCore> core_;
-  /// An agent that does not read has nothing to do, and its thread must not end.
-  std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work_;
   std::thread thread_;
 };
 

@@ -25,6 +25,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
+#include <asio/executor_work_guard.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
@@ -50,6 +51,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
 
   AgentCore(const asio::any_io_executor& executor, AgentParams params)
       : params_(std::move(params)),
+        work_(executor),
         strand_(asio::make_strand(executor)),
         acceptor_(strand_),
         timer_(strand_),
@@ -80,6 +82,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
       core.waiting_.clear();
       core.peer_.reset();
       core.steps_.clear();
+      core.work_.reset();
     });
   }
 
@@ -367,6 +370,8 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
   }
 
   const AgentParams params_;
+  /// An agent that does not read waits for nothing, and must not let its context run dry.
+  asio::executor_work_guard<asio::any_io_executor> work_;
   asio::strand<asio::any_io_executor> strand_;  // everything below is used on it, but for atomics
   Protocol::acceptor acceptor_;
   asio::steady_timer timer_;  ///< of a step
