@@ -56,8 +56,9 @@ class BrokenStep {
     std::string command;
     std::optional<std::int64_t> pid;
 
-    qga_test::ScriptedAgent::Action hear(const qga_test::Heard& heard, std::size_t step,
-                                         Fault fault, bool await_late) {
+    std::optional<qga_test::ScriptedAgent::Action> hear(const qga_test::Heard& heard,
+                                                        std::size_t step, Fault fault,
+                                                        bool await_late) {
       if (heard.command.starts_with("guest-sync") || heard.command == "guest-ping") return {};
       const std::lock_guard lock(mutex);
       if (reached || ++steps > step) return {};
@@ -71,8 +72,8 @@ class BrokenStep {
       return {};
     }
 
-    qga_test::ScriptedAgent::Action strike(const qga_test::Heard& heard, Fault fault,
-                                           bool await_late) {
+    std::optional<qga_test::ScriptedAgent::Action> strike(const qga_test::Heard& heard, Fault fault,
+                                                          bool await_late) {
       namespace script = qga_test::script;
       reached = true;
       command = heard.command;

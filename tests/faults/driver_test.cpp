@@ -32,15 +32,15 @@ class AnswersBoth {
  public:
   /// @param does what the first request has to do in the guest, without an answer
   script::Action first(script::Action does = script::nothing()) {
-    return [this, does](ScriptedAgent& agent, const Heard& heard) {
-      does(agent, heard);
+    return [this, does](const Heard& heard) {
       id_ = heard.id;
+      return does;
     };
   }
   script::Action second(const std::string& of_first, const std::string& of_second) {
-    return [this, of_first, of_second](ScriptedAgent& agent, const Heard& heard) {
-      agent.send("{\"return\": " + of_first + ", \"id\": " + id_ + "}\n" +
-                 "{\"return\": " + of_second + ", \"id\": " + heard.id + "}\n");
+    return [this, of_first, of_second](const Heard& heard) {
+      return script::says("{\"return\": " + of_first + ", \"id\": " + id_ + "}\n" +
+                          "{\"return\": " + of_second + ", \"id\": " + heard.id + "}\n");
     };
   }
 
@@ -68,7 +68,7 @@ TEST_CASE("driver: a file ends on one thread while another one makes a call", "[
   // The call may have to wait for the file, which waits for 5 s at most.
   CHECK(qga::Clock::now() - start < 5s + tolerance);
   guest.on("guest-get-host-name", guest.behaves());
-  CHECK(ga.get_host_name() == "scripted");
+  CHECK(ga.get_host_name() == "fake-guest");
 }
 
 TEST_CASE("driver: a handler that throws on a strand ends nothing but its own call", "[faults]") {
@@ -110,9 +110,8 @@ TEST_CASE("driver: a handler that throws on a strand ends nothing but its own ca
 TEST_CASE("driver: a stopped run idles until its program is dead", "[faults]") {
   std::atomic<bool> dead = false;
   ScriptedGuest guest;
-  guest.on("guest-exec-status", [&](ScriptedAgent& agent, const Heard& heard) {
-    agent.answer(heard, dead ? R"("return": {"exited": true, "signal": 9})"
-                             : R"("return": {"exited": false})");
+  guest.on("guest-exec-status", [&](const Heard&) {
+    return script::returns(dead ? R"({"exited": true, "signal": 9})" : R"({"exited": false})");
   });
   qga::Client<> client(guest.path(), patient());
   StopBlocking way;

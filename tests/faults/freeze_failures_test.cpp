@@ -19,7 +19,7 @@ namespace {
 const std::string freeze_command = "guest-fsfreeze-freeze";
 
 /// A guest that takes its time to freeze, and does nothing else meanwhile.
-void freeze_slowly(ScriptedGuest& guest, ScriptedAgent::Duration time) {
+void freeze_slowly(ScriptedGuest& guest, qga::Clock::duration time) {
   guest.once(freeze_command, script::all(script::waits(time), guest.behaves()));
 }
 

@@ -16,22 +16,21 @@ inline constexpr int good_pid = 77;
 
 /// Answers a seek with the position that was asked for; the end of every file is at `size`.
 inline script::Action seeks(std::size_t size) {
-  return [size](ScriptedAgent& agent, const Heard& heard) {
+  return [size](const Heard& heard) {
     const auto whence = heard.arguments.value("whence", nlohmann::json());
     const bool from_end = whence == "end" || whence == 2;
     const auto offset = from_end ? size : heard.arguments.at("offset").get<std::size_t>();
-    agent.answer(heard,
-                 "\"return\": {\"position\": " + std::to_string(offset) + ", \"eof\": false}");
+    return script::returns("{\"position\": " + std::to_string(offset) + ", \"eof\": false}");
   };
 }
 
 /// Answers a write with the number of bytes that were sent.
 inline script::Action counts_bytes() {
-  return [](ScriptedAgent& agent, const Heard& heard) {
+  return [](const Heard& heard) {
     const auto& text = heard.arguments.at("buf-b64").get_ref<const std::string&>();
     std::size_t bytes = text.size() / 4 * 3;
     for (std::size_t i = text.size(); i > 0 && text[i - 1] == '='; --i) --bytes;
-    agent.answer(heard, "\"return\": {\"count\": " + std::to_string(bytes) + ", \"eof\": false}");
+    return script::returns("{\"count\": " + std::to_string(bytes) + ", \"eof\": false}");
   };
 }
 

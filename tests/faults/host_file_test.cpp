@@ -51,10 +51,10 @@ std::uint64_t allocated(const std::string& directory) {
 /// A guest's file that is larger than anybody would hold in memory. Its last bytes are `end`.
 void serve_large_file(ScriptedGuest& guest, std::uint64_t size, const std::string& end) {
   guest.put("/large", end);
-  guest.on("guest-file-seek", [=](ScriptedAgent& agent, const Heard& heard) {
+  guest.on("guest-file-seek", [=](const Heard& heard) {
     const bool to_end = heard.arguments.at("whence") == "end" || heard.arguments.at("whence") == 2;
     const auto at = to_end ? size : heard.arguments.at("offset").get<std::uint64_t>();
-    agent.answer(heard, "\"return\": {\"position\": " + std::to_string(at) + ", \"eof\": false}");
+    return script::returns("{\"position\": " + std::to_string(at) + ", \"eof\": false}");
   });
 }
 

@@ -272,8 +272,8 @@ TEST_CASE("in flight: an agent that hangs up fails all of them", "[faults]") {
 TEST_CASE("in flight: many calls to an agent of any age", "[faults]") {
   const Ids ids = GENERATE(Ids::echoed, Ids::ignored, Ids::rejected);
   ScriptedAgent agent(ids);
-  agent.on("guest-file-open", [](ScriptedAgent& self, const Heard& heard) {
-    self.answer(heard, "\"return\": " + heard.arguments.at("path").get<std::string>());
+  agent.on("guest-file-open", [](const Heard& heard) {
+    return script::returns(heard.arguments.at("path").get<std::string>());
   });
   Started ga(agent.path());
   for (int i = 0; i < 1000; ++i) ga.open(std::to_string(i));

@@ -14,12 +14,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "ears.hpp"
-#include "scripted_agent.hpp"
+#include "qga/testing/agent_params.hpp"
+#include "qga/testing/detail/request_parser.hpp"
 
 namespace cuts {
 
-using qga_test::Ids;
+using qga::testing::Ids;
 
 struct Step {
   std::string command;
@@ -140,8 +140,8 @@ class ReplayAgent {
       hear_lines(bytes);
       return said_.substr(before);
     }
-    ears_.add(bytes);
-    while (const auto heard = ears_.next()) {
+    parser_.add(bytes);
+    while (const auto heard = parser_.next()) {
       if (*heard == "\xFF") {
         silent_.reset();
         answer({}, fault("JSON parse error, stray"));
@@ -221,7 +221,7 @@ class ReplayAgent {
   const Script* script_;
   Ids ids_;
   bool ends_at_sentinel_;
-  qga_test::Ears ears_;
+  qga::testing::detail::RequestParser parser_;
   std::string lines_;  ///< what an agent that ends at a byte 0xFF has read, and not yet obeyed
   std::string said_;
   std::optional<std::size_t> silent_;  ///< the barrier behind it is to come

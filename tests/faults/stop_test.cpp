@@ -91,6 +91,16 @@ constexpr qga::Clock::duration far_away = long_enough;
 /// For calls that are, after they have come to a standstill.
 constexpr qga::Clock::duration near = 1500ms;
 
+/// An answer that comes once `stopped` is true.
+struct Late {
+  std::atomic<bool>& stopped;
+  script::Action answer;
+
+  script::Action operator()(const Heard&) const {
+    return stopped ? answer : script::all(script::waits(1ms), *this);
+  }
+};
+
 }  // namespace
 
 TEMPLATE_TEST_CASE("a stop before anything is sent", "[faults]", StopBlocking, StopAsync,
@@ -179,16 +189,13 @@ TEMPLATE_TEST_CASE("without a stop a call ends at its deadline", "[faults]", Sto
 
 TEMPLATE_TEST_CASE("an answer that comes after the stop still tells what to clean up", "[faults]",
                    StopBlocking, StopAsync, CancelAsync) {
+  std::atomic<bool> stopped = false;
   ScriptedAgent agent;
   behave(agent);
   TestType way;
   Client client(agent.path(), patient());
-  std::atomic<bool> stopped = false;
   const auto answers_late = [&](const char* reply) {
-    return [&stopped, reply](ScriptedAgent& self, const Heard& heard) {
-      while (!stopped) self.wait(1ms);
-      self.answer(heard, reply);
-    };
+    return Late{stopped, script::answers(reply)};
   };
   const auto play = [&](const std::string& command, auto call) {
     return ending_of([&] { way.call(client, {}, call); },

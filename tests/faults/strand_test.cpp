@@ -24,14 +24,14 @@ namespace {
 /// Answers so many requests in one go, with their numbers.
 script::Action answers_together(std::size_t requests) {
   const auto ids = std::make_shared<std::vector<std::string>>();
-  return [requests, ids](ScriptedAgent& agent, const Heard& heard) {
+  return [requests, ids](const Heard& heard) {
     ids->push_back(heard.id);
-    if (ids->size() < requests) return;
+    if (ids->size() < requests) return script::nothing();
     std::string lines;
     for (std::size_t i = 0; i < requests; ++i) {
       lines += "{\"return\": " + std::to_string(i) + ", \"id\": " + ids->at(i) + "}\n";
     }
-    agent.send(lines);
+    return script::says(lines);
   };
 }
 

@@ -80,10 +80,9 @@ void slow_down(ScriptedAgent& agent, qga::Clock::duration time) {
 
 /// A program that ends after all, so that a call without a deadline does too.
 script::Action exits_late() {
-  return [begun = qga::Clock::now()](ScriptedAgent& agent, const Heard& heard) {
+  return [begun = qga::Clock::now()](const Heard&) {
     const bool exited = qga::Clock::now() > begun + brief + 2 * tolerance;
-    agent.answer(heard, exited ? R"("return": {"exited": true, "exitcode": 0})"
-                               : R"("return": {"exited": false})");
+    return script::returns(exited ? R"({"exited": true, "exitcode": 0})" : R"({"exited": false})");
   };
 }
 

@@ -16,9 +16,7 @@ namespace {
 /// An agent that gives the reply of a case to its command.
 struct Told {
   explicit Told(const nlohmann::json& entry) : reply(entry.at("reply")) {
-    agent.on(entry.at("command"), [this](ScriptedAgent& from, const Heard& heard) {
-      from.answer(heard, reply.substr(1, reply.size() - 2));
-    });
+    agent.on(entry.at("command"), script::answers(reply.substr(1, reply.size() - 2)));
     agent.on("guest-fsfreeze-status", script::returns("\"thawed\""));
     agent.on("guest-fsfreeze-thaw", script::returns("0"));
     agent.on("guest-exec", script::returns(R"({"pid": 7})"));
@@ -56,10 +54,10 @@ template <class Way>
 void check_clock(Way& ga, ScriptedAgent& agent) {
   for (const bool set : {true, false}) {
     const auto asked = std::make_shared<int>(0);
-    agent.on("guest-get-time", [=](ScriptedAgent& from, const Heard& heard) {
+    agent.on("guest-get-time", [=](const Heard&) {
       const auto now = std::chrono::system_clock::now().time_since_epoch() / 1ns;
       const auto behind = set && ++*asked > 1 ? 0 : 3600 * 1'000'000'000LL;
-      from.answer(heard, "\"return\": " + std::to_string(now - behind));
+      return script::returns(std::to_string(now - behind));
     });
     const auto error = error_of<qga::ClockError>([&] { ga.set_clock(); });
     CHECK(error.is_set() == set);

@@ -175,10 +175,8 @@ TEMPLATE_TEST_CASE("while frozen: a thaw that fails is told", "[faults]", InThre
   {
     TestType ga(guest.path());
     SECTION("although the guest is thawed") {
-      guest.once("guest-fsfreeze-thaw", [&](ScriptedAgent& agent, const Heard& heard) {
-        guest.loses_its_answer()(agent, heard);
-        script::fails("the thaw hook failed")(agent, heard);
-      });
+      guest.once("guest-fsfreeze-thaw",
+                 script::all(guest.loses_its_answer(), script::fails("the thaw hook failed")));
       const Fate fate = fate_of([&] { ga.while_frozen(work); });
       INFO(fate);
       CHECK(fate.is<qga::ThawError>());

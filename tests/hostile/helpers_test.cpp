@@ -16,10 +16,9 @@ namespace {
 
 /// Answers in turn, over and over.
 script::Action in_turn(std::vector<std::string> results) {
-  return
-      [results, turn = std::make_shared<std::size_t>(0)](ScriptedAgent& agent, const Heard& heard) {
-        agent.answer(heard, "\"return\": " + results[(*turn)++ % results.size()]);
-      };
+  return [results, turn = std::make_shared<std::size_t>(0)](const Heard&) {
+    return script::returns(results[(*turn)++ % results.size()]);
+  };
 }
 
 template <class Way>

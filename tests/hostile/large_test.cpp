@@ -13,32 +13,30 @@ using namespace hostile;
 
 namespace {
 
+script::Action repeats(std::string block, std::size_t times) {
+  return qga::testing::sends(std::move(block), times);
+}
+
 /// `"return": ` with `front`, many times `piece` and `back`, in one reply.
-script::Action returns(std::string front, std::string piece, std::size_t times, std::string back) {
-  return [=](ScriptedAgent& agent, const Heard& heard) {
-    agent.send("{\"return\": " + front);
-    std::string block;
-    const std::size_t at_once = std::max<std::size_t>((64 << 10) / piece.size(), 1);
-    for (std::size_t i = 0; i < at_once; ++i) block += piece;
-    std::size_t left = times;
-    for (; left >= at_once; left -= at_once) agent.send(block);
-    agent.send(std::string_view(block).substr(0, left * piece.size()));
-    agent.send(back + ", \"id\": " + heard.id + "}\n");
-  };
+script::Action returns(const std::string& front, std::string_view piece, std::size_t times,
+                       const std::string& back) {
+  std::string block;
+  const std::size_t at_once = std::max<std::size_t>((64 << 10) / piece.size(), 1);
+  for (std::size_t i = 0; i < at_once; ++i) block += piece;
+  std::string rest = block.substr(0, times % at_once * piece.size());
+  return script::all(script::says("{\"return\": " + front), repeats(block, times / at_once),
+                     repeats(std::move(rest), 1), script::says(back + ", \"id\": $id}\n"));
 }
 
 /// A list of so many strings of this length.
 script::Action returns_strings(int count, std::size_t length) {
-  return [=](ScriptedAgent& agent, const Heard& heard) {
-    const std::string block(64 << 10, 'a');
-    agent.send("{\"return\": [0");
-    for (int i = 0; i < count; ++i) {
-      agent.send(",\"");
-      for (std::size_t sent = 0; sent < length; sent += block.size()) agent.send(block);
-      agent.send("\"");
-    }
-    agent.send("], \"id\": " + heard.id + "}\n");
-  };
+  const std::string block(64 << 10, 'a');
+  script::Action all = script::says("{\"return\": [0");
+  for (int i = 0; i < count; ++i) {
+    all = script::all(std::move(all), script::says(",\""), repeats(block, length / block.size()),
+                      script::says("\""));
+  }
+  return script::all(std::move(all), script::says("], \"id\": $id}\n"));
 }
 
 constexpr std::size_t million = 1'000'000;

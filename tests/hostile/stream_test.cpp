@@ -17,8 +17,8 @@ const char* const sync = "guest-sync-delimited";
 
 /// What an agent answers to a sync, with `front` in the place of 0xFF.
 script::Action syncs(std::string front) {
-  return [=](ScriptedAgent& agent, const Heard& heard) {
-    agent.send(front + "{\"return\": " + heard.arguments.at("id").dump() + "}\n");
+  return [=](const Heard& heard) {
+    return script::says(front + "{\"return\": " + heard.arguments.at("id").dump() + "}\n");
   };
 }
 

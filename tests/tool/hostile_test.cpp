@@ -90,15 +90,15 @@ TEST_CASE("output of a program is escaped on a terminal, and only there") {
 }
 
 TEST_CASE("a bar is no longer than a line, whatever the guest announces") {
-  ScriptedAgent agent;
   int reads = 0;
+  ScriptedAgent agent;
   agent.on("guest-file-open", script::returns("1000"));
   agent.on("guest-file-seek", script::returns("{\"position\": 1, \"eof\": false}"));
   agent.on("guest-file-close", script::returns("{}"));
   agent.on("guest-file-flush", script::returns("{}"));
-  agent.on("guest-file-read", [&](ScriptedAgent& self, const Heard& heard) {
+  agent.on("guest-file-read", [&](const Heard&) {
     const std::string eof = ++reads > 100 ? "true" : "false";
-    self.answer(heard, "\"return\": {\"count\": 3, \"buf-b64\": \"AAAA\", \"eof\": " + eof + "}");
+    return script::returns("{\"count\": 3, \"buf-b64\": \"AAAA\", \"eof\": " + eof + "}");
   });
   const TemporaryDirectory host;
   const Ended ended = OnTerminal({agent.path(), "cp", ":/x", host.file("x")}).wait();

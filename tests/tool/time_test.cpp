@@ -16,14 +16,14 @@ namespace {
 /// @param sets whether it sets the clock of its system, all the same
 void lack_hardware_clock(ScriptedAgent& agent, bool sets) {
   const auto is_set = std::make_shared<bool>(false);
-  agent.on("guest-get-time", [=](ScriptedAgent& from, const Heard& heard) {
+  agent.on("guest-get-time", [=](const Heard&) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto shown = *is_set ? now : now - std::chrono::hours(1);
-    from.answer(heard, "\"return\": " + std::to_string(shown / std::chrono::nanoseconds(1)));
+    return script::returns(std::to_string(shown / std::chrono::nanoseconds(1)));
   });
-  agent.on("guest-set-time", [=](ScriptedAgent& from, const Heard& heard) {
+  agent.on("guest-set-time", [=](const Heard&) {
     *is_set = sets;
-    script::fails("hwclock failed to set hardware clock to system time")(from, heard);
+    return script::fails("hwclock failed to set hardware clock to system time");
   });
 }
 

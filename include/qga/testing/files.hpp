@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The files of a faked guest, as a test sets and reads them.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace qga::inline v0_1::testing {
+
+/// The contents of one file of a faked guest. It must not outlive the guest.
+class FileContents {
+ public:
+  /// For the library itself.
+  FileContents(std::mutex& mutex, std::map<std::string, std::string>& files, std::string path)
+      : mutex_(mutex), files_(files), path_(std::move(path)) {}
+
+  /// Makes the file, or replaces what it holds.
+  /// @param bytes any
+  FileContents& operator=(std::string bytes) {
+    const std::lock_guard lock(mutex_);
+    files_[path_] = std::move(bytes);
+    return *this;
+  }
+  FileContents(const FileContents&) = default;
+  FileContents& operator=(const FileContents& other) { return *this = other.str(); }
+
+  /// What the file holds; empty where there is none.
+  std::string str() const {
+    const std::lock_guard lock(mutex_);
+    const auto found = files_.find(path_);
+    return found != files_.end() ? found->second : std::string();
+  }
+  operator std::string() const { return str(); }  // NOLINT(google-explicit-constructor)
+
+  friend bool operator==(const FileContents& file, std::string_view bytes) {
+    return file.str() == bytes;
+  }
+
+ private:
+  std::mutex& mutex_;
+  std::map<std::string, std::string>& files_;
+  std::string path_;
+};
+
+/// The files of a faked guest, by path. It may be used on any thread, and must not outlive the
+/// guest.
+class Files {
+ public:
+  /// For the library itself.
+  Files(std::mutex& mutex, std::map<std::string, std::string>& files)
+      : mutex_(mutex), files_(files) {}
+
+  /// The contents of a file, to set or to read. Asking for them makes no file.
+  FileContents operator[](std::string path) const {
+    return FileContents(mutex_, files_, std::move(path));
+  }
+  /// Whether there is such a file.
+  bool contains(const std::string& path) const {
+    const std::lock_guard lock(mutex_);
+    return files_.contains(path);
+  }
+  /// Removes a file, where there is one.
+  void erase(const std::string& path) const {
+    const std::lock_guard lock(mutex_);
+    files_.erase(path);
+  }
+  /// The paths of all files, in the order of the alphabet.
+  std::vector<std::string> paths() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> all;
+    for (const auto& [path, bytes] : files_) all.push_back(path);
+    return all;
+  }
+
+ private:
+  std::mutex& mutex_;
+  std::map<std::string, std::string>& files_;
+};
+
+}  // namespace qga::inline v0_1::testing
