@@ -270,7 +270,8 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
   /// Sends any command and waits for its reply.
   /// @param command the wire name
   /// @param arguments an object, or null for none
-  /// @return what stands under `return`, as it is: base64 stays base64. At most 65 MiB, and no string
+  /// @return what stands under `return`, as it is: base64 stays base64. At most 65 MiB, and no
+  /// string
   ///         longer than 24 MiB but the payload of `guest-file-read` and `guest-exec-status`
   /// @throws GuestAgentError see `Commands`
   /// @timeout that of the command, where the library knows it; 5 s otherwise
