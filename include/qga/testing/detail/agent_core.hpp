@@ -80,7 +80,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
       core.timer_.cancel();
       core.accept_timer_.cancel();
       core.waiting_.clear();
-      core.peer_.reset();
+      core.drop_peer();
       core.steps_.clear();
       core.work_.reset();
     });
