@@ -2,7 +2,7 @@
 # Tries the library on many platforms: compilers, standard libraries, systems, processors.
 set -euo pipefail
 
-usage="usage: tests/platforms.sh [--list | [--quick] NAME...]
+usage="usage: tests/platforms.sh [--list | --page | [--quick] NAME...]
 
 Tries the library on each platform NAME (all where none is named; --list shows them), prints a
 table, and keeps it in build/platforms/table.md with the rows of earlier runs. A platform that
@@ -10,6 +10,8 @@ cannot be had is skipped, and the table says why. Nothing is installed but Debia
 below build/platforms, the npm package of zig.
 
   --quick      leaves out the unit tests and the tool, and keeps what the table says of them
+
+  --page       puts the table of the latest results into docs/platforms.md, and tries nothing
 
   compiles     tests/platforms/client.cpp, a user's program: blocking, callbacks, future, coroutine
   unit tests   tests/unit
@@ -40,6 +42,7 @@ for argument; do
       exit
       ;;
     --quick) quick=yes ;;
+    --page) table >"$out/table.md" && page && exit ;;
     -*) echo "$usage" >&2 && exit 2 ;;
     *)
       title_of "$argument" >/dev/null || { echo "no platform $argument: see --list" >&2 && exit 2; }

@@ -47,6 +47,16 @@ table() {
   done
 }
 
+# page: puts the table into docs/platforms.md.
+page() {
+  local text
+  text=$(awk -v table="$out/table.md" '
+    /^<!-- the table begins/ { print; print ""; while ((getline line < table) > 0) print line; print ""; dropping = 1 }
+    /^<!-- the table ends/ { dropping = 0 }
+    !dropping && !/^<!-- the table begins/' docs/platforms.md)
+  printf '%s\n' "$text" >docs/platforms.md
+}
+
 # skip REASON: ends a row that cannot be tried.
 skip() {
   local column
@@ -180,11 +190,15 @@ headers() {
   echo "$tree/usr/include"
 }
 
-# need_root SUITE PACKAGE...: an unpacked root of its own of a suite, with packages installed in it,
-# in $root. Skips the row where it cannot be had.
+# need_root SUITE PACKAGE...: an unpacked root of its own of a suite, with packages installed in it.
+# "${in_root[@]}" before a command runs it there, where it sees the sources, the results and /tmp of
+# this machine; the mounts end with the command. Skips the row where the root cannot be had.
 need_root() {
-  local suite=$1 missing name why
-  root=$out/root.$suite
+  local suite=$1 root=$out/root.$1 missing name why
+  # shellcheck disable=SC2016 # for the inner shell to expand
+  in_root=(unshare --mount bash -c 'mkdir -p "$1$2" && mount --rbind "$2" "$1$2" &&
+    mount --rbind /tmp "$1/tmp" && mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" &&
+    exec chroot "$1" sh -c "cd \"\$1\" && shift && exec \"\$@\"" sh "${@:2}"' bash "$root" "$repo")
   ((EUID == 0)) || { skip 'a root of its own needs root' && return; }
   why=$(suite_reason)
   [[ -z $why ]] || { skip "$why" && return; }
@@ -206,15 +220,4 @@ need_root() {
   quietly chroot "$root" apt-get update &&
     quietly chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install --yes \
       --no-install-recommends "${missing[@]}" || skip "no ${missing[*]} in $suite"
-}
-
-# in_root COMMAND...: runs a command in $root, which sees the sources, the results and /tmp of this
-# machine. The mounts end with the command.
-in_root() {
-  mkdir -p "$root$repo"
-  # shellcheck disable=SC2016 # for the inner shell to expand
-  unshare --mount bash -c 'mount --rbind "$2" "$1$2" && mount --rbind /tmp "$1/tmp" &&
-    mount --rbind /proc "$1/proc" && mount --rbind /dev "$1/dev" &&
-    exec chroot "$1" sh -c "cd \"\$1\" && shift && exec \"\$@\"" sh "$2" "${@:3}"' \
-    bash "$root" "$repo" "$@"
 }

@@ -85,10 +85,10 @@ row_musl() {
   need_zig x86_64-linux-musl || return
   cxx+=(-static)
   try_client || return
-  try_unit
   # The tool needs std::stop_token, which libc++ 19 has only on request.
   cxx+=(-D_LIBCPP_ENABLE_EXPERIMENTAL)
   try_tool
+  try_unit
 }
 
 row_macos() {
@@ -109,7 +109,7 @@ row_s390x() { cross s390x-linux-gnu g++-s390x-linux-gnu qemu-s390x qemu-user; }
 debian13=(g++ libasio-dev nlohmann-json3-dev)
 row_debian13_g__() {
   need_root trixie "${debian13[@]}" catch2 libcli11-dev libboost-dev || return
-  cxx=(in_root g++ -std=c++20) run=(in_root)
+  cxx=("${in_root[@]}" g++ -std=c++20) run=("${in_root[@]}")
   try_client || return
   libraries=(-lCatch2)
   try_unit
@@ -119,33 +119,33 @@ row_debian13_g__() {
 
 row_debian13_clang() {
   need_root trixie "${debian13[@]}" clang-19 || return
-  cxx=(in_root clang++-19 -std=c++23) run=(in_root)
+  cxx=("${in_root[@]}" clang++-19 -std=c++23) run=("${in_root[@]}")
   try_client
 }
 
 row_debian13_libc__() {
   need_root trixie "${debian13[@]}" clang-19 libc++-19-dev libc++abi-19-dev || return
-  cxx=(in_root clang++-19 -std=c++20 -stdlib=libc++) run=(in_root)
+  cxx=("${in_root[@]}" clang++-19 -std=c++20 -stdlib=libc++) run=("${in_root[@]}")
   try_client
 }
 
 sid=(g++-16 libasio-dev nlohmann-json3-dev)
 row_sid_g__() {
   need_root sid "${sid[@]}" libcli11-dev libboost-dev || return
-  cxx=(in_root g++-16 -std=c++26) run=(in_root)
+  cxx=("${in_root[@]}" g++-16 -std=c++26) run=("${in_root[@]}")
   try_client || return
   try_tool
 }
 
 row_sid_clang() {
   need_root sid "${sid[@]}" clang-23 || return
-  cxx=(in_root clang++-23 -std=c++26) run=(in_root)
+  cxx=("${in_root[@]}" clang++-23 -std=c++26) run=("${in_root[@]}")
   try_client
 }
 
 row_sid_libc__() {
   need_root sid "${sid[@]}" clang-23 libc++-23-dev libc++abi-23-dev || return
-  cxx=(in_root clang++-23 -std=c++20 -stdlib=libc++) run=(in_root)
+  cxx=("${in_root[@]}" clang++-23 -std=c++20 -stdlib=libc++) run=("${in_root[@]}")
   try_client
 }
 

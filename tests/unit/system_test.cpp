@@ -4,7 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <string>
+#include <system_error>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +14,7 @@
 #include "catch.hpp"
 #include "qga/detail/number.hpp"
 #include "qga/detail/system.hpp"
+#include "qga/helpers/host_file.hpp"
 
 using namespace qga::detail;
 
@@ -81,4 +82,14 @@ TEST_CASE("random bytes differ") {
 TEST_CASE("a number keeps its value in a type of another size") {
   CHECK(number_as<std::uint32_t>(std::uint64_t{0xffffffff}) == 0xffffffff);
   CHECK(number_as<std::uint64_t>(std::uint64_t{1} << 40) == std::uint64_t{1} << 40);
+}
+
+TEST_CASE("an offset that does not fit into off_t is not cut to one that does") {
+  FileSource source("/dev/zero");
+  try {
+    source.open(std::uint64_t{1} << 63);
+    FAIL("opened at an offset that no file has");
+  } catch (const std::system_error& error) {
+    CHECK(error.code() == std::errc::value_too_large);
+  }
 }

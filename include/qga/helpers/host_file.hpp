@@ -76,6 +76,7 @@ class FileSource final : public Source {
     file_ = open_host_file(path_, "rbe");
     if (std::filesystem::is_regular_file(path_)) size_ = std::filesystem::file_size(path_);
     if (size_ && offset > *size_) host_failure(path_.string() + " ends before the offset", EINVAL);
+    if (!std::in_range<off_t>(offset)) host_failure(path_.string(), EOVERFLOW);
     if (offset > 0 && ::fseeko(file_.get(), static_cast<off_t>(offset), SEEK_SET) != 0) {
       host_failure(path_.string());
     }

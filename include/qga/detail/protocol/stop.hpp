@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The stop token of a call. Where the standard library has no <stop_token>, as libc++ before 20
-// without -fexperimental-library, CallOptions has no member `stop`, and no token is ever stopped.
+// The stop token of a call. Where the standard library has no std::stop_token, such as libc++ 14,
+// CallOptions has no member `stop`, and no token is ever stopped.
 #pragma once
 
 #include <version>
