@@ -217,7 +217,8 @@ need_root() {
   done
   ((${#missing[@]})) || return 0
   echo "Installing ${missing[*]} in $root"
-  quietly chroot "$root" apt-get update &&
-    quietly chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install --yes \
-      --no-install-recommends "${missing[@]}" || skip "no ${missing[*]} in $suite"
+  # Where the lists cannot be updated, as those of a mirror that has stood still, debootstrap's do.
+  chroot "$root" apt-get update &>"$row/update.log" || true
+  quietly chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install --yes \
+    --no-install-recommends "${missing[@]}" || skip "no ${missing[*]} in $suite"
 }

@@ -45,7 +45,7 @@ constexpr ReplyLimits payload_limits(std::size_t bytes) {
 }
 
 /// The time for a payload on a slow channel: an emulated guest moves 5 MiB/s, a busy one far less.
-constexpr Clock::duration transfer_timeout(std::size_t bytes) {
+constexpr Clock::duration transfer_timeout(std::uint64_t bytes) {
   return default_timeout + std::chrono::milliseconds(bytes / 256);
 }
 
