@@ -24,6 +24,7 @@ run_row() {
   mkdir -p "$row"
   if [[ $quick && -f $row/result ]]; then
     IFS='|' read -r _ 'result[unit]' _ 'result[tool]' _ <"$row/result"
+    for column in unit tool; do [[ ${result[$column]} != skipped ]] || unset "result[$column]"; done
   fi
   "row_${name//[+.-]/_}" || true # what failed is in result
   for column in "${columns[@]}"; do printf '%s|' "${result[$column]:--}"; done >"$row/result"
@@ -89,16 +90,17 @@ cxx=() run=()
 libraries=() # behind the sources
 warnings=(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror)
 
-# newer OUTPUT: whether a source of the library, the tool or the tests changed since.
+# newer OUTPUT: whether a source of the library or in a directory of `inputs` changed since.
 newer() {
-  [[ ! -e $1 || -n $(find include examples/qga tests/unit tests/support tests/platforms \
+  [[ ! -e $1 || -n $(find include tests/support "${inputs[@]}" \
     -newer "$1" -name '*.?pp' -print -quit) ]]
 }
 
 compile() { nice -n "${QGA_NICE:-10}" "${cxx[@]}" -DASIO_STANDALONE -pthread "$@"; }
 
 # build OUTPUT SOURCE...: links a program of the sources, compiled one after the other. The flags
-# are in extra, and the headers that all sources but main.cpp include in common.
+# are in extra, the directories of the sources in inputs, and the headers that all sources but
+# main.cpp include in common.
 build() {
   local output=$1 objects=$1.objects source object flags=()
   newer "$output" || return 0
@@ -119,7 +121,7 @@ build() {
 
 # try_client: compiles the user's program and runs it against the agent.
 try_client() {
-  local extra=(-O0) common=()
+  local extra=(-O0) common=() inputs=(tests/platforms)
   step compiles build "$row/client" tests/platforms/client.cpp || return
   step agent with_agent "$row/client" || return
   local skipped
@@ -132,7 +134,7 @@ try_client() {
 # only on one platform are the business of tests/run.sh.
 try_unit() {
   [[ -z $quick ]] || return 0
-  local common=('<nlohmann/json.hpp>' '"catch.hpp"')
+  local common=('<nlohmann/json.hpp>' '"catch.hpp"') inputs=(tests/unit)
   local extra=(-O0 -g0 -Itests/support -DCATCH_CONFIG_NO_POSIX_SIGNALS
     "-DQGA_TEST_DATA=\"$repo/tests/data\"" "-DQGA_TEST_HOSTILE_INPUTS=\"$repo/tests/hostile/inputs\"")
   step unit build "$row/unit" tests/unit/*.cpp tests/support/main.cpp || return
@@ -141,12 +143,13 @@ try_unit() {
     tr -dc 0-9)' passed'
 }
 
-# try_tool: builds the tool, and asks the agent with it.
+# try_tool: builds the tool, and asks the agent with it. Its sources are compiled as one, because
+# most of the time goes into the headers.
 try_tool() {
   [[ -z $quick ]] || return 0
-  local common=('<CLI/CLI.hpp>' '<qga/client.hpp>')
-  local extra=(-O0 -g0 "-DQGA_TOOL_VERSION=\"0\"")
-  step tool build "$row/qga" examples/qga/*.cpp || return
+  local extra=(-O0 -g0 "-DQGA_TOOL_VERSION=\"0\"") common=() inputs=(examples/qga)
+  [[ -e $row/tool.cpp ]] || printf "#include \"$repo/%s\"\n" examples/qga/*.cpp >"$row/tool.cpp"
+  step tool build "$row/qga" "$row/tool.cpp" || return
   step tool with_agent "$row/qga" info || return
 }
 
@@ -178,9 +181,10 @@ headers() {
   mkdir -p "$tree/.packages"
   for package in "${@:2}"; do
     [[ ! -e $tree/.packages/$package ]] || continue
-    if [[ ! -e $state/conf ]]; then
+    if [[ -z $(compgen -G "$state/lists/*Packages*") ]]; then
       configure_suite "$state" "$suite" "$(suite_mirror)"
-      suite_apt "$state" update >&2
+      # A mirror that has stood still is good enough: what it has is signed all the same.
+      suite_apt "$state" -o Acquire::Check-Valid-Until=false update >&2 || return
     fi
     (cd "$tree/.packages" && rm -f "${package}"_*.deb &&
       suite_apt "$state" download "$package" >&2) || return
