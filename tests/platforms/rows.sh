@@ -152,7 +152,8 @@ row_sid_libc__() {
 row_json_3_12() {
   local tree
   need_compiler g++-12 g++-12 || return
-  tree=$(headers experimental nlohmann-json3-dev) || { skip 'Debian experimental cannot be had' && return; }
+  tree=$(headers experimental nlohmann-json3-dev) ||
+    { skip 'Debian experimental cannot be had' && return; }
   cxx+=(-isystem "$tree")
   try_client
 }

@@ -2,7 +2,7 @@
 //
 // The system calls that Linux, macOS and the BSDs do not share. Each has a form here for systems
 // that have only what POSIX asks for; that form is compiled everywhere, so that it is tested
-// everywhere. No other header of the library asks which system it is on.
+// everywhere. Of the other headers only io/resolve.hpp asks which system it is on, for vsock.
 #pragma once
 
 #include <cerrno>
