@@ -2,7 +2,7 @@
 # Tries the library on many platforms: compilers, standard libraries, systems, processors.
 set -euo pipefail
 
-usage="usage: tests/platforms.sh [--list | --page | [--quick] NAME...]
+usage="usage: tests/platforms.sh [--list | --page | [--quick | --no-unit] NAME...]
 
 Tries the library on each platform NAME (all where none is named; --list shows them), prints a
 table, and keeps it in build/platforms/table.md with the rows of earlier runs. A platform that
@@ -10,7 +10,7 @@ cannot be had is skipped, and the table says why. Nothing is installed but Debia
 below build/platforms, the npm package of zig.
 
   --quick      leaves out the unit tests and the tool, and keeps what the table says of them
-
+  --no-unit    the same with the unit tests alone
   --page       puts the table of the latest results into docs/platforms.md, and tries nothing
 
   compiles     tests/platforms/client.cpp, a user's program: blocking, callbacks, future, coroutine
@@ -33,7 +33,7 @@ source tests/platforms/kit.sh
 # shellcheck source=tests/platforms/rows.sh
 source tests/platforms/rows.sh
 
-names=() quick=''
+names=() left_out=' '
 for argument; do
   case $argument in
     -h | --help) echo "$usage" && exit ;;
@@ -41,7 +41,8 @@ for argument; do
       for row in "${rows[@]}"; do printf '%-18s %s\n' "${row%%|*}" "${row#*|}"; done
       exit
       ;;
-    --quick) quick=yes ;;
+    --quick) left_out=' unit tool ' ;;
+    --no-unit) left_out=' unit ' ;;
     --page) table >"$out/table.md" && page && exit ;;
     -*) echo "$usage" >&2 && exit 2 ;;
     *)

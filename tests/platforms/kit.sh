@@ -22,9 +22,11 @@ run_row() {
   declare -gA result=()
   reason='' row=$out/rows/$name cxx=() run=() libraries=()
   mkdir -p "$row"
-  if [[ $quick && -f $row/result ]]; then
+  if [[ -f $row/result ]]; then
     IFS='|' read -r _ 'result[unit]' _ 'result[tool]' _ <"$row/result"
-    for column in unit tool; do [[ ${result[$column]} != skipped ]] || unset "result[$column]"; done
+    for column in unit tool; do
+      [[ $left_out == *" $column "* && ${result[$column]} != skipped ]] || unset "result[$column]"
+    done
   fi
   "row_${name//[+.-]/_}" || true # what failed is in result
   for column in "${columns[@]}"; do printf '%s|' "${result[$column]:--}"; done >"$row/result"
@@ -140,7 +142,7 @@ try_client() {
 
 # try_unit: compiles and runs the unit tests, apart from those tagged long, which take minutes.
 try_unit() {
-  [[ -z $quick ]] || return 0
+  [[ $left_out != *' unit '* ]] || return 0
   local common=('<nlohmann/json.hpp>' '"catch.hpp"') inputs=(tests/unit)
   local extra=(-O0 -g0 -Itests/support "-DQGA_TEST_DATA=\"$repo/tests/data\""
     "-DQGA_TEST_HOSTILE_INPUTS=\"$repo/tests/hostile/inputs\"")
@@ -153,7 +155,7 @@ try_unit() {
 # try_tool: builds the tool, and asks the agent with it. Its sources are compiled as one, because
 # most of the time goes into the headers.
 try_tool() {
-  [[ -z $quick ]] || return 0
+  [[ $left_out != *' tool '* ]] || return 0
   local extra=(-O0 -g0 "-DQGA_TOOL_VERSION=\"0\"") common=() inputs=(examples/qga)
   [[ -e $row/tool.cpp ]] || printf "#include \"$repo/%s\"\n" examples/qga/*.cpp >"$row/tool.cpp"
   step tool build "$row/qga" "$row/tool.cpp" || return
