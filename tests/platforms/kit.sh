@@ -153,10 +153,10 @@ try_unit() {
 }
 
 # try_tool: builds the tool, and asks the agent with it. Its sources are compiled as one, because
-# most of the time goes into the headers.
+# most of the time goes into the headers; so a name may be that of another file.
 try_tool() {
   [[ $left_out != *' tool '* ]] || return 0
-  local extra=(-O0 -g0 "-DQGA_TOOL_VERSION=\"0\"") common=() inputs=(examples/qga)
+  local extra=(-O0 -g0 -Wno-shadow "-DQGA_TOOL_VERSION=\"0\"") common=() inputs=(examples/qga)
   [[ -e $row/tool.cpp ]] || printf "#include \"$repo/%s\"\n" examples/qga/*.cpp >"$row/tool.cpp"
   step tool build "$row/qga" "$row/tool.cpp" || return
   step tool with_agent "$row/qga" info || return
