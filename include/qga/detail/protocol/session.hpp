@@ -326,9 +326,9 @@ class Session {
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
     // std::ranges::count_if is missing from libc++ 14.
-    const auto before = std::count_if(
-        queue_.flight.begin(), queue_.flight.end(),
-        [this](const Slot& slot) { return !is_behind_handshake(slot); });
+    const auto before =
+        std::count_if(queue_.flight.begin(), queue_.flight.end(),
+                      [this](const Slot& slot) { return !is_behind_handshake(slot); });
     queue_.skip_to(static_cast<std::size_t>(before), settles_silence_);
     state_ = State::learning;
     const std::uint64_t begin = queue_.output.end();
