@@ -2,6 +2,7 @@
 //
 // What a user's program includes and uses, for the strictest warnings: templates are instantiated,
 // as most warnings about them come only then.
+#include <chrono>
 #include <exception>
 #include <string>
 
