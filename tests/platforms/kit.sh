@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # what the scripts share
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154 # what the scripts share
 # What the rows of tests/platforms.sh share: steps with a result, headers of a suite, roots of other
 # suites, the agent. Sourced by it.
 

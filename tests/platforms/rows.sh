@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034,SC2154 # what the scripts share
+# shellcheck shell=bash disable=SC2015,SC2034,SC2154 # what the scripts share
 # The platforms of tests/platforms.sh: `NAME|description`, and a function row_NAME for each, in
 # which other characters than letters and digits are underscores. Sourced by it, after kit.sh.
 
