@@ -60,7 +60,8 @@ class Questions {
   template <class Ask>
   std::optional<std::invoke_result_t<Ask>> ask(Ask ask) {
     try {
-      auto answer = ask();
+      // In place, because a nlohmann::json would otherwise offer to convert itself, too.
+      std::optional<std::invoke_result_t<Ask>> answer(std::in_place, ask());
       answered_ = true;
       return answer;
     } catch (const qga::AgentError& error) {

@@ -113,7 +113,7 @@ int main(int argc, char** argv) try {
 
   // The arguments of a program are kept from the parser, which would split some, such as '[a,b]'.
   std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  const auto dashes = std::ranges::find(arguments, "--");
+  const auto dashes = std::ranges::find(arguments, std::string("--"));
   const bool has_dashes = dashes != arguments.end();
   if (has_dashes) tool.program.assign(dashes + 1, arguments.end());
   arguments.erase(dashes, arguments.end());

@@ -8,8 +8,12 @@
 #include <cstddef>
 #include <functional>
 #include <optional>
-#include <stop_token>
 #include <string_view>
+#include <version>
+
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 namespace qga::inline v0_1 {
 
@@ -70,8 +74,11 @@ struct CallOptions {
   /// When the whole call has to have ended; several calls may share one. max: none. Where only this
   /// is given, the client's `timeout` still holds for each command.
   Clock::time_point deadline = Clock::time_point::max();
-  /// Ends the call from another thread, with `CancelledError`, connecting included.
+#ifdef __cpp_lib_jthread
+  /// Ends the call from another thread, with `CancelledError`, connecting included. The member is
+  /// absent where the standard library has no `std::stop_token`.
   std::stop_token stop = {};
+#endif
 };
 
 }  // namespace qga::inline v0_1

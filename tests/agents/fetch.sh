@@ -23,6 +23,8 @@ newest=''
 [[ ${2:-} != --newest || $# != 2 ]] || newest=yes
 [[ $# -gt 0 && $1 != -* && (-n $newest || ${2:-} != -*) ]] || { echo "$usage" >&2 && exit 2; }
 
+# shellcheck source=tests/support/suites.sh
+source "$(dirname "$0")/../support/suites.sh"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 shift
@@ -32,8 +34,6 @@ elif (($#)); then
   suites=("$@")
 fi
 
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
 # Fetches into the same place take turns.
 exec {lock}>"$out/.lock"
 flock "$lock"
@@ -41,46 +41,8 @@ new=$out/.new
 trap 'rm -rf "$new"' EXIT
 trap 'exit 1' INT TERM HUP
 
-# mirror: where the system's own suite comes from.
-mirror() {
-  local codename
-  # shellcheck source=/dev/null
-  codename=$(source /etc/os-release && echo "${VERSION_CODENAME:-}")
-  apt-get indextargets --format "\$(RELEASE) \$(REPO_URI)" 'Created-By: Packages' |
-    sed -n "s/^$codename //p" | sed -n 1p
-}
-
-# configure SUITE: gives apt a state of its own, with nothing in its sources but the suite. The rest
-# of the system's configuration holds, as it may name a proxy.
-configure() {
-  local apt=$out/.apt/$1 suites=("$1")
-  [[ $1 != *-backports ]] || suites+=("${1%-backports}")
-  mkdir -p "$apt"/{lists/partial,archives/partial}
-  printf "deb [signed-by=$keyring] $uri %s main\n" "${suites[@]}" >"$apt/sources.list"
-  apt-config dump | grep -v -E '^(Dir|DPkg|APT::Update|APT::Default-Release)\b' >"$apt/conf"
-  cat >>"$apt/conf" <<END
-Dir::Etc::Parts "/dev/null";
-Dir::Etc::Main "/dev/null";
-Dir::Etc::SourceList "$apt/sources.list";
-Dir::Etc::SourceParts "/dev/null";
-Dir::Etc::Preferences "/dev/null";
-Dir::Etc::PreferencesParts "/dev/null";
-Dir::State "$apt";
-Dir::State::Lists "$apt/lists";
-Dir::State::Status "/dev/null";
-Dir::Cache "$apt";
-Dir::Cache::Archives "$apt/archives";
-APT::Sandbox::User "root";
-APT::Install-Recommends "0";
-APT::Update::Error-Mode "any";
-Acquire::Languages "none";
-Acquire::PDiffs "0";
-Acquire::Retries "2";
-END
-}
-
-# apt SUITE COMMAND...: apt-get with that state.
-apt() { APT_CONFIG=$out/.apt/$1/conf apt-get -qq "${@:2}"; }
+# apt SUITE COMMAND...: apt-get with nothing in its sources but the suite.
+apt() { suite_apt "$out/.apt/$1" "${@:2}"; }
 
 # resolve SUITE: NAME=VERSION of the agent and of every library that it needs. To apt nothing is
 # installed, so that it names them all.
@@ -129,7 +91,7 @@ END
 
 # fetch SUITE: brings OUT_DIR/SUITE up to date. Where it fails, its output says why.
 fetch() {
-  configure "$1"
+  configure_suite "$out/.apt/$1" "$1" "$uri"
   # Without the mirror, what has been fetched before is good enough.
   if ! apt "$1" update; then
     [[ -f $out/$1/version ]]
@@ -144,12 +106,12 @@ fetch() {
   mv "$new/agent" "$out/$1"
 }
 
-uri=$(mirror 2>/dev/null) || uri=''
+uri=$(suite_mirror) || uri=''
 log=$out/.log
 for suite in "${suites[@]}"; do
   if [[ -z $uri ]]; then
     reason="the system's apt sources name no mirror of its own suite"
-  elif [[ ! -f $keyring ]]; then
+  elif [[ ! -f $archive_keyring ]]; then
     reason="it needs the keys of Debian's archive (package debian-archive-keyring)"
   else
     # In the background because errors end no function that an if calls.

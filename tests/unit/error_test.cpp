@@ -170,7 +170,17 @@ TEST_CASE("what cannot be used is a CommandNotFoundError, whatever the agent's a
     CHECK((dynamic_cast<const qga::CommandNotFoundError*>(known) != nullptr) == one.not_found);
     CHECK(known->error_class() == one.error_class);
     CHECK(known->code() == qga::err_from_agent);
+    const auto* const failure = qga::detail::failure_of(error);
+    CHECK((failure == nullptr) == one.not_found);
+    CHECK((failure == nullptr || failure->desc() == one.desc));
   }
+}
+
+TEST_CASE("only an agent's error is a failure of the agent") {
+  using qga::detail::failure_of;
+  CHECK(failure_of({}) == nullptr);
+  CHECK(failure_of(qga::detail::not_connected("guest-x")) == nullptr);
+  CHECK(failure_of(std::make_exception_ptr(std::runtime_error("x"))) == nullptr);
 }
 
 TEST_CASE("an agent's error of another shape is no error of an agent") {

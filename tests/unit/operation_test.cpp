@@ -8,10 +8,14 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
+#include <version>
+
+#ifdef __cpp_lib_jthread
+#include <stop_token>
+#endif
 
 #include "catch.hpp"
 #include "qga/commands.hpp"
@@ -185,6 +189,7 @@ TEST_CASE("operation: an algorithm hears of its calls in their order, never with
   CHECK(helper.move_result() == 7);
 }
 
+#ifdef __cpp_lib_jthread
 TEST_CASE("operation: after a stop request nothing begins but what cleans up") {
   std::stop_source stop;
   std::vector<std::string> sent;
@@ -243,6 +248,7 @@ TEST_CASE("operation: pauses end at a stop request and at the end of the whole")
   cleaning->end_wait({});
   CHECK(ended == nullptr);
 }
+#endif
 
 TEST_CASE("operation: what an algorithm or a user throws ends it") {
   const auto in_start = Script([](auto&) { throw std::runtime_error("at once"); });

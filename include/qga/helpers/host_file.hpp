@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "qga/detail/number.hpp"
 #include "qga/detail/protocol/random.hpp"
 
 namespace qga::inline v0_1::detail {
@@ -75,6 +76,7 @@ class FileSource final : public Source {
     file_ = open_host_file(path_, "rbe");
     if (std::filesystem::is_regular_file(path_)) size_ = std::filesystem::file_size(path_);
     if (size_ && offset > *size_) host_failure(path_.string() + " ends before the offset", EINVAL);
+    if (!std::in_range<off_t>(offset)) host_failure(path_.string(), EOVERFLOW);
     if (offset > 0 && ::fseeko(file_.get(), static_cast<off_t>(offset), SEEK_SET) != 0) {
       host_failure(path_.string());
     }
@@ -116,7 +118,9 @@ class TextSource final : public Source {
  public:
   explicit TextSource(std::string text) : text_(std::move(text)) {}
 
-  void open(std::uint64_t offset) override { at_ = std::min<std::size_t>(offset, text_.size()); }
+  void open(std::uint64_t offset) override {
+    at_ = number_as<std::size_t>(std::min<std::uint64_t>(offset, text_.size()));
+  }
   std::optional<std::uint64_t> size() const override { return text_.size(); }
   std::string next(std::size_t count) override {
     std::string bytes = text_.substr(at_, count);
@@ -233,7 +237,7 @@ class FileSink final : public Sink {
     for (std::string word; status >> word;) {
       if (word != "Umask:") continue;
       unsigned mask = 0;
-      if (status >> std::oct >> mask) return static_cast<mode_t>(mask);
+      if (status >> std::oct >> mask) return number_as<mode_t>(mask);
     }
     return 077;
   }
@@ -242,7 +246,7 @@ class FileSink final : public Sink {
     const HostFile from = open_host_file(path_, "rbe");
     std::string piece(64 << 10, '\0');
     while (offset > 0) {
-      const std::size_t wanted = std::min<std::uint64_t>(offset, piece.size());
+      const auto wanted = number_as<std::size_t>(std::min<std::uint64_t>(offset, piece.size()));
       const std::size_t read = std::fread(piece.data(), 1, wanted, from.get());
       if (read == 0) host_failure(path_.string() + " ends before the offset", EINVAL);
       write({piece.data(), read});

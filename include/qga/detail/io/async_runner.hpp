@@ -12,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <system_error>
 #include <type_traits>
 #include <utility>
@@ -389,7 +388,7 @@ class HandlerRunner final : public OperationRunner<IoExecutor> {
   Handler handler_;
   asio::executor_work_guard<Executor> work_;
   Op operation_;
-  std::optional<std::stop_callback<Stop>> stop_;
+  std::optional<StopCallback<Stop>> stop_;
 };
 
 /// Starts an operation under a completion token. It begins with the initiation: its time counts

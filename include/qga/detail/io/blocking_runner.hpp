@@ -47,7 +47,7 @@ class ClientLock {
 /// @param wake becomes readable when `stop` is requested
 /// @return null, or a ConnectError or CancelledError
 inline std::exception_ptr connect_now(ClientState& client, Clock::time_point until,
-                                      const std::stop_token& stop, int wake) {
+                                      const StopToken& stop, int wake) {
   const Target target = client.target();
   try {
     const auto attempt = client.begin_connecting();
@@ -165,9 +165,10 @@ inline void connect_blocking(ClientState* client, std::optional<Target> target,
   if (!lock.owns()) std::rethrow_exception(busy(""));
   if (target) client->set_target(std::move(*target));
   if (!client->has_target()) std::rethrow_exception(no_target());
-  const StopSignal stop(options.stop);
+  const StopToken& token = stop_of(options);
+  const StopSignal stop(token);
   const auto until = connecting_deadline(client->params(), options, Clock::now());
-  const auto error = connect_now(*client, until, options.stop, stop.fd());
+  const auto error = connect_now(*client, until, token, stop.fd());
   if (error) std::rethrow_exception(error);
 }
 

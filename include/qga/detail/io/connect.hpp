@@ -11,7 +11,6 @@
 #include <cstring>
 #include <exception>
 #include <functional>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -110,9 +109,7 @@ struct ConnectStep {
 
 /// @throws std::system_error
 inline OwnedDescriptor open_for(const SocketAddress& address) {
-  OwnedDescriptor opened(
-      ::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, address.protocol()));
-  if (opened.get() < 0) throw std::system_error(last_error());
+  OwnedDescriptor opened = open_socket(address.family(), address.protocol());
   // With Nagle's algorithm, the second of two requests in flight waits for the first to be
   // acknowledged: 41 instead of 21 ms where a round trip takes 20. Only TCP knows the option.
   const int on = 1;
@@ -146,7 +143,7 @@ inline Clock::time_point share_of(Clock::time_point deadline, std::size_t addres
 /// @param wake becomes readable when `stop` is requested
 /// @throws std::system_error: `std::errc::timed_out`, `operation_canceled`, or the system's own
 inline OwnedDescriptor connect_to(const SocketAddress& address, Clock::time_point deadline,
-                                  const std::stop_token& stop, int wake) {
+                                  const StopToken& stop, int wake) {
   using Next = ConnectStep::Next;
   OwnedDescriptor opened = open_for(address);
   ConnectStep step = connect_step(opened.get(), address);
@@ -169,7 +166,7 @@ inline OwnedDescriptor connect_to(const SocketAddress& address, Clock::time_poin
 /// Tries all addresses of a target in turn.
 /// @throws std::system_error of the last one
 inline OwnedDescriptor connect_to(const Target& target, Clock::time_point deadline,
-                                  const std::stop_token& stop, int wake) {
+                                  const StopToken& stop, int wake) {
   const std::vector<SocketAddress> addresses = target.lookup ? target.lookup() : target.addresses;
   for (std::size_t i = 0; i + 1 < addresses.size(); ++i) {
     try {

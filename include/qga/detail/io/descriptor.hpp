@@ -12,43 +12,20 @@
 #include <limits>
 #include <optional>
 #include <span>
-#include <stop_token>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <asio/error.hpp>
 
+#include "qga/detail/protocol/stop.hpp"
+#include "qga/detail/system.hpp"
 #include "qga/params.hpp"
 
 namespace qga::inline v0_1::detail {
-
-inline std::error_code last_error() { return {errno, std::system_category()}; }
-
-/// An open descriptor that closes itself unless released.
-class OwnedDescriptor {
- public:
-  explicit OwnedDescriptor(int fd = -1) : fd_(fd) {}
-  OwnedDescriptor(OwnedDescriptor&& other) noexcept : fd_(other.release()) {}
-  OwnedDescriptor& operator=(OwnedDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~OwnedDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 /// Duplicates a descriptor. A child process does not inherit the copy.
 /// @throws std::system_error where the process has no descriptor left
@@ -73,14 +50,12 @@ struct IoResult {
 /// Makes `fd` non-blocking, keeps it from child processes, and finds out what it is.
 /// @throws std::system_error
 inline Descriptor prepare_descriptor(int fd) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-      ::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
-    throw std::system_error(last_error());
-  }
+  set_flags(fd);
   int type = 0;
   socklen_t size = sizeof type;
-  return {fd, ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0};
+  const bool is_socket = ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0;
+  if (is_socket) disable_sigpipe(fd);
+  return {fd, is_socket};
 }
 
 inline bool would_block(int err) {
@@ -109,8 +84,7 @@ inline IoResult read_some(Descriptor from, std::span<char> to) {
 inline IoResult write_some(Descriptor to, std::string_view from) {
   ssize_t result = 0;
   do {
-    result = to.is_socket ? ::send(to.fd, from.data(), from.size(), MSG_NOSIGNAL)
-                          : ::write(to.fd, from.data(), from.size());
+    result = to.is_socket ? send_some(to.fd, from) : ::write(to.fd, from.data(), from.size());
   } while (result < 0 && errno == EINTR);
   return io_result(result);
 }
@@ -129,29 +103,25 @@ inline int milliseconds_until(Clock::time_point deadline, Clock::time_point now)
 class StopSignal {
  public:
   /// @throws std::system_error where the process has no descriptor left
-  explicit StopSignal(const std::stop_token& token) {
+  explicit StopSignal(const StopToken& token) {
     if (!token.stop_possible()) return;
-    fd_ = OwnedDescriptor(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (fd_.get() < 0) throw std::system_error(last_error());
-    callback_.emplace(token, Wake{fd_.get()});
+    signal_.open();
+    callback_.emplace(token, Wake{&signal_});
   }
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
   /// The descriptor is readable once a stop is requested; -1: no stop can be requested.
-  int fd() const { return fd_.get(); }
+  int fd() const { return signal_.fd(); }
 
  private:
   struct Wake {
-    int fd;
-    void operator()() const noexcept {
-      const std::uint64_t one = 1;
-      static_cast<void>(!::write(fd, &one, sizeof one));
-    }
+    const WakeSignal* signal;
+    void operator()() const noexcept { signal->set(); }
   };
 
-  OwnedDescriptor fd_;
-  std::optional<std::stop_callback<Wake>> callback_;  // destroyed before the descriptor
+  WakeSignal signal_;
+  std::optional<StopCallback<Wake>> callback_;  // destroyed before the signal
 };
 
 /// Waits for `events` on `fd` (-1: for none), or for `wake` to become readable (-1: not). Returns

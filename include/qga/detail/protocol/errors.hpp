@@ -145,11 +145,19 @@ inline std::error_code err_of(const std::exception_ptr& error) {
 }
 
 /// The agent's error where it tried the command and failed; null where the command cannot be used,
-/// and for errors of other kinds. It is valid as long as a copy of `error` is.
+/// and for errors of other kinds. It is valid as long as a copy of `error` is. The type is found by
+/// catching it, because a program may be compiled with -fno-rtti, without dynamic_cast.
 inline const AgentError* failure_of(const std::exception_ptr& error) {
-  const GuestAgentError* const known = error_of(error);
-  const bool unusable = dynamic_cast<const CommandNotFoundError*>(known) != nullptr;
-  return unusable ? nullptr : dynamic_cast<const AgentError*>(known);
+  if (!error) return nullptr;
+  try {
+    std::rethrow_exception(error);
+  } catch (const CommandNotFoundError&) {
+    return nullptr;
+  } catch (const AgentError& failed) {
+    return &failed;
+  } catch (...) {
+    return nullptr;
+  }
 }
 
 /// Changes an error that nobody else has seen yet.

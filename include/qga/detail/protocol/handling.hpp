@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "qga/detail/number.hpp"
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
@@ -44,7 +45,7 @@ constexpr ReplyLimits payload_limits(std::size_t bytes) {
 }
 
 /// The time for a payload on a slow channel: an emulated guest moves 5 MiB/s, a busy one far less.
-constexpr Clock::duration transfer_timeout(std::size_t bytes) {
+constexpr Clock::duration transfer_timeout(std::uint64_t bytes) {
   return default_timeout + std::chrono::milliseconds(bytes / 256);
 }
 
@@ -135,7 +136,7 @@ inline ReplyLimits limited_to(ReplyLimits limits, std::size_t max_reply_size) {
   if (limits.string < limits.bytes) {
     const std::uint64_t product = std::uint64_t{limits.string} * max_reply_size;
     limits.string =
-        std::max(simple_reply_limits.bytes, static_cast<std::size_t>(product / limits.bytes));
+        std::max(simple_reply_limits.bytes, number_as<std::size_t>(product / limits.bytes));
   }
   limits.elements = std::min(
       limits.elements, std::max(simple_reply_limits.elements, max_reply_size / bytes_per_element));

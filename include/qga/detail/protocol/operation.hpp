@@ -11,7 +11,6 @@
 #include <exception>
 #include <functional>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -22,6 +21,7 @@
 #include "qga/detail/protocol/call.hpp"
 #include "qga/detail/protocol/encode.hpp"
 #include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/protocol/stop.hpp"
 #include "qga/params.hpp"
 
 namespace qga::inline v0_1::detail {
@@ -106,10 +106,10 @@ class Operation {
   /// The name of a single command; empty for a helper.
   virtual std::string_view command() const { return {}; }
 
-  const std::stop_token& stop() const { return options_.stop; }
+  const StopToken& stop() const { return stop_of(options_); }
   /// Notes a stop request. May be called on any thread. The session is told separately.
   void note_stop() { stop_noted_ = true; }
-  bool stop_requested() const { return stop_noted_ || options_.stop.stop_requested(); }
+  bool stop_requested() const { return stop_noted_ || stop_of(options_).stop_requested(); }
 
   /// The end of the whole call; max: none.
   Clock::time_point until() const { return until_; }

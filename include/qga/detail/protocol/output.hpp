@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include "qga/detail/number.hpp"
+
 namespace qga::inline v0_1::detail {
 
 inline void append_id(std::string& out, std::uint64_t id) {
@@ -36,7 +38,7 @@ class Output {
   std::uint64_t written() const { return base_ + at_; }
   std::uint64_t end() const { return base_ + text_.size(); }
   std::string_view from(std::uint64_t begin) const {
-    return std::string_view(text_).substr(static_cast<std::size_t>(begin - base_));
+    return std::string_view(text_).substr(number_as<std::size_t>(begin - base_));
   }
 
   void wrote(std::size_t bytes) {
@@ -58,7 +60,7 @@ class Output {
   }
 
   /// Drops the unwritten bytes behind `end`.
-  void truncate(std::uint64_t end) { text_.resize(static_cast<std::size_t>(end - base_)); }
+  void truncate(std::uint64_t end) { text_.resize(number_as<std::size_t>(end - base_)); }
 
   /// Drops all unwritten bytes.
   void clear() {

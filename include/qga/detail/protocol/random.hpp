@@ -4,11 +4,9 @@
 #pragma once
 
 #include <array>
-#include <cerrno>
 #include <cstdint>
-#include <system_error>
 
-#include <unistd.h>
+#include "qga/detail/system.hpp"
 
 namespace qga::inline v0_1::detail {
 
@@ -17,9 +15,7 @@ namespace qga::inline v0_1::detail {
 /// @throws std::system_error
 inline std::array<std::uint64_t, 2> random_bits() {
   std::array<std::uint64_t, 2> bits{};
-  if (::getentropy(bits.data(), sizeof bits) != 0) {
-    throw std::system_error(errno, std::system_category(), "no random bytes");
-  }
+  fill_with_random(bits.data(), sizeof bits);
   return bits;
 }
 

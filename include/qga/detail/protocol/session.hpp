@@ -325,8 +325,10 @@ class Session {
 
   void on_synced() {
     // Requests run in order: what was written before the handshake will not be answered any more.
-    const auto before = std::ranges::count_if(
-        queue_.flight, [this](const Slot& slot) { return !is_behind_handshake(slot); });
+    // std::ranges::count_if is missing from libc++ 14.
+    const auto before =
+        std::count_if(queue_.flight.begin(), queue_.flight.end(),
+                      [this](const Slot& slot) { return !is_behind_handshake(slot); });
     queue_.skip_to(static_cast<std::size_t>(before), settles_silence_);
     state_ = State::learning;
     const std::uint64_t begin = queue_.output.end();
