@@ -61,14 +61,14 @@ status=0
 if [[ $quick == yes ]]; then
   # More than there are processors in a small machine: many tests only wait for a deadline.
   ctest --preset "$preset" --parallel 5 || status=$?
+  echo 'These are the quick tests; --all runs every test.'
 else
   # The live tests first: what they print is more than pass or fail. And all others in any case.
   [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
   # Some assert how time grows, and a busy machine disturbs them: what fails is tried once more.
   ctest --preset "$preset" --label-exclude vm --repeat until-pass:2 || status=$?
+  echo 'What was tried:'
+  figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
+  sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u
 fi
-echo 'What was tried:'
-figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
-sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u
-[[ $quick == no ]] || echo 'These are the quick tests; --all runs every test.'
 exit "$status"
