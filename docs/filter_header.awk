@@ -46,6 +46,9 @@ held ~ /\/\/\/ For the library's own use/ || /template <class Result, template <
   next
 }
 
+# Doxygen takes a deduction guide for a function.
+/^[A-Za-z]+\(.*\) *-> *[A-Za-z]+<.*>;/ { drop_all_of($0); next }
+
 !held_lines && /= default;$/ { drop_all_of($0); next }
 
 /^struct .*Request( |$)/ { in_request = 1 }

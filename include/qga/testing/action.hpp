@@ -121,6 +121,7 @@ inline Action sends(std::string bytes, std::uint64_t times = 1) {
 }
 
 /// Sends bytes one by one, as over a bad channel. It ends when the client has gone.
+/// @param bytes any
 /// @param pause between two bytes
 inline Action sends_slowly(std::string bytes, Clock::duration pause) {
   return Action({detail::SendSlowlyStep{std::move(bytes), pause}});

@@ -41,6 +41,7 @@
 #include "qga/testing/program.hpp"
 #include "qga/testing/recording.hpp"
 
+/// A scriptable agent for users' own tests.
 namespace qga::inline v0_1::testing {
 
 /// A scriptable agent with a faked guest behind it. It runs nothing and freezes nothing.
@@ -61,6 +62,7 @@ namespace qga::inline v0_1::testing {
 class Agent {
  public:
   /// Starts an agent on a thread of its own.
+  /// @param params where it listens and what it is like
   /// @throws std::system_error where it cannot listen, or there is no thread
   explicit Agent(AgentParams params = {})
       : Agent(std::make_unique<asio::io_context>(1), std::move(params)) {}
@@ -69,6 +71,7 @@ class Agent {
   /// @param executor runs the agent, and the functions that the test gives it. The agent must be
   ///        destroyed before the context of the executor is. It gives the context work until `stop`
   ///        or the end of the agent: `run()` of an `io_context` does not return before that
+  /// @param params where it listens and what it is like
   /// @throws std::system_error where it cannot listen
   explicit Agent(const asio::any_io_executor& executor, AgentParams params = {})
       : path_(params.path),

@@ -28,6 +28,7 @@ class FileContents {
     return *this;
   }
   FileContents(const FileContents&) = default;
+  /// Makes the file hold what another one holds.
   FileContents& operator=(const FileContents& other) { return *this = other.str(); }
 
   /// What the file holds; empty where there is none.
@@ -36,6 +37,7 @@ class FileContents {
     const auto found = files_.find(path_);
     return found != files_.end() ? found->second : std::string();
   }
+  /// What the file holds; empty where there is none.
   operator std::string() const { return str(); }  // NOLINT(google-explicit-constructor)
 
   friend bool operator==(const FileContents& file, std::string_view bytes) {

@@ -23,9 +23,9 @@ struct ProgramCall {
 
 /// How a program of a faked guest ends.
 struct ProgramResult {
-  std::int64_t exit_code = 0;
-  std::string out = {};  ///< bytes that it has written to its standard output
-  std::string err = {};  ///< bytes that it has written to its standard error
+  std::int64_t exit_code = 0;  ///< of a program that ends by itself
+  std::string out = {};        ///< bytes that it has written to its standard output
+  std::string err = {};        ///< bytes that it has written to its standard error
   /// The signal that ended it; then there is no exit code.
   std::optional<std::int64_t> signal = {};
   /// How long it runs after its start. `Clock::duration::max()`: until it is killed.
