@@ -63,12 +63,14 @@ if [[ $quick == yes ]]; then
   ctest --preset "$preset" --parallel 5 || status=$?
   echo 'These are the quick tests; --all runs every test.'
 else
-  # The live tests first: what they print is more than pass or fail. And all others in any case.
-  [[ -z $vm ]] || ctest --preset "$preset" --label-regex vm --verbose || status=$?
   # Some assert how time grows, and a busy machine disturbs them: what fails is tried once more.
-  ctest --preset "$preset" --label-exclude vm --repeat until-pass:2 || status=$?
+  ctest --preset "$preset" --parallel 3 --repeat until-pass:2 || status=$?
+  log=build/$preset/Testing/Temporary/LastTest.log
+  # The tables of the live tests, which are more than pass or fail.
+  awk '/^The commands that the guest|^What happens to a guest/ { shown = 1 }
+       /^<end of output>/ { shown = 0 } shown' "$log"
   echo 'What was tried:'
   figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
-  sed -n -E "s/^ *(($figures).*)/  \\1/p" "build/$preset/Testing/Temporary/LastTest.log" | sort -u
+  sed -n -E "s/^ *(($figures).*)/  \\1/p" "$log" | sort -u
 fi
 exit "$status"
