@@ -5,7 +5,8 @@ set(QGA_FETCHED "")
 
 # Headers only: SOURCE_SUBDIR names nothing, so the dependency's own CMakeLists.txt does not run.
 macro(qga_fetch_headers name target repository commit)
-  message(STATUS "qga: no installed ${target}, fetching it from ${repository}")
+  message(STATUS "qga: ${target} is not installed, fetching it from ${repository}. This needs git; on "
+                 "Debian and Ubuntu install libasio-dev and nlohmann-json3-dev instead")
   FetchContent_Declare(${name} GIT_REPOSITORY ${repository} GIT_TAG ${commit} SOURCE_SUBDIR none)
   FetchContent_MakeAvailable(${name})
   add_library(qga_${name} INTERFACE)

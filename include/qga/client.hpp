@@ -6,6 +6,10 @@
 //   std::cout << ga.info().version << '\n';
 #pragma once
 
+#if __cplusplus < 202002L
+#error "qga needs C++20 or later: compile with -std=c++20"
+#endif
+
 #include <concepts>
 #include <exception>
 #include <functional>

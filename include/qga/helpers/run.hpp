@@ -143,9 +143,9 @@ class RunHelpers {
   /// @throws CancelledError the caller cancelled or stopped it, or closed the client
   /// @throws UnreachableError the channel broke, or no agent answers
   /// @timeout none for the program, unless `RunParams::timeout` or the options of the call set
-  ///          one; each request has the time of its command. A program that is not ended by then
-  ///          goes on in the guest, unless `RunParams::kill` is set: killing takes up to 10 s
-  ///          more.
+  ///          one; each request has the time of its command, and that which starts the program has
+  ///          it whatever `RunParams::timeout` says. A program that is not ended by then goes on in
+  ///          the guest, unless `RunParams::kill` is set: killing takes up to 10 s more.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {
     return detail::carrier_of(*this).template perform<RunResult, detail::Run>(std::move(path),
