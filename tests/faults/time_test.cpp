@@ -258,3 +258,23 @@ TEST_CASE("a connecting that is started later has its whole time then", "[faults
   CHECK_NOTHROW(connected.get());
   CHECK(client.is_open());
 }
+
+TEMPLATE_TEST_CASE("a helper's own time ends what is not sent yet", "[faults]", Blocking, Async) {
+  ScriptedAgent agent;
+  agent.mute();
+  // Each command has an hour, so that only the helper's own time can end it.
+  TestType ga(agent.path(), {.timeout = 1h});
+  const std::string file = agent.path() + ".copy";
+  const std::vector<std::function<void()>> helpers{
+      [&] { ga.run("/bin/x", {.timeout = 200ms}); },
+      [&] { ga.run("/bin/x", {.timeout = 200ms, .kill = true}); },
+      [&] { ga.run("/bin/x", {.input = std::string(1 << 20, 'x'), .timeout = 200ms}); },
+      [&] { ga.download("/f", file, {.timeout = 200ms}); },
+      [&] { ga.write_file("/f", "x", {.timeout = 200ms}); },
+  };
+  for (const auto& helper : helpers) {
+    const auto error = error_of<qga::TimeoutError>(helper);
+    CHECK(error.outcome() == Outcome::not_sent);
+  }
+  CHECK(agent.executed("guest-exec") + agent.executed("guest-file-open") == 0);
+}

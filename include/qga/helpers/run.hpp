@@ -50,7 +50,7 @@ class Run {
     params.kill = true;  // or it could make the file after its removal
     params.args = {"-c", "umask 077 && set -C && : >\"$0\"", file_};
     const auto then = [this](std::exception_ptr error, const RunResult& made) {
-      if (error && outcome_of(error) == Outcome::refused) return io_.fail(std::move(error));
+      if (error && outcome_of(error) != Outcome::unknown) return io_.fail(std::move(error));
       if (error) return remove(std::move(error));
       if (made.exit_code != 0) {
         return io_.fail(bad_reply("", "no temporary file: " + made.err, Outcome::refused));
@@ -143,8 +143,8 @@ class RunHelpers {
   /// @throws CancelledError the caller cancelled or stopped it, or closed the client
   /// @throws UnreachableError the channel broke, or no agent answers
   /// @timeout none for the program, unless `RunParams::timeout` or the options of the call set
-  ///          one; each request has the time of its command, and that which starts the program has
-  ///          it whatever `RunParams::timeout` says. A program that is not ended by then goes on in
+  ///          one; each request has the time of its command. A `guest-exec` that was sent
+  ///          is awaited for up to 5 s. A program that is not ended by then goes on in
   ///          the guest, unless `RunParams::kill` is set: killing takes up to 10 s more.
   /// @since QEMU 2.5, all guests
   auto run(std::string path, RunParams params = RunParams()) {

@@ -132,7 +132,9 @@ class RunProgram {
                ask();
              },
              // An answer that comes late is awaited: only it tells which process it is.
-             {.until = deadline_after(kill_grace, deadline_), .cancel = Cancel::unsent});
+             {.until = deadline_after(kill_grace, deadline_),
+              .sent_by = deadline_,
+              .cancel = Cancel::unsent});
   }
 
  private:

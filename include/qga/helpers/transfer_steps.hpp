@@ -174,7 +174,9 @@ class FileTransfer {
                measure();
              },
              // An answer that comes late is awaited: only it tells what has to be closed.
-             {.until = deadline_after(cleanup_time, until_), .cancel = Cancel::unsent});
+             {.until = deadline_after(cleanup_time, until_),
+              .sent_by = until_,
+              .cancel = Cancel::unsent});
   }
 
   /// Asks for the size of the file. A pipe, for example, has no end to seek to, and no size.

@@ -83,6 +83,8 @@ Work work_of(Function function) {
 struct Step {
   /// The latest time at which it may end.
   Clock::time_point until = Clock::time_point::max();
+  /// The latest time at which it may be sent.
+  Clock::time_point sent_by = Clock::time_point::max();
   /// The time that it has where the caller says nothing; none: that of the command.
   std::optional<Clock::duration> usual = {};
   Cancel cancel = Cancel::always;

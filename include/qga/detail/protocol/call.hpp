@@ -4,6 +4,7 @@
 // session carries it and answers it exactly once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -72,10 +73,22 @@ class Call {
     return true;
   }
 
+  /// When something has to be decided about the call, unless it ends before.
+  Clock::time_point next_deadline() const { return std::min({deadline, doubted_at, sent_by}); }
+  /// Whether its time is over. `sent_by` is looked at once.
+  /// @param unsent whether it is not sent
+  bool has_to_end(Clock::time_point now, bool unsent) {
+    const bool is_too_late = sent_by <= now && unsent;
+    if (sent_by <= now) sent_by = Clock::time_point::max();
+    return deadline <= now || is_too_late;
+  }
+
   std::string text;                                       ///< the request up to its id
   Clock::time_point deadline = Clock::time_point::max();  ///< max: none
   /// From here on handshakes tell whether the answer is only late, or lost; max: never.
   Clock::time_point doubted_at = Clock::time_point::max();
+  /// A call that is not sent by then ends; max: by its deadline.
+  Clock::time_point sent_by = Clock::time_point::max();
   Operation* operation = nullptr;  ///< the owner; null: a guard's request
   Cancel cancel = Cancel::always;
   /// True: the request is written at once, although the channel is out of sync. This is for a thaw

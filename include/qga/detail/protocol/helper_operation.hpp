@@ -65,6 +65,7 @@ class HelperSteps : public Operation {
     if (step.awaits_late_answer) {
       call->doubted_at = std::exchange(call->deadline, std::min(step.until, until()));
     }
+    call->sent_by = step.sent_by;
     call->operation = this;
     if (call->finished()) {
       call->delivered = true;
@@ -127,9 +128,7 @@ class HelperSteps : public Operation {
 
   Clock::time_point next_deadline() const override {
     auto earliest = Clock::time_point::max();
-    for (const auto& step : steps_) {
-      earliest = std::min({earliest, step->deadline, step->doubted_at});
-    }
+    for (const auto& step : steps_) earliest = std::min(earliest, step->next_deadline());
     return earliest;
   }
 

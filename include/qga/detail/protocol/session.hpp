@@ -88,7 +88,7 @@ class Session {
   /// Fails the calls whose deadline has passed.
   void expire(Clock::time_point now) {
     queue_.each_call([&](Call& call) {
-      if (call.deadline <= now) return abandon(call, &timed_out);
+      if (call.has_to_end(now, queue_.unsent(call))) return abandon(call, &timed_out);
       if (call.doubted_at > now) return;
       call.doubted_at = Clock::time_point::max();
       if (state_ == State::in_sync) desynchronize();
@@ -150,9 +150,7 @@ class Session {
   /// The earliest deadline of a call, or of an answer to a handshake; max: none.
   Clock::time_point next_deadline() {
     auto earliest = repeats_at();
-    queue_.each_call([&](const Call& call) {
-      earliest = std::min({earliest, call.deadline, call.doubted_at});
-    });
+    queue_.each_call([&](const Call& one) { earliest = std::min(earliest, one.next_deadline()); });
     return earliest;
   }
 
