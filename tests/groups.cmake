@@ -35,9 +35,14 @@ function(choose_tests variable dir)
   set(${variable} ${chosen} PARENT_SCOPE)
 endfunction()
 
-# compile_together(TARGET): has the sources of TARGET compiled in their groups.
+# compile_together(TARGET PROPERTY...): has the sources of TARGET compiled in their groups, or as the
+# properties of unity builds say. Names of different files meet then, and may hide each other.
 function(compile_together target)
-  set_target_properties(${target} PROPERTIES UNITY_BUILD ${QGA_TEST_UNITY} UNITY_BUILD_MODE GROUP)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${QGA_TEST_UNITY} UNITY_BUILD_MODE GROUP
+                                             ${ARGN})
+  if(QGA_TEST_UNITY)
+    target_compile_options(${target} PRIVATE -Wno-shadow)
+  endif()
 endfunction()
 
 # A quick run has all unit tests, and below them one of every kind: each promise of the README is
