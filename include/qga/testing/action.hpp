@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -37,7 +38,7 @@ struct ErrorStep {
   std::string desc;
 };
 struct SendStep {
-  std::string bytes;
+  std::shared_ptr<const std::string> bytes;  ///< shared, because they may be many and sent often
   std::uint64_t times;
 };
 struct SendSlowlyStep {
@@ -117,7 +118,7 @@ inline Action fails(std::string desc, std::string error_class = "GenericError") 
 /// @param bytes a reply of an agent is one JSON object and `\n`
 /// @param times how often; it ends when the client has gone
 inline Action sends(std::string bytes, std::uint64_t times = 1) {
-  return Action({detail::SendStep{std::move(bytes), times}});
+  return Action({detail::SendStep{std::make_shared<const std::string>(std::move(bytes)), times}});
 }
 
 /// Sends bytes one by one, as over a bad channel. It ends when the client has gone.

@@ -266,7 +266,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
   void perform(const SendStep& step) {
     if (!peer_ || step.times == 0) return;
     if (step.times > 1) steps_.push_front(SendStep{step.bytes, step.times - 1});
-    send(step.bytes);
+    send_shared(step.bytes);
   }
   void perform(const SendSlowlyStep& step) {
     if (!peer_ || step.bytes.empty()) return;
@@ -314,15 +314,18 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
   }
 
   void send(std::string bytes) {
+    send_shared(std::make_shared<const std::string>(std::move(bytes)));
+  }
+  void send_shared(std::shared_ptr<const std::string> bytes) {
     const std::size_t left = bytes_left_;
-    const bool cut = bytes.size() >= left;
-    if (cut) bytes.resize(left);
-    if (left != unlimited) bytes_left_ = cut ? unlimited : left - bytes.size();
+    const bool cut = bytes->size() >= left;
+    const std::size_t size = cut ? left : bytes->size();
+    if (left != unlimited) bytes_left_ = cut ? unlimited : left - size;
     if (!peer_) return;
-    if (bytes.empty() && !cut) return;
+    if (size == 0 && !cut) return;
     busy_ = true;
     output_ = std::move(bytes);
-    asio::async_write(*peer_, asio::buffer(output_),
+    asio::async_write(*peer_, asio::buffer(output_->data(), size),
                       [self = shared_from_this(), generation = generation_, cut](
                           asio::error_code error, std::size_t) {
                         self->busy_ = false;
@@ -382,7 +385,7 @@ class AgentCore : public std::enable_shared_from_this<AgentCore> {
   RequestParser parser_;
   Request request_;         ///< whose steps are under way
   std::deque<Step> steps_;  ///< still to be done
-  std::string output_;
+  std::shared_ptr<const std::string> output_;
   std::array<char, 64 << 10> input_{};
   bool busy_ = false;  ///< a step is under way
   bool accepts_ = false;
