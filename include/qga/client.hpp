@@ -326,12 +326,12 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     WithOptions(Client& client, CallOptions options)
         : client_(client), options_(std::move(options)) {}
 
-    /// As `Client::execute`.
+    /// Does what `Client::execute` does.
     template <Request R, class Project = std::identity>
     auto execute(const R& request, Project project = {}) {
       return client_.run_command(request, std::move(project), options_);
     }
-    /// As `Client::execute`.
+    /// Does what `Client::execute` does.
     nlohmann::json execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(detail::RawRequest(command, std::move(arguments)));
     }
@@ -358,12 +358,12 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     Async(Client& client, Token token, CallOptions options)
         : client_(client), token_(std::move(token)), options_(std::move(options)) {}
 
-    /// As `Client::execute`.
+    /// Does what `Client::execute` does.
     template <Request R, class Project = std::identity>
     auto execute(const R& request, Project project = {}) {
       return client_.start_command(request, std::move(project), token(), options_);
     }
-    /// As `Client::execute`.
+    /// Does what `Client::execute` does.
     auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
       return execute(detail::RawRequest(command, std::move(arguments)));
     }

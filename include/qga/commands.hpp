@@ -25,7 +25,7 @@ namespace qga::inline v0_1 {
 /// `std::invoke(projection, reply)`. A method returns what `execute` returns: the reply from a
 /// blocking carrier, whatever the completion token asks for from an asynchronous one.
 ///
-/// What a method says of its reply and of its errors holds for both, and this for every method:
+/// The documentation of a method holds for both. The following holds for every method:
 ///
 /// **Errors.** Each is a `GuestAgentError`; `outcome()` tells what is known of the command.
 /// - `ConnectError` (`err_no_connect`): no connection, or the client is closed

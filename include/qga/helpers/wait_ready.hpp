@@ -25,7 +25,7 @@ namespace qga::inline v0_1 {
 /// How far a guest has come.
 enum class ReadyState {
   no_socket,  ///< nothing to connect to, or it closes at once
-  silent,     ///< connected, but nobody answers: no agent yet, a guest that is paused, or another
+  silent,     ///< connected, but no agent answers: no agent yet, a guest that is paused, or another
               ///< client that has the channel
   frozen,     ///< the agent answers, and its file systems are frozen
   disabled,   ///< the agent answers, and does not offer the command that was asked for
