@@ -13,12 +13,14 @@ quietly() {
 
 # install_packages NAME...: installs the Debian or Ubuntu packages that are missing, as root or
 # through sudo; where it may not, names them and gives up.
-install_packages() {
+install_packages() ( # in a shell of its own, with whose end the lock is released
   local name missing=() as_root=()
   if ! command -v apt-get >/dev/null; then
     echo "Not Debian or Ubuntu: taking it that these are here: $*"
     return
   fi
+  exec 9</var/lib/dpkg
+  flock 9 # two scripts that run at once install one after the other
   for name; do
     dpkg-query -W -f '${Status}' "$name" 2>/dev/null | grep -q ' ok installed$' || missing+=("$name")
   done
@@ -34,8 +36,8 @@ install_packages() {
   echo "Installing ${missing[*]}"
   quietly "${as_root[@]}" apt-get update
   quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes \
-    --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
-}
+    --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" 9<&-
+)
 
 # What an agent on a developer's machine must never do.
 blocked_commands=guest-shutdown,guest-suspend-disk,guest-suspend-ram,guest-suspend-hybrid

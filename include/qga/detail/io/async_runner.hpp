@@ -407,16 +407,4 @@ auto initiate(Token&& token, std::shared_ptr<ClientState> client, const CallOpti
       token, std::move(client), options, std::forward<Args>(args)...);
 }
 
-/// Moves a move-only token out of `kept`. @throws RequestError the second time
-template <class Token>
-Token move_once(std::optional<Token>& kept) {
-  if (!kept) {
-    std::rethrow_exception(
-        wrong_argument("", "a completion token that can only be moved must be used once"));
-  }
-  Token token = std::move(*kept);
-  kept.reset();
-  return token;
-}
-
 }  // namespace qga::inline v0_1::detail
