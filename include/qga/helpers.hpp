@@ -9,6 +9,7 @@
 #include "qga/helpers/file.hpp"
 #include "qga/helpers/freeze.hpp"
 #include "qga/helpers/keys.hpp"
+#include "qga/helpers/process.hpp"
 #include "qga/helpers/run.hpp"
 #include "qga/helpers/transfer.hpp"
 #include "qga/helpers/usage.hpp"
@@ -37,6 +38,7 @@ namespace qga::inline v0_1 {
 /// @tparam Carrier what derives from this: a client, or what its `with` and `async` return
 template <class Carrier>
 class Helpers : public RunHelpers<Carrier>,
+                public StartHelpers<Carrier>,
                 public FileHelpers<Carrier>,
                 public TransferHelpers<Carrier>,
                 public FreezeHelpers<Carrier>,

@@ -4,6 +4,7 @@
 // without texts that are not addresses.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -56,11 +57,13 @@ inline Reach reach_of(const in_addr& address) {
   return bits >> 16 == 0xa9fe ? Reach::link_local : Reach::further;
 }
 inline Reach reach_of(const in6_addr& address) {
-  if (IN6_IS_ADDR_UNSPECIFIED(&address) || IN6_IS_ADDR_MULTICAST(&address) ||
-      IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_V4COMPAT(&address)) {
+  if (IN6_IS_ADDR_LOOPBACK(&address)) return Reach::loopback;
+  // IPv4 within IPv6, and "::". IN6_IS_ADDR_V4COMPAT of musl does not know those that end with 1.
+  const auto* const bytes = address.s6_addr;
+  const bool starts_empty = std::all_of(bytes, bytes + 12, [](auto byte) { return byte == 0; });
+  if (starts_empty || IN6_IS_ADDR_V4MAPPED(&address) || IN6_IS_ADDR_MULTICAST(&address)) {
     return Reach::nowhere;
   }
-  if (IN6_IS_ADDR_LOOPBACK(&address)) return Reach::loopback;
   return IN6_IS_ADDR_LINKLOCAL(&address) ? Reach::link_local : Reach::further;
 }
 

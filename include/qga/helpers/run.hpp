@@ -20,6 +20,7 @@
 #include "qga/detail/protocol/random.hpp"
 #include "qga/error.hpp"
 #include "qga/helpers/host_file.hpp"
+#include "qga/helpers/run_followed.hpp"
 #include "qga/helpers/run_program.hpp"
 #include "qga/helpers/transfer.hpp"
 
@@ -38,6 +39,13 @@ class Run {
   void start() {
     if (params_.timeout) until_ = deadline_after(*params_.timeout, io_.now());
     until_ = std::min(until_, io_.until());
+    if (is_followed(params_)) {
+      const auto then = [this](std::exception_ptr error, RunResult result) {
+        error ? io_.fail(std::move(error)) : io_.finish(std::move(result));
+      };
+      followed_.emplace(io_, Step(), then, std::move(path_), std::move(params_));
+      return followed_->start();
+    }
     if (params_.input.size() <= pipe_size) {
       return run(std::move(path_), std::move(params_), {}, [this](auto error, RunResult result) {
         error ? io_.fail(std::move(error)) : io_.finish(std::move(result));
@@ -115,6 +123,7 @@ class Run {
   std::string file_;
   std::optional<SubAlgorithm<Io, RunResult, RunProgram>> program_;
   std::optional<SubAlgorithm<Io, TransferResult, Upload>> upload_;
+  std::optional<SubAlgorithm<Io, RunResult, RunFollowed>> followed_;
 };
 
 }  // namespace detail

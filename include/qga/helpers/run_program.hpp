@@ -21,6 +21,7 @@
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/error.hpp"
+#include "qga/helpers/start_params.hpp"
 
 namespace qga::inline v0_1 {
 
@@ -29,8 +30,18 @@ struct RunParams {
   std::vector<std::string> args = {};  ///< without its own name
   /// `NAME=value` each; *replaces* the agent's environment, PATH included. None: inherits it.
   std::optional<std::vector<std::string>> env = {};
+  std::vector<std::string> add_env = {};  ///< `NAME=value` each, beside the environment; see below
+  std::string cwd = {};                   ///< working directory; empty: the agent's; see below
+  std::string user = {};                  ///< whom to run as; empty: the agent's user; see below
   std::string input = {};                 ///< bytes for its standard input
   GuestExecCaptureOutput capture = true;  ///< whether, or which, output to keep
+  /// Is called with what the program writes, while it runs: output of any length, in constant
+  /// memory. `RunResult` has none of it then. What it throws ends the call. It must not make calls
+  /// of the client.
+  ///
+  /// This and `add_env`, `cwd` and `user` need a guest with a POSIX shell, and an agent that may
+  /// open files; `StartParams` has their details.
+  std::function<void(ProcessStream, std::string_view)> output = {};
   /// How long it may run; none: for ever.
   std::optional<Clock::duration> timeout = {};
   /// Kill it in the guest where it runs for too long, or where the caller cancels.
@@ -101,13 +112,27 @@ class ProgramTimeoutError : public TimeoutError, public ProgramError {
 
 namespace detail {
 
+inline std::exception_ptr program_ran_too_long(std::int64_t pid, bool ended) {
+  const std::string what =
+      "guest-exec: process " + std::to_string(pid) +
+      (ended ? " ran for too long and was killed" : " has run for too long and is left behind");
+  return std::make_exception_ptr(
+      ProgramTimeoutError(what,
+                          {.command = std::string(GuestExecRequest::command),
+                           .outcome = Outcome::unknown,
+                           .err = std::make_error_code(std::errc::timed_out)},
+                          pid, ended));
+}
+
+/// How many bytes of each output are kept.
+inline constexpr std::size_t kept_output = 16 << 20;
+
 /// Whether an agent dropped output. With old agents (5.2) the member is absent where all is there
 /// and *false* where output was cut; with later ones it is right. All keep 16 MiB.
 inline Truncated truncation(const std::optional<std::string>& data, std::optional<bool> flag) {
-  constexpr std::size_t kept = 16 << 20;
   if (!flag) return Truncated::no;
   if (*flag) return Truncated::yes;
-  return data && data->size() == kept ? Truncated::possibly : Truncated::no;
+  return data && data->size() == kept_output ? Truncated::possibly : Truncated::no;
 }
 
 template <class Io>
@@ -223,15 +248,7 @@ class RunProgram {
   void gave_up(bool ended) {
     if (is_own_ && !error_) error_ = timed_out(GuestExecRequest::command, Outcome::unknown);
     if (error_) return fail(std::move(error_), ended);
-    const std::string what =
-        "guest-exec: process " + std::to_string(pid_) +
-        (ended ? " ran for too long and was killed" : " has run for too long and is left behind");
-    io_.fail(std::make_exception_ptr(
-        ProgramTimeoutError(what,
-                            {.command = std::string(GuestExecRequest::command),
-                             .outcome = Outcome::unknown,
-                             .err = std::make_error_code(std::errc::timed_out)},
-                            pid_, ended)));
+    io_.fail(program_ran_too_long(pid_, ended));
   }
 
   void fail(std::exception_ptr error, bool ended) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -206,8 +207,20 @@ class OperationRunner : public AsyncRunner,
     const std::lock_guard lock(mutex_);
     if (!timer_) timer_.emplace(io_);
     pause_cleans_up_ = operation_->wait_cleans_up();
-    timer_->expires_at(operation_->wait_is_stopped() ? Clock::now() : until);
+    Waker* const waker = operation_->waker();
+    const bool goes_on =
+        operation_->wait_is_stopped() || (waker != nullptr && !waker->begin_pause(pause_ender()));
+    timer_->expires_at(goes_on ? Clock::now() : until);
     timer_->async_wait([self = this->shared_from_this()](std::error_code) { self->on_waited({}); });
+  }
+
+  std::function<void()> pause_ender() {
+    return [weak = this->weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
+      const std::lock_guard lock(self->mutex_);
+      if (self->timer_) self->timer_->cancel();
+    };
   }
 
   void connect(Clock::time_point until) try {

@@ -51,6 +51,7 @@ class ClientGuard final : public Guard, private ArmedGuard {
   ClientGuard& operator=(const ClientGuard&) = delete;
   ~ClientGuard() override { act(); }
 
+  std::shared_ptr<ClientState> client() const noexcept override { return client_; }
   bool of(const ClientState& client) const { return client_.get() == &client; }
   /// Whether it can be used over this connection.
   bool of(const std::shared_ptr<Connection>& connection) const {

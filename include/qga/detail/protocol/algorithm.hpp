@@ -22,9 +22,11 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "qga/detail/protocol/call.hpp"
 #include "qga/detail/protocol/guard.hpp"
+#include "qga/detail/protocol/waker.hpp"
 #include "qga/params.hpp"
 #include "qga/request.hpp"
 
@@ -39,6 +41,10 @@ template <>
 struct CompletionSignature<void> {
   using type = void(std::exception_ptr);
 };
+
+/// The result of an algorithm, which may be nothing.
+template <class Result>
+using Stored = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
 
 /// What an algorithm does next. All steps with the same kind of reply share one type, so that what
 /// carries a step is compiled once.
@@ -115,7 +121,8 @@ struct AnyRequest : NoArguments {
 /// - `call` sends a request and calls `then(error, reply)`, or `then(error)` where there is no
 ///   reply. Several calls may be in flight together, and are answered in order.
 /// - `pause` calls `then(error)`; the error is null, a CancelledError or a TimeoutError. No call is
-///   in flight meanwhile. A stop request and the caller's time end a pause, unless it cleans up.
+///   in flight meanwhile. A stop request and the caller's time end a pause, unless it cleans up,
+///   and so does a waker that it is given.
 /// - `work` runs a user's function and calls `then(error)` with what the function throws.
 /// - `guard` makes a guard that sends the request unless it is disarmed. With a second request, a
 ///   question, the guard belongs to the guest; otherwise it belongs to the connection.
@@ -124,10 +131,12 @@ struct AnyRequest : NoArguments {
 /// - `finish(result)` or `fail(error)` is called once, and last.
 /// Continuations run one at a time, and never within the call that they were given to.
 template <class Io>
-concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* guard) {
+concept AlgorithmIo = requires(Io& io, Continuation<void> then, const Guard* guard,
+                               const std::shared_ptr<Waker>& waker) {
   io.call(AnyRequest(), then, Step());
   io.pause(Clock::duration(), then);
   io.pause(Clock::duration(), then, true);
+  io.pause(Clock::duration(), then, waker);
   io.work(Work(), then);
   { io.guard(AnyRequest()) } -> std::same_as<std::unique_ptr<Guard>>;
   {
@@ -175,6 +184,11 @@ class SubAlgorithm {
   void pause(Clock::duration duration, Continuation<void> then, bool cleans_up = false) {
     io_.pause(duration, std::move(then), cleans_up || limit_.cleans_up);
   }
+  void pause(Clock::duration duration, Continuation<void> then,
+             const std::shared_ptr<Waker>& waker) {
+    if (limit_.cleans_up) return io_.pause(duration, std::move(then), true);
+    io_.pause(duration, std::move(then), waker);
+  }
   void work(Work start, Continuation<void> then) { io_.work(std::move(start), std::move(then)); }
   template <class... Requests>
   std::unique_ptr<Guard> guard(const Requests&... requests) {
@@ -186,16 +200,19 @@ class SubAlgorithm {
   Clock::time_point now() const { return io_.now(); }
   Clock::time_point until() const { return std::min(limit_.until, io_.until()); }
 
-  void finish(Result result) {
-    const auto then = std::move(then_);
-    then(nullptr, std::move(result));
-  }
-  void fail(std::exception_ptr error) {
-    const auto then = std::move(then_);
-    then(std::move(error), {});
-  }
+  void finish(Stored<Result> result = {}) { end(nullptr, std::move(result)); }
+  void fail(std::exception_ptr error) { end(std::move(error), {}); }
 
  private:
+  void end(std::exception_ptr error, [[maybe_unused]] Stored<Result> result) {
+    const auto then = std::move(then_);
+    if constexpr (std::is_void_v<Result>) {
+      then(std::move(error));
+    } else {
+      then(std::move(error), std::move(result));
+    }
+  }
+
   Io& io_;
   Step limit_;
   Continuation<Result> then_;

@@ -37,10 +37,15 @@ class GuardCall final : public Call {
   bool as_expected_ = false;
 };
 
+class ClientState;
+
 /// A guard acts when it is destroyed, unless it is disarmed.
 class Guard {
  public:
   virtual ~Guard() = default;
+
+  /// The client that it acts for; null in tests of algorithms.
+  virtual std::shared_ptr<ClientState> client() const noexcept { return nullptr; }
 
   /// Disarms the guard, because there is nothing left to do.
   virtual void disarm() noexcept = 0;

@@ -78,6 +78,11 @@ class HelperSteps : public Operation {
   void pause(Clock::duration duration, Continuation<void> then, bool cleans_up = false) {
     wait_ = {Waiting::pause, deadline_after(duration, now()), std::move(then), {}, cleans_up};
   }
+  void pause(Clock::duration duration, Continuation<void> then,
+             const std::shared_ptr<Waker>& waker) {
+    pause(duration, std::move(then));
+    wait_->waker = waker;
+  }
 
   bool connected() const { return client_ != nullptr && client_->is_open(); }
   bool can_connect() const { return client_ != nullptr && client_->has_target(); }
@@ -137,6 +142,7 @@ class HelperSteps : public Operation {
     return wait_->cleans_up ? wait_->until : std::min(wait_->until, until());
   }
   bool wait_cleans_up() const override { return wait_->cleans_up; }
+  Waker* waker() const override { return wait_->waker.get(); }
   void start_work(WorkContext* context, Continuation<void> then) override {
     wait_->start(context, std::move(then));
   }
@@ -197,6 +203,7 @@ class HelperSteps : public Operation {
     Continuation<void> then;
     Work start = {};
     bool cleans_up = false;
+    std::shared_ptr<Waker> waker = {};
   };
 
   virtual void begin() = 0;

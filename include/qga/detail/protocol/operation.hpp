@@ -15,7 +15,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/call.hpp"
@@ -49,10 +48,6 @@ inline Clock::time_point connecting_deadline(const ClientParams& params, const C
   return step_deadline(default_timeout, end_of_call(options, now), params.timeout,
                        options.timeout.has_value(), now);
 }
-
-/// The result of an operation, which may be nothing.
-template <class Result>
-using Stored = std::conditional_t<std::is_void_v<Result>, std::monostate, Result>;
 
 class AsyncRunner;
 
@@ -93,6 +88,8 @@ class Operation {
   virtual Clock::time_point waits_until() const { return Clock::time_point::max(); }
   /// Whether the pause is a part of cleaning up, which a stop request does not end.
   virtual bool wait_cleans_up() const { return false; }
+  /// Ends the pause early; null: nothing does.
+  virtual Waker* waker() const { return nullptr; }
   bool wait_is_stopped() const { return !wait_cleans_up() && stop_requested(); }
   /// Starts the work that it waits for.
   virtual void start_work(WorkContext*, Continuation<void>) {}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Writes to the standard input of a program that runs, through a FIFO.
+#pragma once
+
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "qga/helpers/process_state.hpp"
+
+namespace qga::inline v0_1::detail {
+
+/// The agent does not tell how much a full FIFO took. So each piece is short enough for the kernel
+/// to take all of it or nothing, and the next one is sent when it was taken.
+template <class Io>
+class WriteProcess : ProcessSteps<Io> {
+ public:
+  WriteProcess(Io& io, ProcessState* process, std::string bytes)
+      : ProcessSteps<Io>(io, process), bytes_(std::move(bytes)) {}
+
+  void start() {
+    if (auto error = this->check()) return this->io_.fail(std::move(error));
+    if (!this->process_.input.is_open()) {
+      return this->io_.fail(wrong_argument(GuestFileWriteRequest::command,
+                                           "the program's input must be open",
+                                           std::errc::bad_file_descriptor));
+    }
+    next();
+  }
+
+ private:
+  void next() {
+    if (this->process_.end) return ended();
+    if (at_ == bytes_.size()) {
+      this->process_.look.hurry();
+      this->process_.waker->wake();
+      return this->io_.finish();
+    }
+    const auto piece = std::string_view(bytes_).substr(at_, this->process_.piece);
+    const std::int64_t handle = this->process_.input.handle();
+    this->io_.call(BasicGuestFileWriteRequest<std::string_view>(handle, piece),
+                   [this, piece](std::exception_ptr error, const GuestFileWrite& reply) {
+                     refused_ = error && outcome_of(error) == Outcome::refused;
+                     error_ = refused_ ? nullptr : std::move(error);
+                     if (error_ || refused_) return;
+                     try {
+                       check_written(reply, piece.size());
+                     } catch (...) {
+                       error_ = std::current_exception();
+                     }
+                   });
+    this->io_.call(GuestFileFlushRequest(handle),
+                   [this, size = piece.size()](std::exception_ptr error) {
+                     const bool refused = error && outcome_of(error) == Outcome::refused;
+                     if (!error_ && !refused) error_ = std::move(error);
+                     if (error_) return this->fail(error_);
+                     if (refused || refused_) return full();
+                     at_ += size;
+                     pace_.hurry();
+                     next();
+                   });
+  }
+
+  /// The FIFO is full, or the program has ended. The agent throws away what it could not flush, and
+  /// remembers that it failed until something is written again, even if it is nothing.
+  void full() {
+    this->io_.call(BasicGuestFileWriteRequest<std::string_view>(this->process_.input.handle(), ""),
+                   [this](std::exception_ptr error, const GuestFileWrite&) {
+                     if (error && outcome_of(error) != Outcome::refused) return this->fail(error);
+                     look();
+                   });
+  }
+
+  void look() {
+    const auto again = [this] { this->pause(pace_, [this] { next(); }); };
+    const auto ask = [this, again] {
+      this->ask([this, again](std::exception_ptr error) {
+        if (error) return this->fail(error);
+        this->process_.end ? ended() : again();
+      });
+    };
+    if (!this->process_.life.is_open()) {
+      return this->io_.now() >= this->process_.ask_at ? ask() : again();
+    }
+    this->look_for_life([this, ask, again](std::exception_ptr error, bool gone) {
+      if (error) return this->fail(error);
+      gone ? ask() : again();
+    });
+  }
+
+  void ended() { this->fail("the program has ended and reads no more", std::errc::broken_pipe); }
+
+  std::string bytes_;
+  std::size_t at_ = 0;
+  bool refused_ = false;
+  std::exception_ptr error_;
+  Pace pace_{longest_look};
+};
+
+/// Closes the input: the program reads its end.
+template <class Io>
+class CloseInput : ProcessSteps<Io> {
+ public:
+  CloseInput(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
+
+  void start() {
+    File& input = this->process_.input;
+    if (!input.is_open()) return this->io_.finish();
+    if (auto error = this->check()) return this->io_.fail(std::move(error));
+    this->io_.call(GuestFileCloseRequest(input.handle()),
+                   [this, &input](std::exception_ptr error) {
+                     if (!error || outcome_of(error) != Outcome::not_sent) input.forget();
+                     if (error) return this->fail(error);
+                     this->process_.look.hurry();
+                     this->process_.waker->wake();
+                     this->io_.finish();
+                   },
+                   {.cancel = Cancel::never});
+  }
+};
+
+}  // namespace qga::inline v0_1::detail
