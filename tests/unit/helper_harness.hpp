@@ -126,8 +126,8 @@ class Scripted {
     });
   }
 
-  template <class Then>
-  void pause(Clock::duration duration, Then then, bool = false) {
+  template <class Then, class... How>
+  void pause(Clock::duration duration, Then then, const How&...) {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
     log.push_back("pause " + std::to_string(milliseconds.count()));
     next_.push_back([this, duration, then = std::move(then)] {
