@@ -157,29 +157,48 @@ concept ConnectingIo = AlgorithmIo<Io> && requires(Io& io, Continuation<void> th
   io.connect(then, Clock::time_point());
 };
 
-/// Runs an algorithm as a part of another one, over the `Io` of the whole.
 template <class Io, class Result, template <class> class Algorithm>
-class SubAlgorithm {
+class PartOf;
+
+/// The `Io` of the whole, of which the algorithm of this `Io` is a part, and the limits of that.
+template <class Io>
+struct Whole {
+  using Type = Io;
+  static Type& of(Io& io) { return io; }
+  static Step limit(const Io&) { return {}; }
+};
+template <class Io, class Result, template <class> class Algorithm>
+struct Whole<PartOf<Io, Result, Algorithm>> {
+  using Type = Io;
+  static Type& of(PartOf<Io, Result, Algorithm>& part) { return part.io_; }
+  static Step limit(const PartOf<Io, Result, Algorithm>& part) { return part.limit_; }
+};
+
+/// Runs an algorithm as a part of another one, which may be a part itself. All parts of a helper
+/// run over the `Io` of the whole, so that each algorithm is compiled once for it.
+template <class Io, class Result, template <class> class Algorithm>
+using SubAlgorithm = PartOf<typename Whole<Io>::Type, Result, Algorithm>;
+
+template <class Io, class Result, template <class> class Algorithm>
+class PartOf {
  public:
+  /// @param outer the `Io` of the algorithm that this is a part of
   /// @param limit holds for every step of the part
   /// @param then may destroy the part
-  template <class... Args>
-  SubAlgorithm(Io& io, Step limit, Continuation<Result> then, Args&&... args)
-      : io_(io),
-        limit_(limit),
+  template <class Outer, class... Args>
+  PartOf(Outer& outer, Step limit, Continuation<Result> then, Args&&... args)
+      : io_(Whole<Outer>::of(outer)),
+        limit_(within(Whole<Outer>::limit(outer), limit)),
         then_(std::move(then)),
         algorithm_(*this, std::forward<Args>(args)...) {}
-  SubAlgorithm(const SubAlgorithm&) = delete;
-  SubAlgorithm& operator=(const SubAlgorithm&) = delete;
+  PartOf(const PartOf&) = delete;
+  PartOf& operator=(const PartOf&) = delete;
 
   void start() { algorithm_.start(); }
 
   template <Request R>
   void call(const R& request, Continuation<typename R::Reply> then, Step step = {}) {
-    if (limit_.cleans_up) step = cleaning_up(std::min(step.until, limit_.until));
-    if (!step.cleans_up) step.until = std::min(step.until, limit_.until);
-    step.harmless = step.harmless || limit_.harmless;
-    io_.call(request, std::move(then), step);
+    io_.call(request, std::move(then), within(limit_, step));
   }
   void pause(Clock::duration duration, Continuation<void> then, bool cleans_up = false) {
     io_.pause(duration, std::move(then), cleans_up || limit_.cleans_up);
@@ -204,6 +223,16 @@ class SubAlgorithm {
   void fail(std::exception_ptr error) { end(std::move(error), {}); }
 
  private:
+  friend Whole<PartOf>;
+
+  /// A step, within the limits of the part that it belongs to.
+  static Step within(const Step& limit, Step step) {
+    if (limit.cleans_up) step = cleaning_up(std::min(step.until, limit.until));
+    if (!step.cleans_up) step.until = std::min(step.until, limit.until);
+    step.harmless = step.harmless || limit.harmless;
+    return step;
+  }
+
   void end(std::exception_ptr error, [[maybe_unused]] Stored<Result> result) {
     const auto then = std::move(then_);
     if constexpr (std::is_void_v<Result>) {
@@ -216,7 +245,7 @@ class SubAlgorithm {
   Io& io_;
   Step limit_;
   Continuation<Result> then_;
-  Algorithm<SubAlgorithm> algorithm_;
+  Algorithm<PartOf> algorithm_;
 };
 
 }  // namespace qga::inline v0_1::detail
