@@ -51,9 +51,9 @@ mkdir -p "$packages" "$root"
 # which an emulated machine unpacks in a fraction of the time.
 resolve() {
   apt-get --simulate -qq -o Dir::State::status=/dev/null -o APT::Install-Recommends=0 install \
-    linux-image-cloud-amd64 busybox-static qemu-guest-agent passwd tzdata |
+    linux-image-cloud-amd64 busybox-static qemu-guest-agent passwd tzdata bsdutils util-linux |
     sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1=\2/p' |
-    grep -E '^(lib|linux-image-[0-9]|busybox-static|qemu-guest-agent|passwd|tzdata)' | grep -v perl
+    grep -E '^(lib|linux-image-[0-9]|busybox-static|qemu-guest-agent|passwd|tzdata|bsdutils|util-linux=)' | grep -v perl
 }
 
 download() {
@@ -99,11 +99,13 @@ multiarch=usr/lib/x86_64-linux-gnu
 
   "$busybox" --list | while read -r applet; do ln -s busybox "bin/$applet"; done
   rm bin/busybox
-  cp "$busybox" "$tree/bin/qemu-ga" "$tree/bin/chpasswd" bin/
+  rm bin/fallocate # busybox's makes no holes
+  programs=(qemu-ga chpasswd script fallocate)
+  cp "$busybox" "${programs[@]/#/$tree/bin/}" bin/
   cp bin/qemu-ga bin/observer # remains where run.sh puts another agent in the place of qemu-ga
   cp "$tree/$multiarch/security/pam_unix.so" "$multiarch/security/"
   ln -s "/$multiarch/ld-linux-x86-64.so.2" lib64/
-  for file in bin/qemu-ga bin/chpasswd "$multiarch/security/pam_unix.so"; do
+  for file in "${programs[@]/#/bin/}" "$multiarch/security/pam_unix.so"; do
     "$tree/lib64/ld-linux-x86-64.so.2" --inhibit-cache --library-path "$tree/$multiarch" --list "$file"
   done | sed -n "s|.*=> \($tree/.*\) (.*|\1|p" | sort -u | xargs cp -t "$multiarch"
 
