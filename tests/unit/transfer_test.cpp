@@ -60,9 +60,9 @@ struct Download {
 };
 
 struct Upload {
-  explicit Upload(const std::string& text, TransferParams params = {})
+  explicit Upload(const std::string& text, TransferParams params = {}, bool sets_mode = false)
       : run(std::make_shared<qga::detail::TextSource>(text), "/f",
-            Download::small(std::move(params))) {}
+            Download::small(std::move(params)), sets_mode) {}
 
   Scripted<qga::TransferResult, qga::detail::Upload> run;
 };
@@ -223,6 +223,41 @@ TEST_CASE("upload: writes, flushes, closes") {
   CHECK(it.run.finished->bytes == 7);
 }
 
+TEST_CASE("upload: has the guest make a file that others may not write, where it can") {
+  const Reply started{.json = {{"pid", 7}}};
+  const auto ended = [](int code) { return Reply{.json = {{"exited", true}, {"exitcode", code}}}; };
+  const struct {
+    std::optional<unsigned> mode;
+    std::string given;
+    std::deque<Reply> replies;
+    bool is_set;
+  } cases[] = {{{}, "", {started, ended(0)}, true},
+               {0644, "0644", {started, ended(0)}, true},
+               {07777, "7777", {started, ended(0)}, true},
+               {0, "0000", {started, ended(1)}, false},
+               {0600, "0600", {refused}, false}};
+  for (const auto& [mode, given, replies, is_set] : cases) {
+    CAPTURE(given, is_set);
+    Upload it("ABC", {.mode = mode}, true);
+    std::deque<Reply> all = replies;
+    for (const Reply& reply : {opened, at(0), at(0), wrote(3), done, done}) all.push_back(reply);
+    it.run.run(std::move(all));
+    REQUIRE(it.run.finished);
+    CHECK(it.run.finished->mode_set == is_set);
+    CHECK(it.run.log.front().find("\"/f\",\"" + given + "\"]") != std::string::npos);
+  }
+  Upload wrong("ABC", {.mode = 010000}, true);
+  wrong.run.run({});
+  CHECK(wrong.run.log.empty());
+  CHECK(wrong.run.failed);
+}
+
+TEST_CASE("upload: a file that is continued keeps its permissions") {
+  Upload it("ABC", {.offset = 1}, true);
+  it.run.run({opened, at(1), at(1), wrote(2), done, done});
+  CHECK(it.run.log.front() == "guest-file-open {\"mode\":\"r+\",\"path\":\"/f\"}");
+}
+
 TEST_CASE("upload: nothing is a file too, and a multiple of the chunk has no end of its own") {
   Upload empty("");
   empty.run.run({opened, at(0), at(0), done, done});
@@ -236,7 +271,7 @@ TEST_CASE("upload: has no more ready than the session lets out, and the next") {
   const auto ready = [](std::size_t chunk) {
     Scripted<qga::TransferResult, qga::detail::Upload> upload(
         std::make_shared<qga::detail::TextSource>(std::string(8 * chunk, 'x')), "/f",
-        TransferParams{.chunk = chunk, .in_flight = 4});
+        TransferParams{.chunk = chunk, .in_flight = 4}, false);
     const Reply all = wrote(static_cast<std::int64_t>(chunk));
     std::deque<Reply> replies{opened, at(0), at(0), refused, all};
     if (chunk < 3100) replies.insert(replies.end(), {all, all});

@@ -78,7 +78,8 @@ class Run {
       run_with_input();
     };
     auto input = std::make_shared<TextSource>(std::move(params_.input));
-    upload_.emplace(io_, Step{.until = until_}, then, std::move(input), file_, std::move(params));
+    upload_.emplace(io_, Step{.until = until_}, then, std::move(input), file_, std::move(params),
+                    false);
     upload_->start();
   }
 

@@ -105,7 +105,7 @@ class StartProgram {
       error ? undo(std::move(error)) : open_files();
     };
     upload_.emplace(io_, Step(), then, std::make_shared<TextSource>(std::move(content_)),
-                    program_.directory + "/input", TransferParams());
+                    program_.directory + "/input", TransferParams(), false);
     upload_->start();
   }
 

@@ -37,6 +37,12 @@ struct TransferParams {
   /// `head` and `sha256sum` in the guest, and an agent that may run programs: where one is missing
   /// the transfer fails before its first byte.
   bool verify = false;
+  /// Permissions of an uploaded file, such as 0644: at most 07777. None: a file that was there
+  /// keeps its own, a new one may be read and written by its owner alone. The agent cannot set
+  /// them: it takes `/bin/sh` in the guest, and an agent that may run programs. Where that is
+  /// missing, a new file has what the agent gives it, which is as a rule that everybody may write
+  /// it; `TransferResult::mode_set` tells.
+  std::optional<unsigned> mode = {};
   /// Keep what was transferred when the transfer fails, so that a later one can continue it.
   bool keep_partial = false;
   /// How long it may take; none: each request has its own time. Cleaning up takes up to 10 s more.
@@ -47,10 +53,13 @@ struct TransferParams {
 struct TransferResult {
   std::uint64_t bytes = 0;  ///< without `offset`
   std::string sha256 = {};  ///< of these bytes, in hexadecimal digits, where it was verified
+  /// After an upload: whether the file has the permissions of `TransferParams::mode`.
+  bool mode_set = false;
 
   static void fields(auto& self, auto& visit) {
     visit("bytes", self.bytes);
     visit("sha256", self.sha256);
+    visit("mode-set", self.mode_set);
   }
 };
 

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -49,11 +51,12 @@ class FileTransfer {
       if (params_.chunk == 0 || params_.in_flight == 0) {
         refuse("chunk and in_flight must be 1 or more");
       }
+      if (params_.mode && *params_.mode > 07777) refuse("a mode must be 0 to 07777");
       open_host();
     } catch (...) {
       return io_.fail(std::current_exception());
     }
-    params_.verify ? look_for_tools() : open();
+    params_.verify ? look_for_tools() : prepare();
   }
 
  protected:
@@ -63,6 +66,8 @@ class FileTransfer {
 
   virtual std::string mode() const = 0;
   virtual void open_host() = 0;
+  /// Prepares the guest's file, before it is opened; ends with `open`.
+  virtual void prepare() { open(); }
   /// Keeps requests in flight; sets `ended_` where there are no more. May throw.
   virtual void fill() = 0;
   /// Writes what the guest has buffered, before its file is closed.
@@ -109,6 +114,28 @@ class FileTransfer {
     io_.call(GuestFileCloseRequest(file_.handle()), next, cleaning());
   }
 
+  void open() {
+    io_.call(GuestFileOpenRequest(path_, mode()),
+             [this](std::exception_ptr error, std::int64_t handle) {
+               if (error) return io_.fail(std::move(error));
+               file_ = File(handle, io_.guard(GuestFileCloseRequest(handle)));
+               measure();
+             },
+             // An answer that comes late is awaited: only it tells what has to be closed.
+             {.until = deadline_after(cleanup_time, until_),
+              .sent_by = until_,
+              .cancel = Cancel::unsent});
+  }
+
+  void run_in_guest(std::vector<std::string> args, Continuation<RunResult> then) {
+    RunParams params;
+    params.args = std::move(args);
+    params.kill = true;
+    program_.emplace(io_, Step{.until = until_, .harmless = true}, std::move(then), "/bin/sh",
+                     std::move(params), true);
+    program_->start();
+  }
+
   void give_up() { io_.fail(error_with<TransferError>(error_, bytes_)); }
 
   Step cleaning() {
@@ -147,6 +174,7 @@ class FileTransfer {
   bool ended_ = false;  ///< there is nothing more to ask for
   std::exception_ptr error_;
   bool unverified_ = false;  ///< all bytes are there, but the guest could not hash them
+  bool mode_set_ = false;    ///< the guest's file has the permissions that it is to have
 
  private:
   static constexpr Clock::duration cleanup_time = std::chrono::seconds(10);
@@ -155,7 +183,7 @@ class FileTransfer {
   void look_for_tools() {
     run_in_guest({"-c", "head -c 0 </dev/null | tail -c +1 | sha256sum"},
                  [this](std::exception_ptr error, const RunResult& run) {
-                   if (!error && run.exit_code == 0 && run.out.size() >= 64) return open();
+                   if (!error && run.exit_code == 0 && run.out.size() >= 64) return prepare();
                    if (error && outcome_of(error) != Outcome::refused) {
                      return io_.fail(std::move(error));
                    }
@@ -164,19 +192,6 @@ class FileTransfer {
                        "cannot verify: the guest has to run sh, head, tail and sha256sum: " + why,
                        Outcome::not_sent, 0, VerificationError::Reason::unavailable));
                  });
-  }
-
-  void open() {
-    io_.call(GuestFileOpenRequest(path_, mode()),
-             [this](std::exception_ptr error, std::int64_t handle) {
-               if (error) return io_.fail(std::move(error));
-               file_ = File(handle, io_.guard(GuestFileCloseRequest(handle)));
-               measure();
-             },
-             // An answer that comes late is awaited: only it tells what has to be closed.
-             {.until = deadline_after(cleanup_time, until_),
-              .sent_by = until_,
-              .cancel = Cancel::unsent});
   }
 
   /// Asks for the size of the file. A pipe, for example, has no end to seek to, and no size.
@@ -248,19 +263,10 @@ class FileTransfer {
         });
   }
 
-  void run_in_guest(std::vector<std::string> args, Continuation<RunResult> then) {
-    RunParams params;
-    params.args = std::move(args);
-    params.kill = true;
-    program_.emplace(io_, Step{.until = until_, .harmless = true}, std::move(then), "/bin/sh",
-                     std::move(params), true);
-    program_->start();
-  }
-
   void settle() {
     attempt([this] { commit(); });
     if (error_) return undo();
-    io_.finish({bytes_, digest_});
+    io_.finish({bytes_, digest_, mode_set_});
   }
 
   std::optional<Clock::time_point> clean_until_;
@@ -327,14 +333,36 @@ class Download final : public FileTransfer<Io> {
 template <class Io>
 class Upload final : public FileTransfer<Io> {
  public:
-  Upload(Io& io, std::shared_ptr<Source> source, std::string path, TransferParams params)
-      : FileTransfer<Io>(io, std::move(path), std::move(params)), source_(std::move(source)) {}
+  /// @param sets_mode false: the file is there and has its permissions
+  Upload(Io& io, std::shared_ptr<Source> source, std::string path, TransferParams params,
+         bool sets_mode = true)
+      : FileTransfer<Io>(io, std::move(path), std::move(params)),
+        source_(std::move(source)),
+        sets_mode_(sets_mode) {}
 
  private:
   std::string mode() const override { return this->params_.offset > 0 ? "r+" : "w"; }
   void open_host() override {
     source_->open(this->params_.offset);
     this->total_ = source_->size();
+  }
+
+  /// The agent makes files that everybody may write. So a shell makes it before, where it can.
+  void prepare() override {
+    const auto& mode = this->params_.mode;
+    if (!sets_mode_ || (this->params_.offset > 0 && !mode)) return this->open();
+    std::array<char, 16> octal{};
+    if (mode) std::snprintf(octal.data(), octal.size(), "%04o", *mode);
+    const std::string script =
+        "[ -e \"$1\" ] || (umask 077 && : >\"$1\") && { [ -z \"$2\" ] || chmod -- \"$2\" \"$1\"; }";
+    this->run_in_guest({"-c", script, "sh", this->path_, octal.data()},
+                       [this](std::exception_ptr error, const RunResult& run) {
+                         if (error && outcome_of(error) != Outcome::refused) {
+                           return this->io_.fail(std::move(error));
+                         }
+                         this->mode_set_ = !error && run.exit_code == 0;
+                         this->open();
+                       });
   }
 
   void fill() override {
@@ -392,6 +420,7 @@ class Upload final : public FileTransfer<Io> {
   }
 
   std::shared_ptr<Source> source_;
+  const bool sets_mode_;
   std::uint64_t sent_ = 0;
 };
 
