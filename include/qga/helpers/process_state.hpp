@@ -100,7 +100,17 @@ class ProcessSteps {
 
  protected:
   ProcessSteps(Io& io, ProcessState* process) : io_(io), process_(*process) {}
-  ~ProcessSteps() = default;
+  ~ProcessSteps() { stop_reading(); }
+
+  /// Reading is for one call at a time. @return false: another one reads
+  bool begin_reading() {
+    reads_ = !std::exchange(process_.reading, true);
+    return reads_;
+  }
+  /// The next call may begin as soon as this one has its result, and before it is destroyed.
+  void stop_reading() {
+    if (std::exchange(reads_, false)) process_.reading = false;
+  }
 
   /// @return what is wrong with the caller's process, for this client and connection
   std::exception_ptr check() const {
@@ -110,6 +120,7 @@ class ProcessSteps {
 
   /// Ends the algorithm with an error that tells the program's fate.
   void fail(const std::exception_ptr& error) {
+    stop_reading();
     io_.fail(error_with<ProgramError>(error, process_.pid, process_.end.has_value()));
   }
   void fail(std::string_view what, std::errc err) {
@@ -176,6 +187,8 @@ class ProcessSteps {
     }
     then(std::move(error));
   }
+
+  bool reads_ = false;
 };
 
 }  // namespace qga::inline v0_1::detail

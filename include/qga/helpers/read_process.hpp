@@ -22,20 +22,19 @@ template <class Io>
 class ReadProcess : ProcessSteps<Io> {
  public:
   ReadProcess(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
-  ~ReadProcess() {
-    if (began_) this->process_.reading = false;
-  }
 
   void start() {
     ProcessState& process = this->process_;
-    if (process.reading) {
+    if (!this->begin_reading()) {
       return this->io_.fail(wrong_argument(GuestFileReadRequest::command,
                                            "a program's output must be read by one call at a time",
                                            std::errc::device_or_resource_busy));
     }
-    began_ = process.reading = true;
     if (process.drained || !process.unread.empty()) return hand_over();
-    if (auto error = this->check()) return this->io_.fail(std::move(error));
+    if (auto error = this->check()) {
+      this->stop_reading();
+      return this->io_.fail(std::move(error));
+    }
     give_back();
   }
 
@@ -153,6 +152,7 @@ class ReadProcess : ProcessSteps<Io> {
   }
 
   void hand_over() {
+    this->stop_reading();
     ProcessOutput output;
     if (!this->process_.unread.empty()) {
       output = std::move(this->process_.unread.front());
@@ -191,7 +191,6 @@ class ReadProcess : ProcessSteps<Io> {
     program_->start();
   }
 
-  bool began_ = false;
   std::size_t in_flight_ = 0;
   bool gone_ = false;
   std::exception_ptr error_;
