@@ -106,48 +106,43 @@ row_s390x() { cross s390x-linux-gnu g++-s390x-linux-gnu qemu-s390x qemu-user; }
 
 # ---- other releases of Debian --------------------------------------------------------------------
 
-debian13=(g++ libasio-dev nlohmann-json3-dev)
+declare -A gxx_of=([trixie]=g++ [sid]=g++-16)
+
+# need_release SUITE PACKAGE...: its root with its g++, its headers and more packages.
+need_release() {
+  need_root "$1" "${gxx_of[$1]}" libasio-dev nlohmann-json3-dev "${@:2}" || return
+  run=("${in_root[@]}") libraries=()
+}
+
+# try_clang SUITE VERSION STANDARD [libc++]: a user's program with its clang.
+try_clang() {
+  local packages=("clang-$2") flags=("-std=$3")
+  [[ -z ${4:-} ]] || packages+=("libc++-$2-dev" "libc++abi-$2-dev") flags+=("-stdlib=$4")
+  need_release "$1" "${packages[@]}" || return
+  cxx=("${in_root[@]}" "clang++-$2" "${flags[@]}")
+  try_client
+}
+
 row_debian13_g__() {
-  need_root trixie "${debian13[@]}" catch2 libcli11-dev libboost-dev || return
-  cxx=("${in_root[@]}" g++ -std=c++20) run=("${in_root[@]}")
+  need_release trixie catch2 libcli11-dev libboost-dev libarchive-dev || return
+  cxx=("${in_root[@]}" g++ -std=c++20)
   try_client || return
   libraries=(-lCatch2)
   try_unit
   libraries=()
   try_tool
 }
+row_debian13_clang() { try_clang trixie 19 c++23; }
+row_debian13_libc__() { try_clang trixie 19 c++20 libc++; }
 
-row_debian13_clang() {
-  need_root trixie "${debian13[@]}" clang-19 || return
-  cxx=("${in_root[@]}" clang++-19 -std=c++23) run=("${in_root[@]}")
-  try_client
-}
-
-row_debian13_libc__() {
-  need_root trixie "${debian13[@]}" clang-19 libc++-19-dev libc++abi-19-dev || return
-  cxx=("${in_root[@]}" clang++-19 -std=c++20 -stdlib=libc++) run=("${in_root[@]}")
-  try_client
-}
-
-sid=(g++-16 libasio-dev nlohmann-json3-dev)
 row_sid_g__() {
-  need_root sid "${sid[@]}" libcli11-dev libboost-dev || return
-  cxx=("${in_root[@]}" g++-16 -std=c++26) run=("${in_root[@]}")
+  need_release sid libcli11-dev libboost-dev libarchive-dev || return
+  cxx=("${in_root[@]}" g++-16 -std=c++26)
   try_client || return
   try_tool
 }
-
-row_sid_clang() {
-  need_root sid "${sid[@]}" clang-23 || return
-  cxx=("${in_root[@]}" clang++-23 -std=c++26) run=("${in_root[@]}")
-  try_client
-}
-
-row_sid_libc__() {
-  need_root sid "${sid[@]}" clang-23 libc++-23-dev libc++abi-23-dev || return
-  cxx=("${in_root[@]}" clang++-23 -std=c++20 -stdlib=libc++) run=("${in_root[@]}")
-  try_client
-}
+row_sid_clang() { try_clang sid 23 c++26; }
+row_sid_libc__() { try_clang sid 23 c++20 libc++; }
 
 row_json_3_12() {
   local tree

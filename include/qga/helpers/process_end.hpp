@@ -46,10 +46,10 @@ class WaitProcess : ProcessSteps<Io> {
  private:
   void next() {
     if (this->process_.end) return this->io_.finish(*this->process_.end);
-    if (!this->process_.life.is_open()) return ask();
-    this->look_for_life([this](std::exception_ptr error, bool gone) {
+    if (!this->can_look()) return ask();
+    this->look_for_life([this](std::exception_ptr error) {
       if (error) return this->fail(error);
-      gone ? ask() : this->pause(look_, [this] { next(); });
+      this->process_.gone ? ask() : this->pause(look_, [this] { next(); });
     });
   }
 

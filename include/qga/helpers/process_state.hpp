@@ -78,6 +78,7 @@ struct ProcessState {
   File terminal;  ///< begins with the name of the terminal; not open: there is none
   std::string terminal_name;
 
+  bool gone = false;  ///< `life` could not be read any more: it has to be asked how it has ended
   std::optional<ProcessStatus> end;
   bool answer_lost = false;          ///< that of a status, which may have told the end
   std::deque<ProcessOutput> unread;  ///< was read from the guest, and not yet handed over
@@ -128,13 +129,19 @@ class ProcessSteps {
                                 std::make_error_code(err)));
   }
 
-  /// Reads a little of the file that is there as long as the process: an answer that it is refused
-  /// tells the end. @param then gets whether it is gone
-  void look_for_life(std::function<void(std::exception_ptr, bool)> then) {
+  /// Whether it has to be looked for the process, or to be asked for it.
+  bool can_look() const { return process_.life.is_open() && !process_.gone; }
+  bool has_to_ask() const {
+    return process_.gone || (!process_.life.is_open() && io_.now() >= process_.ask_at);
+  }
+
+  /// Reads a little of the file that is there as long as the process. That this is refused tells
+  /// the end. It is noted then, because the guest logs it.
+  void look_for_life(Continuation<void> then) {
     io_.call(GuestFileReadRequest(process_.life.handle(), 1),
-             [then = std::move(then)](std::exception_ptr error, const GuestFileRead&) {
-               const bool gone = error && outcome_of(error) == Outcome::refused;
-               then(gone ? nullptr : std::move(error), gone);
+             [this, then = std::move(then)](std::exception_ptr error, const GuestFileRead&) {
+               process_.gone = error && outcome_of(error) == Outcome::refused;
+               then(process_.gone ? nullptr : std::move(error));
              });
   }
 
@@ -145,6 +152,7 @@ class ProcessSteps {
         [this, then = std::move(then)](std::exception_ptr error, const GuestExecStatus& status) {
           if (error) return unanswered(std::move(error), then);
           if (status.exited) end({true, status.exitcode, status.signal});
+          process_.gone = false;
           process_.ask_at = deadline_after(process_.question.next(), io_.now());
           then(nullptr);
         },

@@ -67,14 +67,10 @@ class ReadProcess : ProcessSteps<Io> {
 
   void read() {
     ProcessState& process = this->process_;
-    gone_ = false;
     error_ = nullptr;
-    if (!process.end && process.life.is_open()) {
+    if (!process.end && this->can_look()) {
       ++in_flight_;
-      this->look_for_life([this](std::exception_ptr error, bool gone) {
-        gone_ = gone;
-        answered(std::move(error));
-      });
+      this->look_for_life([this](std::exception_ptr error) { answered(std::move(error)); });
     }
     for (OutputFile& output : process.outputs) read(output);
   }
@@ -138,8 +134,7 @@ class ReadProcess : ProcessSteps<Io> {
       return hand_over();
     }
     if (process.end) return close();
-    const bool has_to_ask = !process.life.is_open() && this->io_.now() >= process.ask_at;
-    if (!gone_ && !has_to_ask) return wait();
+    if (!this->has_to_ask()) return wait();
     this->ask([this](std::exception_ptr unanswered) {
       if (unanswered) return this->fail(unanswered);
       // Whatever is asked again: it may have written before its end.
@@ -192,7 +187,6 @@ class ReadProcess : ProcessSteps<Io> {
   }
 
   std::size_t in_flight_ = 0;
-  bool gone_ = false;
   std::exception_ptr error_;
   std::optional<SubAlgorithm<Io, RunResult, RunProgram>> program_;
 };

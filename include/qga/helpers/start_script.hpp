@@ -182,17 +182,19 @@ inline std::string setup_script(const Program& program) {
       "# qga start\n"  // a faked guest knows it by this line
       "umask 077\n"
       "fail() { echo \"$*\" >&2; exit 1; }\n"
+      "full='the guest cannot write below /tmp: is its disk full?'\n"
       "mkdir " +
       directory + " && cd " + directory +
       " || exit 1\n"
       "trap 'rm -rf " +
       program.directory +
       "' EXIT\n"
-      ": >out && : >err || exit 1\n";
-  if (program.input == InputKind::fifo) script += "mkfifo in || exit 1\n";
-  script += "printf %s " + shell_quoted(run_script(program)) + " >run || exit 1\n";
+      ": >out && : >err || fail \"$full\"\n";
+  if (program.input == InputKind::fifo) script += "mkfifo in || fail \"$full\"\n";
+  script += "printf %s " + shell_quoted(run_script(program)) + " >run || fail \"$full\"\n";
   if (params.terminal) {
-    script += "printf %s " + shell_quoted(terminal_script(program)) + " >terminal || exit 1\n";
+    script +=
+        "printf %s " + shell_quoted(terminal_script(program)) + " >terminal || fail \"$full\"\n";
   }
   if (!params.user.empty()) {
     script += "id -u -- " + shell_quoted(params.user) + " >/dev/null || exit 1\n";
@@ -221,15 +223,16 @@ inline std::string setup_script(const Program& program) {
     script += "echo none\n";
   }
   return script +
-         "if command -v fallocate >/dev/null; then stat -c %d:%i out err 2>/dev/null; fi\n"
+         "if [ -x /usr/bin/fallocate ]; then stat -c %d:%i out err 2>/dev/null; fi\n"
          "trap - EXIT\nexit 0\n";
 }
 
 /// Gives a part of a file back to the disk. Its name is gone, but the agent, which is the parent of
-/// this shell, has it open. Arguments: device and inode, the length in bytes.
+/// this shell, has it open. The path of util-linux is given, because busybox would take its own
+/// `fallocate`, which makes no holes. Arguments: device and inode, the length in bytes.
 inline constexpr std::string_view give_back_script =
     "for f in /proc/$PPID/fd/*; do"
     " [ \"$(stat -L -c %d:%i \"$f\" 2>/dev/null)\" != \"$1\" ] ||"
-    " exec fallocate --punch-hole --offset 0 --length \"$2\" \"$f\"; done; exit 1";
+    " exec /usr/bin/fallocate --punch-hole --offset 0 --length \"$2\" \"$f\"; done; exit 1";
 
 }  // namespace qga::inline v0_1::detail

@@ -76,20 +76,20 @@ class WriteProcess : ProcessSteps<Io> {
   }
 
   void look() {
-    const auto again = [this] { this->pause(pace_, [this] { next(); }); };
-    const auto ask = [this, again] {
-      this->ask([this, again](std::exception_ptr error) {
-        if (error) return this->fail(error);
-        this->process_.end ? ended() : again();
-      });
-    };
-    if (!this->process_.life.is_open()) {
-      return this->io_.now() >= this->process_.ask_at ? ask() : again();
-    }
-    this->look_for_life([this, ask, again](std::exception_ptr error, bool gone) {
+    if (!this->can_look()) return ask();
+    this->look_for_life([this](std::exception_ptr error) { error ? this->fail(error) : ask(); });
+  }
+
+  void ask() {
+    if (!this->has_to_ask()) return again();
+    this->ProcessSteps<Io>::ask([this](std::exception_ptr error) {
       if (error) return this->fail(error);
-      gone ? ask() : again();
+      this->process_.end ? ended() : again();
     });
+  }
+
+  void again() {
+    this->pause(pace_, [this] { next(); });
   }
 
   void ended() { this->fail("the program has ended and reads no more", std::errc::broken_pipe); }
