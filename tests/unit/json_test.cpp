@@ -266,7 +266,8 @@ TEST_CASE("the results of helpers are JSON, and come back") {
              {"err-data", ""},
              {"out-truncated", "no"},
              {"err-truncated", "possibly"}});
-  CHECK(there_and_back(qga::TransferResult{5, "ab"}) == json{{"bytes", 5}, {"sha256", "ab"}});
+  CHECK(there_and_back(qga::TransferResult{5, "ab", true}) ==
+        json{{"bytes", 5}, {"sha256", "ab"}, {"mode-set", true}});
   qga::Usage usage;
   usage.interval = 1500ms;
   usage.cpus = {{.cpu = 1, .busy = 0.5}};
