@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// A scripted agent on which every helper succeeds, but for programs, which never end. A test then
-// changes the one command that it is about.
+// A scripted agent on which every helper succeeds. Programs never end, but for shells, which
+// helpers run for themselves. A test then changes the one command that it is about.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,26 @@
 
 namespace faults {
 
-/// The process id of every program that the agent starts.
+/// The process id of every program that the agent starts, and that of every shell.
 inline constexpr int good_pid = 77;
+inline constexpr int shell_pid = 78;
+
+/// Starts a shell or another program.
+inline script::Action starts_program() {
+  return [](const Heard& heard) {
+    const bool is_shell = heard.arguments.value("path", "") == "/bin/sh";
+    return script::returns("{\"pid\": " + std::to_string(is_shell ? shell_pid : good_pid) + "}");
+  };
+}
+
+/// A shell has ended.
+inline script::Action tells_status() {
+  return [](const Heard& heard) {
+    const bool is_shell = heard.arguments.value("pid", 0) == shell_pid;
+    return script::returns(is_shell ? R"({"exited": true, "exitcode": 0})"
+                                    : R"({"exited": false})");
+  };
+}
 
 /// Answers a seek with the position that was asked for; the end of every file is at `size`.
 inline script::Action seeks(std::size_t size) {
@@ -43,8 +61,8 @@ inline constexpr const char* end_of_file = R"({"count": 0, "buf-b64": "", "eof":
 inline void behave(ScriptedAgent& agent) {
   agent.on("guest-info", script::returns(R"({"version": "9.9", "supported_commands": []})"));
   agent.on("guest-get-host-name", script::returns(R"({"host-name": "good"})"));
-  agent.on("guest-exec", script::returns("{\"pid\": " + std::to_string(good_pid) + "}"));
-  agent.on("guest-exec-status", script::returns(R"({"exited": false})"));
+  agent.on("guest-exec", starts_program());
+  agent.on("guest-exec-status", tells_status());
   agent.on("guest-file-open", script::returns("1000"));
   agent.on("guest-file-seek", seeks(3));
   agent.on("guest-file-read", script::returns(three_bytes));

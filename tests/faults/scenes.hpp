@@ -128,10 +128,15 @@ std::vector<Scene<Way>> scenes() {
        .command = "guest-file-close",
        .stand_still = lose_close_of_read,
        .call = calls<Way>(download)},
+      {.name = "upload, at the permissions",
+       .command = "guest-exec",
+       .stop = Stop::waits,
+       .first = true,
+       .stand_still = lost("guest-exec"),
+       .call = calls<Way>(upload)},
       {.name = "upload, at open",
        .command = "guest-file-open",
        .stop = Stop::waits,
-       .first = true,
        .stand_still = lost_once("guest-file-open"),
        .call = calls<Way>(upload)},
       {.name = "upload, in the middle",
@@ -185,6 +190,6 @@ std::vector<Scene<Way>> scenes() {
        .call = calls<Way>(ready)},
   };
 }
-inline constexpr std::size_t number_of_scenes = 19;
+inline constexpr std::size_t number_of_scenes = 20;
 
 }  // namespace faults

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -25,6 +26,8 @@
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/json.hpp"
+#include "qga/detail/protocol/waker.hpp"
+#include "qga/helpers/file.hpp"
 #include "qga/helpers/freeze.hpp"
 
 namespace helper_test {
@@ -47,6 +50,17 @@ Error error_of(const Helper& helper) {
   } catch (const Error& known) {
     return known;
   }
+}
+
+/// An open file of a guest that does not mind.
+inline qga::File file(std::int64_t handle) {
+  class Quiet final : public qga::detail::Guard {
+    void disarm() noexcept override {}
+    void confirm() noexcept override {}
+    bool act() noexcept override { return true; }
+    void expect_answer(bool) noexcept override {}
+  };
+  return qga::File(handle, std::make_unique<Quiet>());
 }
 
 /// What a request comes to: a reply as JSON, or an error.
@@ -117,6 +131,7 @@ class Scripted {
       Reply reply = std::move(replies_.front());
       replies_.pop_front();
       now_ += reply.takes;
+      if (on_reply) on_reply();
       if constexpr (std::is_void_v<typename Request::Reply>) {
         then(reply.error);
       } else {
@@ -134,6 +149,14 @@ class Scripted {
       now_ += duration;
       then(std::exchange(cancelled, nullptr));
     });
+  }
+
+  /// A pause that another call may end, where there is a waker; here none does.
+  template <class Then>
+  void pause(Clock::duration duration, Then then,
+             const std::shared_ptr<qga::detail::Waker>& waker) {
+    pause(duration, std::move(then));
+    if (waker) log.back() += " (or woken)";
   }
 
   /// Runs a user's function.
@@ -193,7 +216,8 @@ class Scripted {
   Clock::time_point now() const { return now_; }
   Clock::time_point until() const { return until_; }
 
-  std::exception_ptr cancelled = {};  ///< ends the next pause
+  std::exception_ptr cancelled = {};    ///< ends the next pause
+  std::function<void()> on_reply = {};  ///< what happens beside, before a reply is told
 
  private:
   std::deque<Reply> replies_;

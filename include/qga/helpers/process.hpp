@@ -27,9 +27,11 @@ namespace qga::inline v0_1 {
 
 /// What can be done with a program that was started; see `Process`. A `Carrier` derives from this.
 ///
-/// Every error is a `ProgramError`, beside its own type: `pid()`, and `ended()`. What is
+/// Every error of a call that was begun is a `ProgramError`, beside its own type: `pid()`, and
+/// `ended()`. Not begun are those that throw `RequestError` or `BusyError`. What is
 /// asynchronous may run at the same time (one call of `read` and others), as long as all handlers
-/// run on one thread or strand. The `Process` has to live until its calls have ended.
+/// run on one thread or strand. Calls that are under way when the `Process` ends go on to the end
+/// of the program.
 template <class Carrier>
 class ProcessMethods {
  public:
@@ -50,7 +52,7 @@ class ProcessMethods {
   /// @param bytes any bytes
   /// @throws ProgramError beside another type. Its `err()` is `std::errc::broken_pipe` where the
   ///         program has ended. It is not known then how much was read
-  /// @throws RequestError the input is closed
+  /// @throws RequestError the input is closed, or another call writes or closes it
   /// @timeout none, unless the options of the call set one: it waits for as long as the program
   ///          reads nothing. After a timeout a part may be written.
   /// @since QEMU 2.5, guests with a POSIX shell
@@ -58,6 +60,7 @@ class ProcessMethods {
 
   /// Closes the standard input: the program reads its end. In a terminal, that is Ctrl-D.
   /// @throws ProgramError beside another type
+  /// @throws RequestError another call writes it
   /// @timeout 5 s. After a timeout the input may be closed.
   /// @since QEMU 2.5, guests with a POSIX shell
   auto close_input() { return perform<void, detail::CloseInput>(); }
@@ -133,7 +136,17 @@ class Process : public ProcessMethods<Process> {
  public:
   Process() = default;
   /// For the library's own use.
-  explicit Process(std::unique_ptr<detail::ProcessState> state) : state_(std::move(state)) {}
+  explicit Process(std::shared_ptr<detail::ProcessState> state) : state_(std::move(state)) {}
+  Process(Process&&) noexcept = default;
+  /// Ends this program as the destructor does, and then is the other.
+  Process& operator=(Process&& other) noexcept {
+    if (this != &other) {
+      end();
+      state_ = std::move(other.state_);
+    }
+    return *this;
+  }
+  ~Process() { end(); }
 
   /// The process id in the guest.
   std::int64_t pid() const { return state_ ? state_->pid : 0; }
@@ -157,10 +170,12 @@ class Process : public ProcessMethods<Process> {
 
    private:
     friend ProcessMethods<WithOptions>;
-    detail::ProcessState* state() const { return process_.state(); }
+    friend Process;
+    std::shared_ptr<detail::ProcessState> state() const { return process_.state(); }
     template <class Result, template <class> class Algorithm, class... Args>
-    Result run(detail::ProcessState* state, Args&&... args) {
-      return detail::run_helper<Result, Algorithm>(client_of(state), options_, state,
+    Result run(std::shared_ptr<detail::ProcessState> state, Args&&... args) {
+      const auto client = state->client;
+      return detail::run_helper<Result, Algorithm>(client, options_, std::move(state),
                                                    std::forward<Args>(args)...);
     }
 
@@ -182,12 +197,13 @@ class Process : public ProcessMethods<Process> {
 
    private:
     friend ProcessMethods<Async>;
-    detail::ProcessState* state() const { return process_.state(); }
+    std::shared_ptr<detail::ProcessState> state() const { return process_.state(); }
     template <class Result, template <class> class Algorithm, class... Args>
-    auto run(detail::ProcessState* state, Args&&... args) {
+    auto run(std::shared_ptr<detail::ProcessState> state, Args&&... args) {
       using Op = detail::HelperOperation<Result, Algorithm>;
-      return detail::initiate<Op, asio::any_io_executor>(token_, client_of(state), options_, state,
-                                                         std::forward<Args>(args)...);
+      auto client = state->client;
+      return detail::initiate<Op, asio::any_io_executor>(
+          token_, std::move(client), options_, std::move(state), std::forward<Args>(args)...);
     }
 
     Process& process_;
@@ -211,17 +227,20 @@ class Process : public ProcessMethods<Process> {
 
  private:
   friend ProcessMethods<Process>;
-  static std::shared_ptr<detail::ClientState> client_of(const detail::ProcessState* state) {
-    return state != nullptr ? state->client : nullptr;
+  /// Without a program: one that has no client, so that every call is refused.
+  std::shared_ptr<detail::ProcessState> state() const {
+    return state_ ? state_ : std::make_shared<detail::ProcessState>();
   }
-  detail::ProcessState* state() const { return state_.get(); }
   template <class Result, template <class> class Algorithm, class... Args>
-  Result run(detail::ProcessState* state, Args&&... args) {
-    return detail::run_helper<Result, Algorithm>(client_of(state), CallOptions(), state,
-                                                 std::forward<Args>(args)...);
+  Result run(std::shared_ptr<detail::ProcessState> state, Args&&... args) {
+    return with({}).run<Result, Algorithm>(std::move(state), std::forward<Args>(args)...);
+  }
+  /// Ends the program, although calls that are under way may still hold what is known of it.
+  void end() noexcept {
+    if (state_ && state_->guard) state_->guard->act();
   }
 
-  std::unique_ptr<detail::ProcessState> state_;
+  std::shared_ptr<detail::ProcessState> state_;  ///< null: made without a program, or moved from
 };
 
 namespace detail {
@@ -232,7 +251,7 @@ class Start {
   Start(Io& io, std::string path, StartParams params)
       : program_(
             io, Step(),
-            [&io](std::exception_ptr error, std::unique_ptr<ProcessState> state) {
+            [&io](std::exception_ptr error, std::shared_ptr<ProcessState> state) {
               error ? io.fail(std::move(error)) : io.finish(Process(std::move(state)));
             },
             Program{std::move(path), std::move(params)}, std::string()) {}
@@ -240,7 +259,7 @@ class Start {
   void start() { program_.start(); }
 
  private:
-  SubAlgorithm<Io, std::unique_ptr<ProcessState>, StartProgram> program_;
+  SubAlgorithm<Io, std::shared_ptr<ProcessState>, StartProgram> program_;
 };
 
 }  // namespace detail

@@ -5,10 +5,13 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "qga/helpers/process_state.hpp"
 
@@ -18,7 +21,8 @@ namespace qga::inline v0_1::detail {
 template <class Io>
 class AskProcess : ProcessSteps<Io> {
  public:
-  AskProcess(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
+  AskProcess(Io& io, std::shared_ptr<ProcessState> process)
+      : ProcessSteps<Io>(io, std::move(process)) {}
 
   void start() {
     if (this->process_.end) return this->io_.finish(*this->process_.end);
@@ -34,7 +38,8 @@ class AskProcess : ProcessSteps<Io> {
 template <class Io>
 class WaitProcess : ProcessSteps<Io> {
  public:
-  WaitProcess(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
+  WaitProcess(Io& io, std::shared_ptr<ProcessState> process)
+      : ProcessSteps<Io>(io, std::move(process)) {}
 
   void start() {
     if (!this->process_.end) {
@@ -46,23 +51,13 @@ class WaitProcess : ProcessSteps<Io> {
  private:
   void next() {
     if (this->process_.end) return this->io_.finish(*this->process_.end);
-    if (!this->can_look()) return ask();
-    this->look_for_life([this](std::exception_ptr error) {
+    this->look_for_end([this](std::exception_ptr error) {
       if (error) return this->fail(error);
-      this->process_.gone ? ask() : this->pause(look_, [this] { next(); });
-    });
-  }
-
-  void ask() {
-    this->ProcessSteps<Io>::ask([this](std::exception_ptr error) {
-      if (error) return this->fail(error);
-      if (this->process_.end) return next();
-      this->pause(question_, [this] { next(); });
+      this->process_.end ? next() : this->pause(look_, [this] { next(); });
     });
   }
 
   Pace look_{longest_look};
-  Pace question_{longest_question};
 };
 
 /// Runs a small program of the guest for a program that was started.
@@ -76,10 +71,7 @@ class ToolForProcess : protected ProcessSteps<Io> {
     params.args = std::move(args);
     const auto then = [this](std::exception_ptr error, const RunResult& result) {
       if (error) return this->fail(error);
-      if (result.exit_code != 0) {
-        return this->fail(make_error<AgentError>(GuestExecRequest::command, printable(result.err),
-                                                 Outcome::refused));
-      }
+      if (result.exit_code != 0) return failed(result.err);
       this->process_.look.hurry();
       this->process_.waker->wake();
       this->io_.finish();
@@ -88,29 +80,43 @@ class ToolForProcess : protected ProcessSteps<Io> {
     program_->start();
   }
 
+  void fail_ended() { ProcessSteps<Io>::fail("the program has ended", std::errc::no_such_process); }
+
  private:
+  /// The reason may be that the program has ended.
+  void failed(std::string_view said) {
+    const auto why =
+        make_error<AgentError>(GuestExecRequest::command, printable(said), Outcome::refused);
+    this->ask([this, why](const std::exception_ptr& error) {
+      if (error) return this->fail(error);
+      this->process_.end ? fail_ended() : this->fail(why);
+    });
+  }
+
   std::optional<SubAlgorithm<Io, RunResult, RunProgram>> program_;
 };
 
 /// The script that sends signal number $1 to the processes of a session, or else to the one that is
-/// there alone: process $2.
+/// there alone: process $2. Where the system tells whose child that is, it has to be the agent's,
+/// which is the parent of this shell: the number of a program that has ended may be another's.
 inline constexpr std::string_view signal_script =
+    "if [ -r /proc/self/status ] &&"
+    " [ \"$(sed -n 's/^PPid:[[:space:]]*//p' \"/proc/$2/status\" 2>/dev/null)\" != \"$PPID\" ];"
+    " then echo 'no such process' >&2; exit 1; fi\n"
     "kill -\"$1\" -\"$2\" 2>/dev/null || kill -\"$1\" \"$2\"";
 
 template <class Io>
 class SignalProcess : ToolForProcess<Io> {
  public:
-  SignalProcess(Io& io, ProcessState* process, int signal)
-      : ToolForProcess<Io>(io, process), signal_(signal) {}
+  SignalProcess(Io& io, std::shared_ptr<ProcessState> process, int signal)
+      : ToolForProcess<Io>(io, std::move(process)), signal_(signal) {}
 
   void start() {
     if (signal_ < 1 || signal_ > 64) {
       return this->io_.fail(
           wrong_argument(GuestExecRequest::command, "a signal must be a number from 1 to 64"));
     }
-    if (this->process_.end) {
-      return this->ProcessSteps<Io>::fail("the program has ended", std::errc::no_such_process);
-    }
+    if (this->process_.end) return this->fail_ended();
     if (auto error = this->check()) return this->io_.fail(std::move(error));
     this->run({"-c", std::string(signal_script), "sh", std::to_string(signal_),
                std::to_string(this->process_.pid)});
@@ -124,8 +130,8 @@ class SignalProcess : ToolForProcess<Io> {
 template <class Io>
 class ResizeProcess : ToolForProcess<Io> {
  public:
-  ResizeProcess(Io& io, ProcessState* process, unsigned rows, unsigned columns)
-      : ToolForProcess<Io>(io, process), rows_(rows), columns_(columns) {}
+  ResizeProcess(Io& io, std::shared_ptr<ProcessState> process, unsigned rows, unsigned columns)
+      : ToolForProcess<Io>(io, std::move(process)), rows_(rows), columns_(columns) {}
 
   void start() {
     const bool in_range = rows_ >= 1 && rows_ <= 65535 && columns_ >= 1 && columns_ <= 65535;
@@ -140,19 +146,31 @@ class ResizeProcess : ToolForProcess<Io> {
 
  private:
   void find() {
+    if (this->process_.end) return this->fail_ended();
     if (!this->process_.terminal_name.empty()) return resize();
-    this->io_.call(GuestFileReadRequest(this->process_.terminal.handle(), 4096),
+    const std::int64_t handle = this->process_.terminal.handle();
+    this->io_.call(
+        GuestFileSeekRequest(handle, 0, QGASeek::set),
+        [this](std::exception_ptr error, const GuestFileSeek&) { error_ = std::move(error); });
+    this->io_.call(GuestFileReadRequest(handle, 4096),
                    [this](std::exception_ptr error, const GuestFileRead& reply) {
-                     if (error) return this->fail(error);
-                     const std::string& said = reply.buf_b64;
-                     const auto at = said.find("/dev/");
-                     const auto end = said.find('\n', at);
-                     if (at == said.npos || end == said.npos) {  // it is only about to be made
-                       return this->pause(pace_, [this] { find(); });
-                     }
-                     this->process_.terminal_name = said.substr(at, end - at);
-                     resize();
+                     if (error_ || error) return this->fail(error_ ? error_ : error);
+                     read_name(reply.buf_b64);
                    });
+  }
+
+  void read_name(std::string_view said) {
+    const auto at = said.find("/dev/");
+    const auto end = said.find('\n', at);
+    if (at != said.npos && end != said.npos) {
+      this->process_.terminal_name = said.substr(at, end - at);
+      return resize();
+    }
+    // The terminal is only about to be made, or it cannot be made.
+    this->look_for_end([this](std::exception_ptr error) {
+      if (error) return this->fail(error);
+      this->process_.end ? find() : this->pause(pace_, [this] { find(); });
+    });
   }
 
   void resize() {
@@ -162,6 +180,7 @@ class ResizeProcess : ToolForProcess<Io> {
 
   unsigned rows_;
   unsigned columns_;
+  std::exception_ptr error_;
   Pace pace_{longest_look};
 };
 

@@ -81,13 +81,15 @@ struct ProcessState {
   bool gone = false;  ///< `life` could not be read any more: it has to be asked how it has ended
   std::optional<ProcessStatus> end;
   bool answer_lost = false;          ///< that of a status, which may have told the end
+  bool input_doubtful = false;       ///< it is not known what the agent still has to write
   std::deque<ProcessOutput> unread;  ///< was read from the guest, and not yet handed over
   bool drained = false;              ///< it has ended, and all was read
   bool reading = false;
+  bool writing = false;
   Pace look{longest_look};
   Pace question{longest_question};
   Clock::time_point ask_at = {};
-  const std::shared_ptr<Waker> waker = std::make_shared<Waker>();
+  const std::shared_ptr<Waker> waker = std::make_shared<Waker>();  ///< of the call that reads
   std::shared_ptr<ClientState> client;
   std::unique_ptr<Guard> guard;  ///< ends the program; null: it may be left behind. Acts first
 };
@@ -100,17 +102,22 @@ class ProcessSteps {
   ProcessSteps& operator=(const ProcessSteps&) = delete;
 
  protected:
-  ProcessSteps(Io& io, ProcessState* process) : io_(io), process_(*process) {}
-  ~ProcessSteps() { stop_reading(); }
+  ProcessSteps(Io& io, std::shared_ptr<ProcessState> process)
+      : io_(io), process_(*process), owned_(std::move(process)) {}
+  ~ProcessSteps() { unlock(); }
 
-  /// Reading is for one call at a time. @return false: another one reads
-  bool begin_reading() {
-    reads_ = !std::exchange(process_.reading, true);
-    return reads_;
+  /// Locks the outputs or the input of the program until this ends. @return false: another call has
+  bool lock(bool ProcessState::*side) {
+    if (std::exchange(process_.*side, true)) return false;
+    locked_ = side;
+    return true;
   }
-  /// The next call may begin as soon as this one has its result, and before it is destroyed.
-  void stop_reading() {
-    if (std::exchange(reads_, false)) process_.reading = false;
+
+  /// Ends the algorithm with its result. The next call may begin before this is destroyed.
+  template <class... Result>
+  void finish(Result&&... result) {
+    unlock();
+    io_.finish(std::forward<Result>(result)...);
   }
 
   /// @return what is wrong with the caller's process, for this client and connection
@@ -121,7 +128,7 @@ class ProcessSteps {
 
   /// Ends the algorithm with an error that tells the program's fate.
   void fail(const std::exception_ptr& error) {
-    stop_reading();
+    unlock();
     io_.fail(error_with<ProgramError>(error, process_.pid, process_.end.has_value()));
   }
   void fail(std::string_view what, std::errc err) {
@@ -150,7 +157,9 @@ class ProcessSteps {
     io_.call(
         GuestExecStatusRequest(process_.pid),
         [this, then = std::move(then)](std::exception_ptr error, const GuestExecStatus& status) {
+          if (process_.end) return then(nullptr);  // another call was told meanwhile
           if (error) return unanswered(std::move(error), then);
+          process_.answer_lost = false;
           if (status.exited) end({true, status.exitcode, status.signal});
           process_.gone = false;
           process_.ask_at = deadline_after(process_.question.next(), io_.now());
@@ -159,13 +168,18 @@ class ProcessSteps {
         {.until = deadline_after(std::chrono::seconds(60), io_.now()), .awaits_late_answer = true});
   }
 
-  void end(ProcessStatus status) {
-    process_.end = status;
-    if (process_.guard) process_.guard->disarm();
+  /// Asks for the status where it is due, or where the process is gone. `ProcessState::end` tells
+  /// what came of it.
+  void look_for_end(Continuation<void> then) {
+    if (!can_look()) return has_to_ask() ? ask(std::move(then)) : then(nullptr);
+    look_for_life([this, then = std::move(then)](std::exception_ptr error) {
+      process_.gone ? ask(then) : then(std::move(error));
+    });
   }
 
   /// Waits before the next look. @param then is not called where the caller's time is over
-  void pause(Pace& pace, std::function<void()> then) {
+  /// @param waker may end the wait; null: nothing does. It serves one call at a time
+  void pause(Pace& pace, std::function<void()> then, const std::shared_ptr<Waker>& waker = {}) {
     const auto left = io_.until() - io_.now();
     if (left <= Clock::duration::zero()) return out_of_time();
     io_.pause(
@@ -175,28 +189,37 @@ class ProcessSteps {
           if (io_.now() >= io_.until()) return out_of_time();
           then();
         },
-        process_.waker);
+        waker);
   }
 
   Io& io_;
   ProcessState& process_;
 
  private:
+  void unlock() {
+    if (locked_ != nullptr) process_.*std::exchange(locked_, nullptr) = false;
+  }
+
+  void end(ProcessStatus status) {
+    process_.end = status;
+    if (process_.guard) process_.guard->disarm();
+  }
+
   void out_of_time() { fail(timed_out(GuestExecRequest::command, Outcome::unknown)); }
 
   void unanswered(std::exception_ptr error, const Continuation<void>& then) {
-    if (err_of(error) == std::errc::no_message) {
-      process_.answer_lost = true;
-      return ask(then);
-    }
-    if (code_of(error) == err_from_agent && process_.answer_lost) {
+    if (outcome_of(error) == Outcome::unknown) process_.answer_lost = true;
+    if (err_of(error) == std::errc::no_message) return ask(then);
+    if (failure_of(error) != nullptr && process_.answer_lost) {
       end({true, {}, {}});  // how it has ended is not known any more
       return then(nullptr);
     }
     then(std::move(error));
   }
 
-  bool reads_ = false;
+  /// A `Process` may end before its calls.
+  const std::shared_ptr<ProcessState> owned_;
+  bool ProcessState::*locked_ = nullptr;  ///< null: nothing
 };
 
 }  // namespace qga::inline v0_1::detail

@@ -3,9 +3,11 @@
 // Reads what a program writes, while it runs. Its outputs are files of the guest, which grow.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,20 +23,18 @@ namespace qga::inline v0_1::detail {
 template <class Io>
 class ReadProcess : ProcessSteps<Io> {
  public:
-  ReadProcess(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
+  ReadProcess(Io& io, std::shared_ptr<ProcessState> process)
+      : ProcessSteps<Io>(io, std::move(process)) {}
 
   void start() {
     ProcessState& process = this->process_;
-    if (!this->begin_reading()) {
+    if (!this->lock(&ProcessState::reading)) {
       return this->io_.fail(wrong_argument(GuestFileReadRequest::command,
                                            "a program's output must be read by one call at a time",
                                            std::errc::device_or_resource_busy));
     }
     if (process.drained || !process.unread.empty()) return hand_over();
-    if (auto error = this->check()) {
-      this->stop_reading();
-      return this->io_.fail(std::move(error));
-    }
+    if (auto error = this->check()) return this->fail(error);
     give_back();
   }
 
@@ -45,6 +45,7 @@ class ReadProcess : ProcessSteps<Io> {
   /// Read parts of a file are given back to the guest's disk by as much as this.
   static constexpr std::uint64_t part = 64 << 20;
   static constexpr std::size_t block = 4096;
+  static constexpr Clock::duration cleanup_time = std::chrono::seconds(10);
 
   void give_back() {
     for (OutputFile& output : this->process_.outputs) {
@@ -56,7 +57,9 @@ class ReadProcess : ProcessSteps<Io> {
                      std::to_string(length)};
       params.capture = false;
       const auto then = [this, &output](const std::exception_ptr& error, const RunResult& result) {
-        if (error || result.exit_code != 0) output.inode.clear();
+        const bool impossible =
+            error ? outcome_of(error) == Outcome::refused : result.exit_code != 0;
+        if (impossible) output.inode.clear();
         give_back();
       };
       program_.emplace(this->io_, Step{.harmless = true}, then, "/bin/sh", std::move(params), true);
@@ -143,17 +146,17 @@ class ReadProcess : ProcessSteps<Io> {
   }
 
   void wait() {
-    this->pause(this->process_.look, [this] { read(); });
+    this->pause(
+        this->process_.look, [this] { read(); }, this->process_.waker);
   }
 
   void hand_over() {
-    this->stop_reading();
     ProcessOutput output;
     if (!this->process_.unread.empty()) {
       output = std::move(this->process_.unread.front());
       this->process_.unread.pop_front();
     }
-    this->io_.finish(std::move(output));
+    this->finish(std::move(output));
   }
 
   /// All was read: nothing is left in the guest.
@@ -182,7 +185,8 @@ class ReadProcess : ProcessSteps<Io> {
     params.args = {"-rf", "--", this->process_.directory};
     params.capture = false;
     const auto then = [this](const std::exception_ptr&, const RunResult&) { hand_over(); };
-    program_.emplace(this->io_, Step{.harmless = true}, then, "/bin/rm", std::move(params), true);
+    const Step limit = cleaning_up(deadline_after(cleanup_time, this->io_.now()));
+    program_.emplace(this->io_, limit, then, "/bin/rm", std::move(params), true);
     program_->start();
   }
 

@@ -46,9 +46,10 @@ class RunFollowed {
     program.params.merge = keeps(GuestExecCaptureOutputMode::merged);
     start_.emplace(
         io_, Step{.until = deadline_},
-        [this](std::exception_ptr error, std::unique_ptr<ProcessState> process) {
+        [this](std::exception_ptr error, std::shared_ptr<ProcessState> process) {
           if (error) return io_.fail(std::move(error));
           process_ = std::move(process);
+          if (!params_.kill) process_->guard->disarm();
           read();
         },
         std::move(program), std::move(params_.input));
@@ -83,7 +84,7 @@ class RunFollowed {
           }
           read();
         },
-        process_.get());
+        process_);
     read_->start();
   }
 
@@ -115,22 +116,18 @@ class RunFollowed {
 
   void give_up(std::exception_ptr error) {
     error_ = std::move(error);
-    if (process_->end) return gave_up();
-    if (!params_.kill) {
-      process_->guard->disarm();
-      return gave_up();
-    }
+    if (process_->end || !params_.kill) return gave_up();
     limit_ = cleaning_up(deadline_after(kill_grace, io_.now()));
     const auto signalled = [this](const std::exception_ptr& unsent) {
       unsent ? gave_up() : await_end();
     };
-    kill_.emplace(io_, limit_, signalled, process_.get(), 9);
+    kill_.emplace(io_, limit_, signalled, process_, 9);
     kill_->start();
   }
 
   void await_end() {
     const auto then = [this](const std::exception_ptr&, const ProcessStatus&) { gave_up(); };
-    wait_.emplace(io_, limit_, then, process_.get());
+    wait_.emplace(io_, limit_, then, process_);
     wait_->start();
   }
 
@@ -150,8 +147,8 @@ class RunFollowed {
   RunResult result_;
   std::exception_ptr error_;
   Step limit_;
-  std::unique_ptr<ProcessState> process_;
-  std::optional<SubAlgorithm<Io, std::unique_ptr<ProcessState>, StartProgram>> start_;
+  std::shared_ptr<ProcessState> process_;
+  std::optional<SubAlgorithm<Io, std::shared_ptr<ProcessState>, StartProgram>> start_;
   std::optional<SubAlgorithm<Io, ProcessOutput, ReadProcess>> read_;
   std::optional<SubAlgorithm<Io, void, SignalProcess>> kill_;
   std::optional<SubAlgorithm<Io, ProcessStatus, WaitProcess>> wait_;

@@ -252,8 +252,8 @@ class RunProgram {
   }
 
   void fail(std::exception_ptr error, bool ended) {
-    if (is_own_) return io_.fail(std::move(error));
     lift_outcome(error);
+    if (is_own_) return io_.fail(std::move(error));
     io_.fail(error_with<ProgramError>(error, pid_, ended));
   }
 

@@ -127,7 +127,7 @@ class StartProgram {
                if (--in_flight_ > 0) return;
                error_ ? undo(error_) : execute();
              },
-             {.cancel = Cancel::unsent});
+             {.cancel = Cancel::unsent, .harmless = true});
   }
 
   void execute() {
@@ -191,7 +191,7 @@ class StartProgram {
   std::string content_;
   bool is_linux_ = false;
   std::string script_;
-  std::unique_ptr<ProcessState> state_ = std::make_unique<ProcessState>();
+  std::shared_ptr<ProcessState> state_ = std::make_shared<ProcessState>();
   std::size_t in_flight_ = 0;
   std::exception_ptr error_;
   std::optional<SubAlgorithm<Io, RunResult, RunProgram>> tool_;

@@ -26,7 +26,7 @@ struct StartParams {
   /// name has letters, digits and `_`.
   std::optional<std::vector<std::string>> env = {};
   std::vector<std::string> add_env = {};  ///< `NAME=value` each, beside the environment
-  std::string cwd = {};                   ///< working directory; empty: `/`
+  std::string cwd = {};                   ///< working directory, absolute; empty: `/`
   /// The user to run as, by name; empty: the agent's own, which is root as a rule. Another one
   /// needs an agent that runs as root, and `setpriv` or `su` in the guest.
   std::string user = {};

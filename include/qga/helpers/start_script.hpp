@@ -77,6 +77,9 @@ inline std::exception_ptr check_program(const Program& program) {
                     printable(variable));
     }
   }
+  if (!params.cwd.empty() && !params.cwd.starts_with('/')) {
+    return refuse("a working directory must begin with /: " + printable(params.cwd));
+  }
   if (params.user.starts_with('-')) return refuse("a user's name must not begin with -");
   if (params.terminal) {
     for (const unsigned size : {params.terminal->rows, params.terminal->columns}) {
@@ -146,7 +149,7 @@ inline std::string run_script(const Program& program) {
   script += program.input == InputKind::none   ? "exec </dev/null"
             : program.input == InputKind::file ? "exec <input"
                                                : "exec <in";
-  script += merges ? " >out 2>&1\n" : " >out 2>err\n";
+  script += merges ? " >>out 2>&1\n" : " >>out 2>>err\n";
   if (!program.params.terminal) return script + remove_directory(program) + become_program(program);
   return script +
          "SHELL=/bin/sh\nexport SHELL\ncase $1 in\n"

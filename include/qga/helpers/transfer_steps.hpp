@@ -127,12 +127,14 @@ class FileTransfer {
               .cancel = Cancel::unsent});
   }
 
-  void run_in_guest(std::vector<std::string> args, Continuation<RunResult> then) {
+  /// @param until the latest time at which the program may end
+  void run_in_guest(std::vector<std::string> args, Continuation<RunResult> then,
+                    Clock::time_point until = Clock::time_point::max()) {
     RunParams params;
     params.args = std::move(args);
     params.kill = true;
-    program_.emplace(io_, Step{.until = until_, .harmless = true}, std::move(then), "/bin/sh",
-                     std::move(params), true);
+    const Step limit{.until = std::min(until, until_), .harmless = true};
+    program_.emplace(io_, limit, std::move(then), "/bin/sh", std::move(params), true);
     program_->start();
   }
 
@@ -341,6 +343,8 @@ class Upload final : public FileTransfer<Io> {
         sets_mode_(sets_mode) {}
 
  private:
+  static constexpr Clock::duration prepare_time = std::chrono::seconds(60);
+
   std::string mode() const override { return this->params_.offset > 0 ? "r+" : "w"; }
   void open_host() override {
     source_->open(this->params_.offset);
@@ -355,14 +359,16 @@ class Upload final : public FileTransfer<Io> {
     if (mode) std::snprintf(octal.data(), octal.size(), "%04o", *mode);
     const std::string script =
         "[ -e \"$1\" ] || (umask 077 && : >\"$1\") && { [ -z \"$2\" ] || chmod -- \"$2\" \"$1\"; }";
-    this->run_in_guest({"-c", script, "sh", this->path_, octal.data()},
-                       [this](std::exception_ptr error, const RunResult& run) {
-                         if (error && outcome_of(error) != Outcome::refused) {
-                           return this->io_.fail(std::move(error));
-                         }
-                         this->mode_set_ = !error && run.exit_code == 0;
-                         this->open();
-                       });
+    this->run_in_guest(
+        {"-c", script, "sh", this->path_, octal.data()},
+        [this](std::exception_ptr error, const RunResult& run) {
+          if (error && outcome_of(error) != Outcome::refused) {
+            return this->io_.fail(std::move(error));
+          }
+          this->mode_set_ = !error && run.exit_code == 0;
+          this->open();
+        },
+        deadline_after(prepare_time, this->io_.now()));
   }
 
   void fill() override {

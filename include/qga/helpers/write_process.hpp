@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -14,13 +16,19 @@
 
 namespace qga::inline v0_1::detail {
 
+inline std::exception_ptr input_is_busy() {
+  return wrong_argument(GuestFileWriteRequest::command,
+                        "a program's input must be written by one call at a time",
+                        std::errc::device_or_resource_busy);
+}
+
 /// The agent does not tell how much a full FIFO took. So each piece is short enough for the kernel
 /// to take all of it or nothing, and the next one is sent when it was taken.
 template <class Io>
 class WriteProcess : ProcessSteps<Io> {
  public:
-  WriteProcess(Io& io, ProcessState* process, std::string bytes)
-      : ProcessSteps<Io>(io, process), bytes_(std::move(bytes)) {}
+  WriteProcess(Io& io, std::shared_ptr<ProcessState> process, std::string bytes)
+      : ProcessSteps<Io>(io, std::move(process)), bytes_(std::move(bytes)) {}
 
   void start() {
     if (auto error = this->check()) return this->io_.fail(std::move(error));
@@ -29,17 +37,41 @@ class WriteProcess : ProcessSteps<Io> {
                                            "the program's input must be open",
                                            std::errc::bad_file_descriptor));
     }
-    next();
+    if (!this->lock(&ProcessState::writing)) return this->io_.fail(input_is_busy());
+    this->process_.input_doubtful ? settle() : next();
   }
 
  private:
+  /// An earlier call has ended without its answers. What the agent has of it is written now, or
+  /// thrown away, and its failure is forgotten.
+  void settle() {
+    this->io_.call(GuestFileFlushRequest(this->process_.input.handle()),
+                   [this](std::exception_ptr error) {
+                     const bool refused = error && outcome_of(error) == Outcome::refused;
+                     error_ = refused ? nullptr : std::move(error);
+                   });
+    forget_failure([this] { next(); });
+  }
+
+  /// The agent remembers a failed flush until something is written again, even if it is nothing.
+  void forget_failure(std::function<void()> then) {
+    this->io_.call(BasicGuestFileWriteRequest<std::string_view>(this->process_.input.handle(), ""),
+                   [this, then = std::move(then)](std::exception_ptr error, const GuestFileWrite&) {
+                     if (error_) return this->fail(error_);
+                     if (error && outcome_of(error) != Outcome::refused) return this->fail(error);
+                     this->process_.input_doubtful = false;
+                     then();
+                   });
+  }
+
   void next() {
     if (this->process_.end) return ended();
     if (at_ == bytes_.size()) {
       this->process_.look.hurry();
       this->process_.waker->wake();
-      return this->io_.finish();
+      return this->finish();
     }
+    this->process_.input_doubtful = true;  // until all is answered
     const auto piece = std::string_view(bytes_).substr(at_, this->process_.piece);
     const std::int64_t handle = this->process_.input.handle();
     this->io_.call(BasicGuestFileWriteRequest<std::string_view>(handle, piece),
@@ -58,38 +90,21 @@ class WriteProcess : ProcessSteps<Io> {
                      const bool refused = error && outcome_of(error) == Outcome::refused;
                      if (!error_ && !refused) error_ = std::move(error);
                      if (error_) return this->fail(error_);
-                     if (refused || refused_) return full();
+                     // The FIFO is full, or the program has ended. What the agent could not flush
+                     // it throws away.
+                     if (refused || refused_) return forget_failure([this] { look(); });
+                     this->process_.input_doubtful = false;
                      at_ += size;
                      pace_.hurry();
                      next();
                    });
   }
 
-  /// The FIFO is full, or the program has ended. The agent throws away what it could not flush, and
-  /// remembers that it failed until something is written again, even if it is nothing.
-  void full() {
-    this->io_.call(BasicGuestFileWriteRequest<std::string_view>(this->process_.input.handle(), ""),
-                   [this](std::exception_ptr error, const GuestFileWrite&) {
-                     if (error && outcome_of(error) != Outcome::refused) return this->fail(error);
-                     look();
-                   });
-  }
-
   void look() {
-    if (!this->can_look()) return ask();
-    this->look_for_life([this](std::exception_ptr error) { error ? this->fail(error) : ask(); });
-  }
-
-  void ask() {
-    if (!this->has_to_ask()) return again();
-    this->ProcessSteps<Io>::ask([this](std::exception_ptr error) {
+    this->look_for_end([this](std::exception_ptr error) {
       if (error) return this->fail(error);
-      this->process_.end ? ended() : again();
+      this->process_.end ? ended() : this->pause(pace_, [this] { next(); });
     });
-  }
-
-  void again() {
-    this->pause(pace_, [this] { next(); });
   }
 
   void ended() { this->fail("the program has ended and reads no more", std::errc::broken_pipe); }
@@ -105,19 +120,21 @@ class WriteProcess : ProcessSteps<Io> {
 template <class Io>
 class CloseInput : ProcessSteps<Io> {
  public:
-  CloseInput(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
+  CloseInput(Io& io, std::shared_ptr<ProcessState> process)
+      : ProcessSteps<Io>(io, std::move(process)) {}
 
   void start() {
     File& input = this->process_.input;
-    if (!input.is_open()) return this->io_.finish();
+    if (!input.is_open()) return this->finish();
     if (auto error = this->check()) return this->io_.fail(std::move(error));
+    if (!this->lock(&ProcessState::writing)) return this->io_.fail(input_is_busy());
     this->io_.call(GuestFileCloseRequest(input.handle()),
                    [this, &input](std::exception_ptr error) {
                      if (!error || outcome_of(error) != Outcome::not_sent) input.forget();
                      if (error) return this->fail(error);
                      this->process_.look.hurry();
                      this->process_.waker->wake();
-                     this->io_.finish();
+                     this->finish();
                    },
                    {.cancel = Cancel::never});
   }

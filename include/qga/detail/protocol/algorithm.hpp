@@ -217,7 +217,10 @@ class PartOf {
     return io_.check(guard, command);
   }
   Clock::time_point now() const { return io_.now(); }
-  Clock::time_point until() const { return std::min(limit_.until, io_.until()); }
+  /// What cleans up has time of its own.
+  Clock::time_point until() const {
+    return limit_.cleans_up ? limit_.until : std::min(limit_.until, io_.until());
+  }
 
   void finish(Stored<Result> result = {}) { end(nullptr, std::move(result)); }
   void fail(std::exception_ptr error) { end(std::move(error), {}); }
