@@ -22,7 +22,7 @@
 #include "qga/helpers/process_end.hpp"
 #include "qga/helpers/process_state.hpp"
 #include "qga/helpers/start_script.hpp"
-#include "qga/helpers/transfer_steps.hpp"
+#include "qga/helpers/upload.hpp"
 
 namespace qga::inline v0_1::detail {
 

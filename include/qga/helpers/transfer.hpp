@@ -12,9 +12,10 @@
 #include <utility>
 
 #include "qga/detail/protocol/carrier.hpp"
+#include "qga/helpers/download.hpp"
 #include "qga/helpers/host_file.hpp"
 #include "qga/helpers/transfer_params.hpp"
-#include "qga/helpers/transfer_steps.hpp"
+#include "qga/helpers/upload.hpp"
 
 namespace qga::inline v0_1 {
 
