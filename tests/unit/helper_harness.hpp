@@ -136,6 +136,11 @@ class Scripted {
     });
   }
 
+  template <class Then>
+  void pause(Clock::duration duration, Then then, const std::shared_ptr<qga::detail::Waker>&) {
+    pause(duration, std::move(then));
+  }
+
   /// Runs a user's function.
   void work(qga::detail::Work start, qga::detail::Continuation<void> then) {
     log.push_back("work");
