@@ -102,6 +102,7 @@ int main(int argc, char** argv) try {
   app.require_subcommand(0, 1);
   define_info(app, tool);
   define_run(app, tool);
+  define_shell(app, tool);
   define_files(app, tool);
   define_freeze(app, tool);
   define_lists(app, tool);

@@ -83,10 +83,6 @@ std::string dumped(const nlohmann::json& json, int indent) {
   return json.dump(indent, ' ', true, nlohmann::json::error_handler_t::replace);
 }
 
-void write_bytes(std::ostream& out, int fd, std::string_view bytes, bool raw) {
-  out << (raw || ::isatty(fd) == 0 ? std::string(bytes) : shown_text(bytes)) << std::flush;
-}
-
 }  // namespace
 
 std::string shown(std::string_view text, std::string_view kept) {
@@ -103,6 +99,17 @@ std::string shown(std::string_view text, std::string_view kept) {
     text.remove_prefix(std::max<std::size_t>(bytes, 1));
   }
   return safe;
+}
+
+std::size_t cut_character(std::string_view text) {
+  for (std::size_t cut = 1; cut <= std::min<std::size_t>(3, text.size()); ++cut) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - cut]);
+    if (byte < 0x80 || byte > 0xF4) return 0;
+    if (byte < 0xC0) continue;
+    const std::size_t whole = byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : 2;
+    return cut < whole ? cut : 0;
+  }
+  return 0;
 }
 
 std::string size_text(std::uint64_t bytes) { return scaled(static_cast<double>(bytes)); }
@@ -183,10 +190,8 @@ void print_json(const nlohmann::json& json) { std::cout << dumped(json, 2) << '\
 void print_json_line(const nlohmann::json& json) { std::cout << dumped(json, -1) << std::endl; }
 
 void print_bytes(std::string_view bytes, bool raw) {
-  write_bytes(std::cout, STDOUT_FILENO, bytes, raw);
-}
-void print_error_bytes(std::string_view bytes, bool raw) {
-  write_bytes(std::cerr, STDERR_FILENO, bytes, raw);
+  const bool escaped = !raw && ::isatty(STDOUT_FILENO) != 0;
+  std::cout << (escaped ? shown_text(bytes) : std::string(bytes)) << std::flush;
 }
 
 void complain(std::string_view line) {

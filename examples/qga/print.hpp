@@ -4,6 +4,7 @@
 // text is escaped, too, so that the rest of the tool need not tell its texts from the guest's.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ std::string shown(std::string_view text, std::string_view kept = "");
 
 /// Escapes a text of several lines, such as a program's output: line ends and tabs stay.
 inline std::string shown_text(std::string_view text) { return shown(text, "\n\t"); }
+
+/// How many bytes at the end are the beginning of a character that may go on: 0 to 3.
+std::size_t cut_character(std::string_view text);
 
 /// A size, such as `1.5 GiB`.
 std::string size_text(std::uint64_t bytes);
@@ -69,8 +73,6 @@ void print_json_line(const nlohmann::json& json);
 
 /// Prints bytes on stdout. They are escaped on a terminal, unless `raw` is true.
 void print_bytes(std::string_view bytes, bool raw);
-/// Prints bytes on stderr in the same way.
-void print_error_bytes(std::string_view bytes, bool raw);
 
 /// Prints `qga: <line>` on stderr.
 void complain(std::string_view line);

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The subcommand run: runs a program in the guest, prints its output, and exits with its exit code.
-#include <cstdint>
-#include <iomanip>
-#include <limits>
+// It prints output as it comes where the guest can do that, and otherwise at the end.
+#include <exception>
+#include <iostream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "follower.hpp"
+#include "guest_text.hpp"
 #include "input.hpp"
 #include "print.hpp"
+#include "program_end.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -24,42 +26,39 @@ struct RunOptions {
   bool input = false;
   bool kill = false;
   bool raw_output = false;
+  bool buffered = false;
+  std::optional<std::string> shell;
+  std::optional<std::string> powershell;
+  std::string encoding;
+  std::string cwd;
+  std::string user;
   std::vector<std::string> env;
+  std::vector<std::string> add_env;
   std::optional<double> timeout;
+
+  /// Whether only a guest with a shell can do it.
+  bool needs_shell() const { return !cwd.empty() || !user.empty() || !add_env.empty(); }
 };
 
-/// The input is held in memory.
+/// The input is held in memory where it is not passed on as it comes.
 constexpr std::size_t longest_input = 1 << 30;
 
-/// The exit code, as in a shell; nothing where the program's own does not fit. A code of Windows
-/// has 32 bits, of which only 8 fit here.
-std::optional<int> exit_code_of(const qga::RunResult& result) {
-  const std::int64_t code = result.exit_code.value_or(-1);
-  if (code >= 0 && code <= 255) return static_cast<int>(code);
-  const std::int64_t signal = result.signal.value_or(0);
-  if (!result.exit_code && signal > 0 && signal < 127) return static_cast<int>(128 + signal);
-  return std::nullopt;
-}
-
-/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
-std::string code_text(std::int64_t code) {
-  std::ostringstream text;
-  text << code;
-  if (code >= std::numeric_limits<std::int32_t>::min() &&
-      code <= std::numeric_limits<std::uint32_t>::max()) {
-    text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
-         << static_cast<std::uint32_t>(code) << ")";
+/// The program and its arguments.
+std::vector<std::string> words_of(const Tool& tool, const RunOptions& options) {
+  const int given =
+      (tool.program.empty() ? 0 : 1) + (options.shell ? 1 : 0) + (options.powershell ? 1 : 0);
+  if (given != 1) {
+    throw UsageError("one of -- PROGRAM, --shell and --powershell must be given");
   }
-  return text.str();
+  if (options.shell) return {"/bin/sh", "-c", *options.shell};
+  if (options.powershell) {
+    return {"powershell.exe", "-NoProfile", "-NonInteractive", "-EncodedCommand",
+            encoded_command(*options.powershell)};
+  }
+  return tool.program;
 }
 
-/// How a program ended.
-std::string end_text(const qga::RunResult& result) {
-  if (result.exit_code) return "the program ended with exit code " + code_text(*result.exit_code);
-  // A Windows agent has the number of an exception for a signal.
-  if (result.signal) return "the program ended by signal or exception " + code_text(*result.signal);
-  return "the guest does not say how the program ended";
-}
+// ---- output at the end --------------------------------------------------------------------------
 
 void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated) {
   if (truncated == qga::Truncated::no) return;
@@ -80,45 +79,107 @@ nlohmann::json json_of(const qga::RunResult& result) {
   return status;
 }
 
-/// Runs the program. Where the guest cannot start it, the error may have a hint.
-qga::RunResult run_in_guest(Tool& tool, qga::RunParams params) {
-  const std::string& program = tool.program.front();
-  try {
-    return tool.ga().run(program, std::move(params));
-  } catch (const qga::CommandNotFoundError&) {
-    throw;
-  } catch (const qga::AgentError& error) {
-    if (error.command() != qga::GuestExecRequest::command) throw;
-    throw std::runtime_error(error.what() + hint_of_spaces(program));
-  }
+void print_all(std::ostream& out, int fd, const std::string& bytes, const RunOptions& options) {
+  GuestText text(!options.raw_output && ::isatty(fd) != 0, options.encoding);
+  out << text.add(bytes) << text.finish() << std::flush;
 }
 
-int run(Tool& tool, const RunOptions& options) {
+int run_buffered(Tool& tool, const std::vector<std::string>& words, const RunOptions& options) {
   qga::RunParams params;
-  params.args.assign(tool.program.begin() + 1, tool.program.end());
+  params.args.assign(words.begin() + 1, words.end());
   if (!options.env.empty()) params.env = options.env;
+  params.add_env = options.add_env;
+  params.cwd = options.cwd;
+  params.user = options.user;
   if (options.input) params.input = read_stdin(tool.stop, longest_input);
   if (options.timeout) params.timeout = duration_of(*options.timeout);
   params.kill = options.kill;
 
-  const qga::RunResult result = run_in_guest(tool, std::move(params));
+  const qga::RunResult result = tool.ga().run(words.front(), std::move(params));
   if (tool.json) {
     print_json(json_of(result));
   } else {
-    print_bytes(result.out, options.raw_output);
-    print_error_bytes(result.err, options.raw_output);
+    print_all(std::cout, STDOUT_FILENO, result.out, options);
+    print_all(std::cerr, STDERR_FILENO, result.err, options);
   }
   warn_of_cut(tool, "stdout", result.out_truncated);
   warn_of_cut(tool, "stderr", result.err_truncated);
-  if (const std::optional<int> code = exit_code_of(result)) return *code;
-  complain(end_text(result) + "; qga exits with " + std::to_string(exit_no_code));
-  return exit_no_code;
+  return exit_as({result.exit_code, result.signal});
 }
 
-std::string check_variable(const std::string& text) {
-  const std::size_t name_size = text.find('=');
-  const bool valid = name_size > 0 && name_size != std::string::npos;
-  return valid ? "" : "'" + text + "' must be NAME=VALUE";
+// ---- output as it comes -------------------------------------------------------------------------
+
+/// @return nothing where the guest cannot start a program that is followed. Nothing has happened
+/// then
+std::optional<qga::Process> start(Tool& tool, const std::vector<std::string>& words,
+                                  const RunOptions& options) {
+  qga::StartParams params;
+  params.args.assign(words.begin() + 1, words.end());
+  if (!options.env.empty()) params.env = options.env;
+  params.add_env = options.add_env;
+  params.cwd = options.cwd;
+  params.user = options.user;
+  try {
+    return tool.ga().start(words.front(), std::move(params));
+  } catch (const qga::AgentError& error) {
+    const bool has_effect = error.outcome() == qga::Outcome::unknown;
+    if (has_effect || options.needs_shell()) throw;
+    return std::nullopt;
+  }
+}
+
+/// Ends after something other than the program's end.
+int give_up(Follower& follower, const RunOptions& options, const Followed& end) {
+  using Why = Followed::Why;
+  // Nobody reads what it writes: a shell would end it, too.
+  const bool kill = options.kill || end.why == Why::failed;
+  const bool killed = kill && follower.kill();
+  follower.release();
+  if (end.why == Why::lost) std::rethrow_exception(end.error);
+  const std::string process = "process " + std::to_string(follower.process().pid());
+  if (end.why == Why::too_long) {
+    complain(process + (killed ? " ran for too long and was killed"
+                               : " has run for too long and is left behind"));
+    return exit_too_long;
+  }
+  const std::string fate = "; " + process + (killed ? " was killed" : " may still run");
+  if (end.why == Why::stopped) throw std::runtime_error("interrupted" + fate);
+  try {
+    std::rethrow_exception(end.error);
+  } catch (const std::exception& error) {
+    throw std::runtime_error(error.what() + fate);
+  }
+}
+
+int follow(Tool& tool, qga::Process process, const RunOptions& options) {
+  FollowParams params{
+      .input = options.input, .raw_output = options.raw_output, .encoding = options.encoding};
+  if (options.timeout) params.timeout = duration_of(*options.timeout);
+  Follower follower(tool, std::move(process), std::move(params));
+  const Followed end = follower.follow();
+  if (end.why != Followed::Why::ended) return give_up(follower, options, end);
+  return exit_as({end.status.exit_code, end.status.signal});
+}
+
+int run(Tool& tool, const RunOptions& options) {
+  const std::vector<std::string> words = words_of(tool, options);
+  if (tool.json && !options.encoding.empty()) {
+    throw UsageError("--encoding must be used without --json, which shows the bytes");
+  }
+  const GuestText checked(false, options.encoding);
+  try {
+    if (!options.buffered && !tool.json) {
+      if (auto process = start(tool, words, options)) {
+        return follow(tool, std::move(*process), options);
+      }
+    }
+    return run_buffered(tool, words, options);
+  } catch (const qga::CommandNotFoundError&) {
+    throw;
+  } catch (const qga::AgentError& error) {
+    if (error.outcome() != qga::Outcome::refused) throw;
+    throw std::runtime_error(error.what() + hint_of_spaces(words.front()));
+  }
 }
 
 }  // namespace
@@ -127,23 +188,37 @@ void define_run(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* const sub = define(
       app, tool, "run", "Run a program in the guest, and exit as it does",
-      [&tool, options] { return run(tool, *options); }, Program::required);
-  sub->add_flag("-i,--input", options->input, "Give the program what stdin holds");
-  sub->add_option(
-         "-e,--env", options->env,
-         "A variable; may be repeated. Together they replace the agent's environment, PATH "
-         "included")
-      ->type_name("NAME=VALUE")
-      ->check(check_variable)
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      [&tool, options] { return run(tool, *options); }, Program::optional);
+  sub->add_option("--shell", options->shell, "Run a line of /bin/sh instead of a program")
+      ->type_name("LINE");
+  sub->add_option("--powershell", options->powershell, "Run a line of PowerShell (Windows)")
+      ->type_name("LINE");
+  sub->add_flag("-i,--input", options->input, "Give the program what stdin holds, as it comes");
+  variables_option(sub, "-e,--env", options->env,
+                   "A variable; may be repeated. Together they replace the agent's environment, "
+                   "PATH included");
+  variables_option(sub, "--env-add", options->add_env,
+                   "A variable beside the environment; may be repeated");
+  sub->add_option("--cwd", options->cwd, "The directory to run in (/)")->type_name("DIR");
+  sub->add_option("--user", options->user, "The user to run as (the agent's, as a rule root)")
+      ->type_name("NAME");
   seconds_option(sub, "--timeout", options->timeout, "How long the program may run");
   sub->add_flag("--kill", options->kill, "Kill the program in the guest after --timeout or Ctrl-C");
+  sub->add_option("--encoding", options->encoding,
+                  "The encoding of what it writes, such as CP850, to be shown as UTF-8; "
+                  "iconv -l lists them")
+      ->type_name("NAME");
   sub->add_flag("--raw-output", options->raw_output,
                 "Do not escape control characters, even on a terminal");
+  sub->add_flag("--buffered", options->buffered,
+                "Show output when the program has ended, through guest-exec alone");
   sub->footer(
-      "The program is started without a shell. Its output is shown when it has ended. The guest's "
-      "log shows its arguments: pass secrets on stdin.");
+      "The program is started without a shell, unless --shell is given. Its output is shown as it "
+      "comes. This takes a POSIX shell in the guest, and an agent that may open files; without "
+      "them, and with --json or --buffered, output is shown when the program has ended, stdin is "
+      "read to its end first, and the guest's log shows the arguments. --cwd, --user and --env-add "
+      "take such a guest. Without --kill a program that is left behind goes on in the guest. A "
+      "program whose output cannot be written here is killed.");
 }
 
 }  // namespace qga_tool

@@ -83,6 +83,20 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
       ->check(check);
 }
 
+CLI::Option* variables_option(CLI::App* app, const std::string& name,
+                              std::vector<std::string>& values, const std::string& description) {
+  const auto check = [](const std::string& text) {
+    const std::size_t name_size = text.find('=');
+    const bool valid = name_size > 0 && name_size != std::string::npos;
+    return valid ? std::string() : "'" + text + "' must be NAME=VALUE";
+  };
+  return app->add_option(name, values, description)
+      ->type_name("NAME=VALUE")
+      ->check(check)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
 std::string hint_of_spaces(const std::string& program) {
   if (program.find_first_of(" \t\n") == std::string::npos) return "";
   std::string quoted;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <asio/io_context.hpp>
 #include <qga/client.hpp>
 
 #include "stop.hpp"
@@ -51,6 +52,9 @@ struct Tool {
 
   std::map<const CLI::App*, Command> commands;
 
+  /// Of the asynchronous calls of the client, which ends before it.
+  asio::io_context context;
+
   /// The client. It is connected here, unless `later` leaves that to `wait_ready`.
   qga::AnyClient& client(bool later = false);
   /// The client with the user's options; Ctrl-C ends its calls.
@@ -84,6 +88,9 @@ std::vector<const CLI::Option*> own_options(const CLI::App& app);
 /// Defines an option that takes a number of seconds.
 CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optional<double>& value,
                             const std::string& description);
+/// Defines an option that takes a variable, and may be repeated.
+CLI::Option* variables_option(CLI::App* app, const std::string& name,
+                              std::vector<std::string>& values, const std::string& description);
 /// Restricts an option to these choices, which help and completion show, too.
 void allow(CLI::Option* option, const std::vector<std::string>& choices);
 
@@ -100,6 +107,7 @@ inline qga::Clock::duration duration_of(double seconds) {
 void define_info(CLI::App& app, Tool& tool);      // info ping wait
 void define_raw(CLI::App& app, Tool& tool);       // raw
 void define_run(CLI::App& app, Tool& tool);       // run
+void define_shell(CLI::App& app, Tool& tool);     // shell
 void define_files(CLI::App& app, Tool& tool);     // cat cp
 void define_freeze(CLI::App& app, Tool& tool);    // freeze thaw status
 void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users

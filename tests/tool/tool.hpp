@@ -21,7 +21,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "agent.hpp"
@@ -85,15 +87,12 @@ class Running {
   }
 
   void signal(int number) const { ::kill(pid_, number); }
+  std::string out() const { return contents(files_.file("out")); }
   std::string err() const { return contents(files_.file("err")); }
   /// Until it has said so on stderr.
-  void await(std::string_view text) const {
-    for (int i = 0; i < 1000 && !contains(err(), text); ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    if (!contains(err(), text))
-      throw std::runtime_error("the tool has not said: " + std::string(text));
-  }
+  void await(std::string_view text) const { await_in("err", text); }
+  /// Until it has written so to stdout.
+  void await_out(std::string_view text) const { await_in("out", text); }
 
   Ended wait() {
     int status = 0;
@@ -107,6 +106,13 @@ class Running {
   }
 
  private:
+  void await_in(std::string_view file, std::string_view text) const {
+    for (int i = 0; i < 3000; ++i) {
+      if (contains(contents(files_.file(file)), text)) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    throw std::runtime_error("the tool has not said: " + std::string(text));
+  }
   static void put(const std::string& path, int flags, int as) {
     const int fd = ::open(path.c_str(), flags, 0600);
     if (fd < 0 || ::dup2(fd, as) < 0) ::_exit(126);
@@ -130,8 +136,9 @@ inline Ended run_tool(const std::vector<std::string>& arguments, std::string_vie
 /// The tool on a terminal of its own.
 class OnTerminal {
  public:
-  explicit OnTerminal(const std::vector<std::string>& arguments) {
-    std::vector<std::string> words{tool_program};
+  explicit OnTerminal(const std::vector<std::string>& arguments,
+                      const std::string& program = tool_program) {
+    std::vector<std::string> words{program};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -156,25 +163,64 @@ class OnTerminal {
   void type(std::string_view keys) const {
     if (::write(terminal_, keys.data(), keys.size()) < 0) throw std::runtime_error("cannot type");
   }
+  void signal(int number) const { ::kill(pid_, number); }
+  /// As when its window is given another size: the kernel sends SIGWINCH.
+  void resize(unsigned short rows, unsigned short columns) const {
+    const winsize size{rows, columns, 0, 0};
+    if (::ioctl(terminal_, TIOCSWINSZ, &size) != 0) throw std::runtime_error("cannot resize");
+  }
+  /// The settings of the terminal, comparable.
+  std::vector<unsigned> modes() const { return modes_of(terminal_); }
+  /// Those of a terminal that nobody has set.
+  static std::vector<unsigned> first_modes() {
+    int ours = -1;
+    int theirs = -1;
+    if (::openpty(&ours, &theirs, nullptr, nullptr, nullptr) != 0) {
+      throw std::runtime_error("no terminal");
+    }
+    std::vector<unsigned> modes = modes_of(ours);
+    ::close(ours);
+    ::close(theirs);
+    return modes;
+  }
+  /// Until its settings are other ones than these.
+  void await_change(const std::vector<unsigned>& before) const {
+    for (int i = 0; i < 3000; ++i) {
+      if (modes() != before) return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    throw std::runtime_error("the tool does not set the terminal");
+  }
   /// As when its window is closed.
   void hang_up() { ::close(std::exchange(terminal_, -1)); }
-  /// Reads until this has been shown.
-  void await(std::string_view text) {
+  /// Reads until this has been shown. @return all that has been shown
+  const std::string& await(std::string_view text) {
     while (!contains(shown_, text)) {
       if (!read_some()) throw std::runtime_error("ended without: " + std::string(text) + shown_);
     }
+    return shown_;
   }
   /// What it has shown in all is in `out`.
   Ended wait() {
     while (read_some()) {
     }
+    return {end(), shown_, ""};
+  }
+  /// Its exit code, once it has ended.
+  int end() {
     int status = 0;
-    ::waitpid(pid_, &status, 0);
-    pid_ = -1;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), shown_, ""};
+    ::waitpid(std::exchange(pid_, -1), &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
  private:
+  static std::vector<unsigned> modes_of(int terminal) {
+    termios set{};
+    if (::tcgetattr(terminal, &set) != 0) throw std::runtime_error("no settings of a terminal");
+    std::vector<unsigned> all{set.c_iflag, set.c_oflag, set.c_cflag, set.c_lflag};
+    all.insert(all.end(), std::begin(set.c_cc), std::end(set.c_cc));
+    return all;
+  }
   bool read_some() {
     pollfd fds{terminal_, POLLIN, 0};
     if (::poll(&fds, 1, 60'000) != 1) throw std::runtime_error("the tool shows nothing");

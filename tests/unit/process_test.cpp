@@ -621,7 +621,7 @@ TEST_CASE("write: one call at a time, and the input is not closed meanwhile") {
   CHECK(state->input.is_open());
   state->writing = false;
   CloseInput now(state);
-  now.run({done});
+  now.run({refused(), done});
   CHECK(now.finished);
   CloseInput twice(state);
   twice.run({});
@@ -716,7 +716,7 @@ TEST_CASE("signal: to the session, or to the process") {
   Signal signal(program(), 15);
   signal.run({pid(9), ended_with(0)});
   CHECK(signal.finished);
-  CHECK(signal.log[0].find(R"("sh","15","7"])") != std::string::npos);
+  CHECK(signal.log[0].find(R"("sh","15","7",")") != std::string::npos);
   for (const int number : {0, 65, -9}) {
     Signal wrong(program(), number);
     wrong.run({});

@@ -61,7 +61,9 @@ class ProcessMethods {
   /// Closes the standard input: the program reads its end. In a terminal, that is Ctrl-D.
   /// @throws ProgramError beside another type
   /// @throws RequestError another call writes it
-  /// @timeout 5 s. After a timeout the input may be closed.
+  /// @timeout none for a program that is only about to begin, unless the options of the call set
+  ///          one; each request has the time of its command. After a timeout the input may be
+  ///          closed.
   /// @since QEMU 2.5, guests with a POSIX shell
   auto close_input() { return perform<void, detail::CloseInput>(); }
 

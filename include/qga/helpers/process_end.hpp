@@ -105,6 +105,15 @@ inline constexpr std::string_view signal_script =
     " then echo 'no such process' >&2; exit 1; fi\n"
     "kill -\"$1\" -\"$2\" 2>/dev/null || kill -\"$1\" \"$2\"";
 
+/// The arguments of a shell that sends a signal. SIGKILL can meet the program before its script has
+/// removed the directory.
+inline std::vector<std::string> signal_arguments(int signal, std::int64_t pid,
+                                                 const std::string& directory) {
+  std::string script(signal_script);
+  if (signal == 9) script += "; qga_end=$?; rm -rf -- \"$3\"; exit $qga_end";
+  return {"-c", std::move(script), "sh", std::to_string(signal), std::to_string(pid), directory};
+}
+
 template <class Io>
 class SignalProcess : ToolForProcess<Io> {
  public:
@@ -118,8 +127,9 @@ class SignalProcess : ToolForProcess<Io> {
     }
     if (this->process_.end) return this->fail_ended();
     if (auto error = this->check()) return this->io_.fail(std::move(error));
-    this->run({"-c", std::string(signal_script), "sh", std::to_string(signal_),
-               std::to_string(this->process_.pid)});
+    const ProcessState& process = this->process_;
+    this->run(signal_arguments(signal_, process.pid,
+                               process.leave_behind ? std::string() : process.directory));
   }
 
  private:

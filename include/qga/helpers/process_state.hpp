@@ -71,7 +71,8 @@ struct ProcessState {
   bool leave_behind = false;
   std::vector<OutputFile> outputs;
   File input;
-  std::size_t piece = 0;  ///< how many bytes of input are written at once or not at all
+  bool has_input = false;  ///< the program has its input open, as far as is known
+  std::size_t piece = 0;   ///< how many bytes of input are written at once or not at all
   /// A file below /proc that can be read as long as the process is there. Systems without it have
   /// to be asked for the status.
   File life;

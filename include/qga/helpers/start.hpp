@@ -166,9 +166,9 @@ class StartProgram {
     io_.finish(std::move(state_));
   }
 
-  static GuestExecRequest kill_request(std::int64_t pid) {
+  GuestExecRequest kill_request(std::int64_t pid) const {
     GuestExecParams params;
-    params.args = {"-c", std::string(signal_script), "sh", "KILL", std::to_string(pid)};
+    params.args = signal_arguments(9, pid, program_.directory);
     return GuestExecRequest("/bin/sh", std::move(params));
   }
 

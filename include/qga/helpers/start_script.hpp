@@ -137,18 +137,22 @@ inline std::string become_program(const Program& program) {
   return script + "exec \"$@\"\n";
 }
 
+/// What is not needed once the outputs and the input are open. The end of the file `run` tells that
+/// they are: see `CloseInput`.
 inline std::string remove_directory(const Program& program) {
-  return program.params.leave_behind ? "" : "rm -rf " + shell_quoted(program.directory) + '\n';
+  return program.params.leave_behind ? "rm -f run terminal in input\n"
+                                     : "rm -rf " + shell_quoted(program.directory) + '\n';
 }
 
-/// The second script. Its argument is the kind of `script` that the guest has.
+/// The second script. Its argument is the kind of `script` that the guest has. The FIFO is opened
+/// for writing first, because opening it for reading waits for a writer: the agent may have left.
 inline std::string run_script(const Program& program) {
   const bool merges = program.params.merge && !program.params.terminal;
   const std::string directory = shell_quoted(program.directory);
   std::string script = "cd " + directory + " || exit 126\n";
   script += program.input == InputKind::none   ? "exec </dev/null"
             : program.input == InputKind::file ? "exec <input"
-                                               : "exec <in";
+                                               : "exec 3<>in <in 3>&-";
   script += merges ? " >>out 2>&1\n" : " >>out 2>>err\n";
   if (!program.params.terminal) return script + remove_directory(program) + become_program(program);
   return script +

@@ -3,7 +3,9 @@
 // Writes to the standard input of a program that runs, through a FIFO.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -116,7 +118,9 @@ class WriteProcess : ProcessSteps<Io> {
   Pace pace_{longest_look};
 };
 
-/// Closes the input: the program reads its end.
+/// Closes the input: the program reads its end. What was written is lost where nobody has the FIFO
+/// open any more. So this waits until the program has it open, which the removal of its script
+/// tells.
 template <class Io>
 class CloseInput : ProcessSteps<Io> {
  public:
@@ -124,10 +128,41 @@ class CloseInput : ProcessSteps<Io> {
       : ProcessSteps<Io>(io, std::move(process)) {}
 
   void start() {
-    File& input = this->process_.input;
-    if (!input.is_open()) return this->finish();
+    if (!this->process_.input.is_open()) return this->finish();
     if (auto error = this->check()) return this->io_.fail(std::move(error));
     if (!this->lock(&ProcessState::writing)) return this->io_.fail(input_is_busy());
+    look_until_ = deadline_after(longest_start, this->io_.now());
+    look();
+  }
+
+ private:
+  /// The time for a script to begin: it may have failed before.
+  static constexpr Clock::duration longest_start = std::chrono::seconds(10);
+
+  void look() {
+    ProcessState& process = this->process_;
+    if (process.has_input || process.end || this->io_.now() >= look_until_) return close();
+    this->io_.call(GuestFileOpenRequest(process.directory + "/run", "r"),
+                   [this, &process](std::exception_ptr error, std::int64_t handle) {
+                     if (error && outcome_of(error) != Outcome::refused) return this->fail(error);
+                     process.has_input = error != nullptr;
+                     if (process.has_input) return close();
+                     close_script(handle);
+                   },
+                   {.cancel = Cancel::unsent});
+  }
+
+  void close_script(std::int64_t handle) {
+    this->io_.call(GuestFileCloseRequest(handle),
+                   [this](std::exception_ptr error) {
+                     if (error) return this->fail(error);
+                     this->pause(pace_, [this] { look(); });
+                   },
+                   {.cancel = Cancel::never});
+  }
+
+  void close() {
+    File& input = this->process_.input;
     this->io_.call(GuestFileCloseRequest(input.handle()),
                    [this, &input](std::exception_ptr error) {
                      if (!error || outcome_of(error) != Outcome::not_sent) input.forget();
@@ -138,6 +173,9 @@ class CloseInput : ProcessSteps<Io> {
                    },
                    {.cancel = Cancel::never});
   }
+
+  Clock::time_point look_until_ = {};
+  Pace pace_{longest_look};
 };
 
 }  // namespace qga::inline v0_1::detail

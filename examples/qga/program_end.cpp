@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Makes an exit code of a program's end. A code of Windows has 32 bits, of which only 8 fit here.
+#include "program_end.hpp"
+
+#include <iomanip>
+#include <limits>
+#include <sstream>
+#include <string>
+
+#include "print.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+std::optional<int> fitting_code(const ProgramEnd& end) {
+  const std::int64_t code = end.exit_code.value_or(-1);
+  if (code >= 0 && code <= 255) return static_cast<int>(code);
+  const std::int64_t signal = end.signal.value_or(0);
+  if (!end.exit_code && signal > 0 && signal < 127) return static_cast<int>(128 + signal);
+  return std::nullopt;
+}
+
+/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
+std::string code_text(std::int64_t code) {
+  std::ostringstream text;
+  text << code;
+  if (code >= std::numeric_limits<std::int32_t>::min() &&
+      code <= std::numeric_limits<std::uint32_t>::max()) {
+    text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
+         << static_cast<std::uint32_t>(code) << ")";
+  }
+  return text.str();
+}
+
+std::string end_text(const ProgramEnd& end) {
+  if (end.exit_code) return "the program ended with exit code " + code_text(*end.exit_code);
+  // A Windows agent has the number of an exception for a signal.
+  if (end.signal) return "the program ended by signal or exception " + code_text(*end.signal);
+  return "the guest does not say how the program ended";
+}
+
+}  // namespace
+
+int exit_as(const ProgramEnd& end) {
+  if (const std::optional<int> code = fitting_code(end)) return *code;
+  complain(end_text(end) + "; qga exits with " + std::to_string(exit_no_code));
+  return exit_no_code;
+}
+
+}  // namespace qga_tool
