@@ -13,6 +13,8 @@
 #include "qga/helpers/run.hpp"
 #include "qga/helpers/transfer.hpp"
 #include "qga/helpers/usage.hpp"
+#include "qga/helpers/wait_address.hpp"
+#include "qga/helpers/wait_for.hpp"
 #include "qga/helpers/wait_ready.hpp"
 
 namespace qga::inline v0_1 {
@@ -43,6 +45,8 @@ class Helpers : public RunHelpers<Carrier>,
                 public TransferHelpers<Carrier>,
                 public FreezeHelpers<Carrier>,
                 public WaitReadyHelpers<Carrier>,
+                public WaitAddressHelpers<Carrier>,
+                public WaitForHelpers<Carrier>,
                 public CapabilityHelpers<Carrier>,
                 public AddressHelpers<Carrier>,
                 public ClockHelpers<Carrier>,

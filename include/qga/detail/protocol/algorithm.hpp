@@ -209,6 +209,11 @@ class PartOf {
     io_.pause(duration, std::move(then), waker);
   }
   void work(Work start, Continuation<void> then) { io_.work(std::move(start), std::move(then)); }
+  bool connected() const { return io_.connected(); }
+  bool can_connect() const { return io_.can_connect(); }
+  void connect(Continuation<void> then, Clock::time_point until) {
+    io_.connect(std::move(then), until);
+  }
   template <class... Requests>
   std::unique_ptr<Guard> guard(const Requests&... requests) {
     return io_.guard(requests...);
