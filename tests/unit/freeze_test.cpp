@@ -56,6 +56,36 @@ TEST_CASE("freeze: some file systems") {
   CHECK(freeze.log.size() == 1);
 }
 
+TEST_CASE("freeze: all but some, of those that the guest lists") {
+  using FreezeExcept = Scripted<Frozen, qga::detail::FreezeExcept>;
+  const auto listed = [](const std::vector<std::string>& mountpoints) {
+    Reply reply{.json = nlohmann::json::array()};
+    for (const std::string& one : mountpoints) {
+      reply.json.push_back({{"name", "sda"},
+                            {"mountpoint", one},
+                            {"type", "ext4"},
+                            {"disk", nlohmann::json::array()}});
+    }
+    return reply;
+  };
+  FreezeExcept freeze(qga::FreezeParams{.except = {"/tmp", "/b"}});
+  freeze.run({listed({"/", "/b", "/tmp", "/srv"}), {.json = 2}});
+  CHECK(freeze.log ==
+        Log{"guest-get-fsinfo {}", R"(guest-fsfreeze-freeze-list {"mountpoints":["/","/srv"]})"});
+  CHECK(freeze.finished->count() == 2);
+  freeze.finished->release();
+
+  FreezeExcept none(qga::FreezeParams{.except = {"/"}});
+  none.run({listed({"/"})});
+  CHECK(none.log.size() == 1);
+  error_of<qga::RequestError>(none);
+
+  FreezeExcept unknown(qga::FreezeParams{.except = {"/elsewhere"}});
+  unknown.run({listed({"/"})});
+  CHECK(unknown.log.size() == 1);
+  error_of<qga::RequestError>(unknown);
+}
+
 TEST_CASE("freeze: where nothing was frozen a thaw is for the hook, which was run") {
   for (const int count : {0, -1}) {
     Freeze freeze(all, 10min);

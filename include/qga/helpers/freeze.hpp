@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "qga/commands/disk.hpp"
 #include "qga/commands/fsfreeze.hpp"
 #include "qga/detail/protocol/algorithm.hpp"
 #include "qga/detail/protocol/carrier.hpp"
@@ -147,6 +149,49 @@ class Freeze {
   Clock::time_point deadline_ = {};
   std::unique_ptr<Guard> guard_;
   std::exception_ptr error_;
+};
+
+/// Freezes what the guest lists, but for some.
+template <class Io>
+class FreezeExcept {
+ public:
+  FreezeExcept(Io& io, FreezeParams params) : io_(io), params_(std::move(params)) {}
+
+  void start() {
+    io_.call(GuestGetFsinfoRequest(),
+             [this](std::exception_ptr error, const std::vector<GuestFilesystemInfo>& listed) {
+               error ? io_.fail(std::move(error)) : freeze(listed);
+             });
+  }
+
+ private:
+  void freeze(const std::vector<GuestFilesystemInfo>& listed) {
+    std::vector<std::string> mountpoints;
+    for (const GuestFilesystemInfo& one : listed) mountpoints.push_back(one.mountpoint);
+    for (const std::string& except : params_.except) {
+      if (std::erase(mountpoints, except) == 0) {
+        return io_.fail(wrong_argument(GuestFsfreezeFreezeListRequest::command,
+                                       "a mount point to leave out must be one that get_fsinfo "
+                                       "lists: " +
+                                           printable(except)));
+      }
+    }
+    if (mountpoints.empty()) {
+      return io_.fail(wrong_argument(GuestFsfreezeFreezeListRequest::command,
+                                     "a file system must be left to freeze"));
+    }
+    freeze_.emplace(
+        io_, Step(),
+        [this](std::exception_ptr error, Frozen frozen) {
+          error ? io_.fail(std::move(error)) : io_.finish(std::move(frozen));
+        },
+        std::move(mountpoints), params_.timeout);
+    freeze_->start();
+  }
+
+  Io& io_;
+  FreezeParams params_;
+  std::optional<SubAlgorithm<Io, Frozen, Freeze>> freeze_;
 };
 
 template <class Io>
@@ -296,6 +341,26 @@ class FreezeHelpers {
   auto freeze(std::vector<std::string> mountpoints,
               Clock::duration timeout = std::chrono::minutes(10)) {
     return freeze_some(std::move(mountpoints), timeout);
+  }
+
+  /// Freezes all file systems but some; otherwise as `freeze()`.
+  /// @param params which are left out; one that the guest does not list is a `RequestError`
+  /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
+  /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
+  ///         is known
+  /// @throws RequestError nothing is left to freeze; one that is not there is to be left out
+  /// @throws AgentError file systems could not be listed; the hook failed or a file system refused:
+  ///         all are thawed again, and a thaw was sent for the hook
+  /// @throws CommandNotFoundError frozen already, or forbidden
+  /// @throws TimeoutError the freeze took too long, and a thaw was sent
+  /// @timeout as `FreezeParams::timeout` says, beside the 5 s for listing them. It is followed by
+  ///          a thaw, which has 3 min of its own.
+  /// @since QEMU 2.2, FreeBSD, Linux and Windows guests
+  /// @tparam Params always `FreezeParams`; a template, so that `freeze({})` is the list
+  template <std::same_as<FreezeParams> Params = FreezeParams>
+  auto freeze(Params params) {
+    return detail::carrier_of(*this).template perform<Frozen, detail::FreezeExcept>(
+        std::move(params));
   }
 
   /// Thaws. Is not cancelled, once begun.

@@ -4,11 +4,13 @@
 // and the errors, which tell whether the guest is thawed.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "qga/detail/protocol/errors.hpp"
 #include "qga/detail/protocol/guard.hpp"
@@ -71,6 +73,14 @@ class Frozen {
   std::optional<std::int64_t> count_ = 0;
   Clock::time_point since_ = {};
   std::unique_ptr<detail::Guard> guard_;
+};
+
+/// What `freeze` freezes.
+struct FreezeParams {
+  /// Mount points that stay as they are, of those that `get_fsinfo` lists; the others are frozen.
+  std::vector<std::string> except = {};
+  /// How long it may take, the guest's hooks included.
+  Clock::duration timeout = std::chrono::minutes(10);
 };
 
 /// The result of `thaw`.
