@@ -2,8 +2,6 @@
 //
 // Who owns a program that was started: its `Process`, its calls, its client and its connection end
 // in any order, and nothing is left but what was to be left.
-#include <version>  // Asio's configuration asks what libstdc++ has, so this goes first
-
 #include <chrono>
 #include <csignal>
 #include <cstdint>
@@ -22,51 +20,21 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <asio/local/stream_protocol.hpp>
 #include <asio/post.hpp>
 #include <asio/strand.hpp>
-#include <asio/this_coro.hpp>
-#include <asio/use_awaitable.hpp>
 
 #include "followed.hpp"
 
 using namespace qga_test;
 using namespace std::chrono_literals;
-using asio::use_awaitable;
 using qga::Process;
 using qga::ProcessOutput;
 
 namespace {
 
 const qga::StartParams sleeper = shell_script("echo ready; sleep 1000 & exec sleep 1000");
-
-/// Programs over a client that lives in a context.
-struct Place {
-  const FollowedAgent agent;
-  asio::io_context context;
-  qga::Client<> ga{context, patient()};
-
-  Place() { ga.connect(agent.path()); }
-
-  /// Runs a coroutine and what goes on behind it.
-  template <class Coroutine>
-  void run(Coroutine coroutine) {
-    std::exception_ptr failed;
-    asio::co_spawn(context, std::move(coroutine),
-                   [&](std::exception_ptr error) { failed = error; });
-    run_dry(context);
-    if (failed) std::rethrow_exception(failed);
-  }
-  auto async() { return ga.async(use_awaitable); }
-  asio::awaitable<Process> start(const std::string& path, qga::StartParams params) {
-    auto on = async();
-    params.add_env.push_back(agent.mark());
-    co_return co_await on.start(path, std::move(params));
-  }
-};
 
 template <class Token>
 auto on(asio::io_context& context, Token&& token) {
@@ -225,80 +193,31 @@ TEST_CASE("process: in a forked child it does nothing", "[agent]") {
   agent.check_nothing_left();
 }
 
-TEST_CASE("process: a program of a client in use by another call", "[agent]") {
-  Place place;
-  place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
-    Answer<ProcessOutput> first, second;
-    process.async(on(place.context, to(first))).read();
-    process.async(on(place.context, to(second))).read();
-    CHECK_THROWS_AS(process.status(), qga::BusyError);
-    auto a = process.async(use_awaitable);
-    while (!first.done() || !second.done()) co_await a.status();
-    CHECK(first.get().bytes == "ready\n");
-    CHECK_THROWS_AS(second.get(), qga::RequestError);
-  });
-  place.agent.check_nothing_left();
-}
-
-TEST_CASE("process: a coroutine reads, writes and waits at the same time", "[agent]") {
-  Place place;
-  Process process;
+TEST_CASE("process: a handler reads on, or ends the process", "[agent]") {
+  const FollowedAgent agent;
+  asio::io_context context;
+  qga::Client<> ga(context, patient());
+  ga.connect(agent.path());
+  std::optional process(agent.start_marked(ga, "/bin/sh", sleeper));
+  std::exception_ptr failed;
   std::string got;
-  std::optional<qga::ProcessStatus> end;
-  const std::string sent(200 << 10, 's');
-  place.run([&]() -> asio::awaitable<void> {
-    process = co_await place.start("/bin/cat", qga::StartParams());
-    asio::co_spawn(
-        place.context,
-        [&]() -> asio::awaitable<void> {
-          auto a = process.async(use_awaitable);
-          end = co_await a.wait();
-        },
-        asio::detached);
-    asio::co_spawn(
-        place.context,
-        [&]() -> asio::awaitable<void> {
-          auto a = process.async(use_awaitable);
-          co_await a.write(sent);
-          co_await a.close_input();
-        },
-        asio::detached);
-    auto a = process.async(use_awaitable);
-    while (const ProcessOutput output = co_await a.read()) got += output.bytes;
-  });
-  CHECK(got == sent);
-  REQUIRE(end);
-  CHECK(end->exit_code == 0);
-  place.agent.check_nothing_left();
-}
-
-TEST_CASE("process: one that ends in the handler of its call", "[agent]") {
-  Place place;
-  place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
-    auto a = process.async(use_awaitable);
-    const ProcessOutput output = co_await a.read();
-    CHECK(output.bytes == "ready\n");
-  });
-  place.agent.check_nothing_left();
-}
-
-TEST_CASE("process: one that ends before its calls", "[agent]") {
-  Place place;
-  Answer<ProcessOutput> output;
-  Answer<void> written;
   Answer<qga::ProcessStatus> end;
-  place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
-    process.async(on(place.context, to(output))).read();
-    process.async(on(place.context, to(written))).write(std::string(1 << 20, 'x'));
-    process.async(on(place.context, to(end))).wait();
-  });
-  CHECK(output.get().bytes == "ready\n");
-  CHECK_THROWS_AS(written.get(), qga::ProgramError);
+  process
+      ->async(
+          on(context,
+             [&](std::exception_ptr error, const ProcessOutput& output) {
+               failed = error;
+               got += output.bytes;
+               process->async(on(context, [&](std::exception_ptr, const ProcessOutput&) {})).read();
+               process->async(on(context, to(end))).wait();
+               process.reset();
+             }))
+      .read();
+  run_dry(context);
+  CHECK_FALSE(failed);
+  CHECK(got == "ready\n");
   CHECK(end.get().signal == SIGKILL);
-  place.agent.check_nothing_left();
+  agent.check_nothing_left();
 }
 
 TEST_CASE("process: calls whose context is destroyed are dropped unheard", "[agent]") {
@@ -327,25 +246,6 @@ TEST_CASE("process: calls whose context is destroyed are dropped unheard", "[age
     process.async(on(*context, to(output))).read();
     context->run_for(50ms);
     context.reset();
-  }
-  SECTION("with a coroutine that owns all of it") {
-    asio::io_context context;
-    asio::co_spawn(
-        context,
-        [&]() -> asio::awaitable<void> {
-          qga::Client<> ga(co_await asio::this_coro::executor, patient());
-          ga.connect(agent.path());
-          auto a = ga.async(use_awaitable);
-          Process process = co_await agent.start_marked(a, "/bin/sh", sleeper);
-          auto p = process.async(use_awaitable);
-          output.value = co_await p.read();
-          ++output.times;
-          end.value = co_await p.wait();
-          ++end.times;
-        },
-        asio::detached);
-    run_until(context, [&] { return output.done(); });
-    context.run_for(50ms);
   }
   CHECK(output.get().bytes == "ready\n");
   CHECK(end.times == 0);
