@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The input of a program is closed only when the program has it open: what was written would be
-// lost, or the program would wait for it for ever.
+// lost, or the program would wait for it for ever. And how a write is told that nobody reads it.
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "helper_harness.hpp"
@@ -64,6 +65,19 @@ TEST_CASE("close_input: the input stays open where nobody answers") {
   close.run({broken});
   error_of<qga::ProgramError>(close);
   CHECK(program.input.is_open());
+  program.input.forget();
+}
+
+TEST_CASE(
+    "write: a program that has ended is told as a broken pipe, also where its files are closed") {
+  Program program;
+  program.end = qga::ProcessStatus{.ended = true, .exit_code = 0};
+  const bool closed = GENERATE(false, true);
+  if (closed) program.input.forget();
+  Scripted<void, qga::detail::WriteProcess> write(&program, "bytes");
+  write.run({});
+  CHECK(write.log.empty());
+  CHECK(error_of<qga::ProgramError>(write).err() == std::errc::broken_pipe);
   program.input.forget();
 }
 
