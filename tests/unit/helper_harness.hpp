@@ -117,6 +117,7 @@ class Scripted {
       Reply reply = std::move(replies_.front());
       replies_.pop_front();
       now_ += reply.takes;
+      if (before_reply) before_reply();
       if constexpr (std::is_void_v<typename Request::Reply>) {
         then(reply.error);
       } else {
@@ -199,6 +200,8 @@ class Scripted {
   Clock::time_point until() const { return until_; }
 
   std::exception_ptr cancelled = {};  ///< ends the next pause
+  /// What another call does meanwhile.
+  std::function<void()> before_reply = {};
 
  private:
   std::deque<Reply> replies_;

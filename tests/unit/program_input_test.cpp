@@ -81,6 +81,20 @@ TEST_CASE(
   program.input.forget();
 }
 
+TEST_CASE("wait: the answer that tells the end may be that of another call") {
+  Program program;
+  Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(&program);
+  const bool other = GENERATE(false, true);
+  // The agent forgets a program with the answer that tells its end.
+  wait.before_reply = [&] {
+    if (other) program.end = qga::ProcessStatus{.ended = true, .exit_code = 4};
+  };
+  wait.run({no_such_file});
+  REQUIRE(wait.finished.has_value() == other);
+  if (other) CHECK(wait.finished->exit_code == 4);
+  program.input.forget();
+}
+
 TEST_CASE("SIGKILL also removes what its program has not removed yet, and tells its own failure") {
   const auto script = [](int signal) {
     return qga::detail::signal_arguments(signal, 7, "/tmp/qga-x").at(1);

@@ -171,8 +171,9 @@ class ProcessSteps {
       process_.answer_lost = true;
       return ask(then);
     }
-    if (code_of(error) == err_from_agent && process_.answer_lost) {
-      end({true, {}, {}});  // how it has ended is not known any more
+    if (code_of(error) == err_from_agent && (process_.end || process_.answer_lost)) {
+      // Another call has the answer, or how it has ended is not known any more.
+      if (!process_.end) end({true, {}, {}});
       return then(nullptr);
     }
     then(std::move(error));
