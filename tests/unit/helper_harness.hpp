@@ -131,7 +131,11 @@ class Scripted {
       Reply reply = std::move(replies_.front());
       replies_.pop_front();
       now_ += reply.takes;
+<<<<<<< HEAD
       if (on_reply) on_reply();
+=======
+      if (before_reply) before_reply();
+>>>>>>> h-tool
       if constexpr (std::is_void_v<typename Request::Reply>) {
         then(reply.error);
       } else {
@@ -216,8 +220,14 @@ class Scripted {
   Clock::time_point now() const { return now_; }
   Clock::time_point until() const { return until_; }
 
+<<<<<<< HEAD
   std::exception_ptr cancelled = {};    ///< ends the next pause
   std::function<void()> on_reply = {};  ///< what happens beside, before a reply is told
+=======
+  std::exception_ptr cancelled = {};  ///< ends the next pause
+  /// What another call does meanwhile.
+  std::function<void()> before_reply = {};
+>>>>>>> h-tool
 
  private:
   std::deque<Reply> replies_;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The input of a program is closed only when the program has it open: what was written would be
-// lost, or the program would wait for it for ever.
+// lost, or the program would wait for it for ever. And how a write is told that nobody reads it.
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "helper_harness.hpp"
@@ -66,6 +67,33 @@ TEST_CASE("close_input: the input stays open where nobody answers") {
   error_of<qga::ProgramError>(close);
   CHECK(program.state->input.is_open());
   program.state->input.forget();
+}
+
+TEST_CASE(
+    "write: a program that has ended is told as a broken pipe, also where its files are closed") {
+  Program program;
+  program.end = qga::ProcessStatus{.ended = true, .exit_code = 0};
+  const bool closed = GENERATE(false, true);
+  if (closed) program.input.forget();
+  Scripted<void, qga::detail::WriteProcess> write(&program, "bytes");
+  write.run({});
+  CHECK(write.log.empty());
+  CHECK(error_of<qga::ProgramError>(write).err() == std::errc::broken_pipe);
+  program.input.forget();
+}
+
+TEST_CASE("wait: the answer that tells the end may be that of another call") {
+  Program program;
+  Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(&program);
+  const bool other = GENERATE(false, true);
+  // The agent forgets a program with the answer that tells its end.
+  wait.before_reply = [&] {
+    if (other) program.end = qga::ProcessStatus{.ended = true, .exit_code = 4};
+  };
+  wait.run({no_such_file});
+  REQUIRE(wait.finished.has_value() == other);
+  if (other) CHECK(wait.finished->exit_code == 4);
+  program.input.forget();
 }
 
 TEST_CASE("SIGKILL also removes what its program has not removed yet, and tells its own failure") {
