@@ -131,11 +131,7 @@ class Scripted {
       Reply reply = std::move(replies_.front());
       replies_.pop_front();
       now_ += reply.takes;
-<<<<<<< HEAD
       if (on_reply) on_reply();
-=======
-      if (before_reply) before_reply();
->>>>>>> h-tool
       if constexpr (std::is_void_v<typename Request::Reply>) {
         then(reply.error);
       } else {
@@ -145,8 +141,8 @@ class Scripted {
     });
   }
 
-  template <class Then, class... How>
-  void pause(Clock::duration duration, Then then, const How&...) {
+  template <class Then>
+  void pause(Clock::duration duration, Then then, bool = false) {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
     log.push_back("pause " + std::to_string(milliseconds.count()));
     next_.push_back([this, duration, then = std::move(then)] {
@@ -220,14 +216,8 @@ class Scripted {
   Clock::time_point now() const { return now_; }
   Clock::time_point until() const { return until_; }
 
-<<<<<<< HEAD
   std::exception_ptr cancelled = {};    ///< ends the next pause
   std::function<void()> on_reply = {};  ///< what happens beside, before a reply is told
-=======
-  std::exception_ptr cancelled = {};  ///< ends the next pause
-  /// What another call does meanwhile.
-  std::function<void()> before_reply = {};
->>>>>>> h-tool
 
  private:
   std::deque<Reply> replies_;

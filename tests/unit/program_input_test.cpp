@@ -72,28 +72,28 @@ TEST_CASE("close_input: the input stays open where nobody answers") {
 TEST_CASE(
     "write: a program that has ended is told as a broken pipe, also where its files are closed") {
   Program program;
-  program.end = qga::ProcessStatus{.ended = true, .exit_code = 0};
+  program.state->end = qga::ProcessStatus{.ended = true, .exit_code = 0};
   const bool closed = GENERATE(false, true);
-  if (closed) program.input.forget();
-  Scripted<void, qga::detail::WriteProcess> write(&program, "bytes");
+  if (closed) program.state->input.forget();
+  Scripted<void, qga::detail::WriteProcess> write(program.state, "bytes");
   write.run({});
   CHECK(write.log.empty());
   CHECK(error_of<qga::ProgramError>(write).err() == std::errc::broken_pipe);
-  program.input.forget();
+  program.state->input.forget();
 }
 
 TEST_CASE("wait: the answer that tells the end may be that of another call") {
   Program program;
-  Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(&program);
+  Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(program.state);
   const bool other = GENERATE(false, true);
   // The agent forgets a program with the answer that tells its end.
-  wait.before_reply = [&] {
-    if (other) program.end = qga::ProcessStatus{.ended = true, .exit_code = 4};
+  wait.on_reply = [&] {
+    if (other) program.state->end = qga::ProcessStatus{.ended = true, .exit_code = 4};
   };
   wait.run({no_such_file});
   REQUIRE(wait.finished.has_value() == other);
   if (other) CHECK(wait.finished->exit_code == 4);
-  program.input.forget();
+  program.state->input.forget();
 }
 
 TEST_CASE("SIGKILL also removes what its program has not removed yet, and tells its own failure") {

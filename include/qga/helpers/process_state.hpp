@@ -209,20 +209,10 @@ class ProcessSteps {
   void out_of_time() { fail(timed_out(GuestExecRequest::command, Outcome::unknown)); }
 
   void unanswered(std::exception_ptr error, const Continuation<void>& then) {
-<<<<<<< HEAD
     if (outcome_of(error) == Outcome::unknown) process_.answer_lost = true;
     if (err_of(error) == std::errc::no_message) return ask(then);
     if (failure_of(error) != nullptr && process_.answer_lost) {
       end({true, {}, {}});  // how it has ended is not known any more
-=======
-    if (err_of(error) == std::errc::no_message) {
-      process_.answer_lost = true;
-      return ask(then);
-    }
-    if (code_of(error) == err_from_agent && (process_.end || process_.answer_lost)) {
-      // Another call has the answer, or how it has ended is not known any more.
-      if (!process_.end) end({true, {}, {}});
->>>>>>> h-tool
       return then(nullptr);
     }
     then(std::move(error));
