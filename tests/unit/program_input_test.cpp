@@ -29,8 +29,8 @@ const std::string close_script = R"(guest-file-close {"handle":8} (to its end))"
 const std::string close_input = R"(guest-file-close {"handle":3} (to its end))";
 
 /// A program whose input is open.
-struct Started {
-  Started() {
+struct InputOpen {
+  InputOpen() {
     state->directory = "/tmp/qga-x";
     state->outputs.resize(1);
     state->input = File(3, std::make_unique<CloseInput::Logged>(guards, "closed by its guard"));
@@ -42,7 +42,7 @@ struct Started {
 }  // namespace
 
 TEST_CASE("close_input: waits until the script has removed itself") {
-  Started program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({opened, done, opened, done, no_such_file, done});
   CHECK(close.finished);
@@ -53,7 +53,7 @@ TEST_CASE("close_input: waits until the script has removed itself") {
 }
 
 TEST_CASE("close_input: a script that never begins is not awaited for ever") {
-  Started program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({{.json = 8, .takes = 6s}, done, {.json = 8, .takes = 6s}, done, done});
   CHECK(close.finished);
@@ -61,7 +61,7 @@ TEST_CASE("close_input: a script that never begins is not awaited for ever") {
 }
 
 TEST_CASE("close_input: the input stays open where nobody answers") {
-  Started program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({broken});
   error_of<qga::ProgramError>(close);
@@ -71,7 +71,7 @@ TEST_CASE("close_input: the input stays open where nobody answers") {
 
 TEST_CASE(
     "write: a program that has ended is told as a broken pipe, also where its files are closed") {
-  Started program;
+  InputOpen program;
   program.state->end = qga::ProcessStatus{.ended = true, .exit_code = 0};
   const bool closed = GENERATE(false, true);
   if (closed) program.state->input.forget();
@@ -83,7 +83,7 @@ TEST_CASE(
 }
 
 TEST_CASE("wait: the answer that tells the end may be that of another call") {
-  Started program;
+  InputOpen program;
   Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(program.state);
   const bool other = GENERATE(false, true);
   // The agent forgets a program with the answer that tells its end.
