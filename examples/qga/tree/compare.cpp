@@ -2,12 +2,14 @@
 //
 // Compares files by SHA-256 sums, which `sha256sum` computes in the guest.
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -97,12 +99,13 @@ class Comparison {
     }
     copy_.end_progress();
     if (differences_ > 0) {
-      throw std::runtime_error(std::to_string(differences_) + " files differ, and " +
-                               std::to_string(equal_) + " are equal");
+      throw std::runtime_error("not equal: " + files_text(differences_) +
+                               "; equal: " + files_text(equal_));
     }
     const qga::ProcessStatus status = output.status();
     if (status.exit_code != 0 || !group.empty()) {
-      throw std::runtime_error("the guest cannot compute all SHA-256 sums: " + output.errors());
+      show_errors(copy_, output.errors(), true);
+      throw std::runtime_error("the guest cannot compute all SHA-256 sums");
     }
   }
   std::uint64_t equal() const { return equal_; }
@@ -138,9 +141,13 @@ class Comparison {
 
   void compare(const std::string& name, const std::optional<std::string>& digest) {
     if (!digest) return differs(name, "cannot be read in the guest");
-    const std::optional<Descriptor> file = tree_.open_file(parts_of(name));
-    if (!file) return differs(name, "cannot be read on this machine");
-    if (digest != digest_of(*file)) return differs(name, "differs");
+    const Parts parts = parts_of(name);
+    if (parts.empty()) throw std::runtime_error("the guest sends sums that make no sense");
+    try {
+      if (digest != digest_of(tree_.open_file(parts))) return differs(name, "differs");
+    } catch (const std::system_error& error) {
+      return differs(name, std::string("is not here: ") + error.what());
+    }
     ++equal_;
   }
 
@@ -148,7 +155,7 @@ class Comparison {
     qga::detail::Sha256 sum;
     std::array<char, 64 << 10> buffer;
     for (ssize_t size = 0; (size = ::read(file.get(), buffer.data(), buffer.size())) != 0;) {
-      if (size < 0) return "";
+      if (size < 0) throw std::system_error(errno, std::system_category(), "cannot read");
       sum.add({buffer.data(), static_cast<std::size_t>(size)});
       copy_.check_limits();
     }
@@ -158,7 +165,7 @@ class Comparison {
     return qga_tool::digest_of(said, name);
   }
 
-  void differs(const std::string& name, const char* how) {
+  void differs(const std::string& name, const std::string& how) {
     copy_.end_progress();
     if (++differences_ <= most_shown) complain("'" + name + "' " + how);
   }

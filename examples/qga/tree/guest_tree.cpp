@@ -84,12 +84,12 @@ int TreeCopy::finish(std::optional<std::uint64_t> compared) {
     if (compared) told["verified"] = *compared;
     print_json(told);
   } else {
-    shown_.remark(std::to_string(count.files) + " files, " + size_text(count.bytes) + " in " +
+    shown_.remark(files_text(count.files) + ", " + size_text(count.bytes) + " in " +
                   seconds_text(qga::Clock::now() - start_) +
                   (compared ? ", " + std::to_string(*compared) + " verified" : ""));
   }
   if (refused_ == 0) return exit_done;
-  complain(std::to_string(refused_) + " files were not copied");
+  complain("not copied: " + files_text(refused_));
   return exit_failed;
 }
 
@@ -105,27 +105,44 @@ std::string_view GuestOutput::next() {
   }
 }
 
-void report_tar(TreeCopy& copy, const qga::ProcessStatus& status, const std::string& errors) {
+void show_errors(TreeCopy& copy, const std::string& errors, bool is_error) {
   copy.end_progress();
-  std::istringstream in(errors);
-  std::vector<std::string> lines;
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  const bool only_warnings = std::ranges::all_of(lines, [](const std::string& line) {
-    // Not every tar that exits with 1 means a warning, and the texts are those of LC_ALL=C.
-    return line.find("file changed as we read it") != std::string::npos ||
-           line.find("File removed before we read it") != std::string::npos;
-  });
-  const bool warned = status.exit_code == 1 && !lines.empty() && only_warnings;
-  const bool failed = status.exit_code != 0 && !warned;
-  for (const std::string& line : lines) {
-    failed ? complain("guest: " + line) : copy.tool.note("guest: " + line);
+  std::istringstream lines(errors);
+  for (std::string line; std::getline(lines, line);) {
+    is_error ? complain("guest: " + line) : copy.tool.note("guest: " + line);
   }
+}
+
+namespace {
+
+/// Whether each line is a warning. An exit code of 1 does not tell, because that of busybox means
+/// an error. The texts are those of LC_ALL=C.
+bool are_warnings(const std::string& errors) {
+  std::istringstream lines(errors);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("file changed as we read it") == std::string::npos &&
+        line.find("File removed before we read it") == std::string::npos) {
+      return false;
+    }
+  }
+  return !errors.empty();
+}
+
+}  // namespace
+
+void report_tar(TreeCopy& copy, const qga::ProcessStatus& status, const std::string& errors) {
+  const bool failed = status.exit_code != 0 && !(status.exit_code == 1 && are_warnings(errors));
+  show_errors(copy, errors, failed);
   if (!failed) return;
   throw std::runtime_error(
       status.exit_code
           ? "tar in the guest ended with exit code " + std::to_string(*status.exit_code)
       : status.signal ? "tar in the guest ended by signal " + std::to_string(*status.signal)
                       : "the guest does not say how tar ended");
+}
+
+std::string files_text(std::uint64_t number) {
+  return std::to_string(number) + (number == 1 ? " file" : " files");
 }
 
 std::string name_in_path(const std::string& path) {
@@ -149,10 +166,9 @@ std::optional<int> copy_tree(Tool& tool, const TreeOptions& options) {
   } catch (const std::exception&) {
     copy.end_progress();
     if (copy.count.files > 0) {
-      const std::string size = size_text(copy.count.bytes);
-      complain(std::to_string(copy.count.files) + " files (" + size + ") " +
-               (options.to_host ? "were written before the error, and stay"
-                                : "were sent before the error, and may be in the guest"));
+      complain((options.to_host ? "written before the error, and still here: "
+                                : "sent before the error, and perhaps in the guest: ") +
+               files_text(copy.count.files) + ", " + size_text(copy.count.bytes));
     }
     if (tool.stop.signal() != 0 || qga::Clock::now() < copy.limits.deadline) throw;
     complain("the copy took longer than --timeout");

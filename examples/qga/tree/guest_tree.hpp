@@ -80,6 +80,9 @@ class GuestOutput {
   std::string errors_;
 };
 
+/// Shows what a program of the guest has written on its standard error.
+/// @param is_error false: --quiet hides it
+void show_errors(TreeCopy& copy, const std::string& errors, bool is_error);
 /// Shows what `tar` has complained of, and how it ended.
 /// @param errors what it has written on its standard error
 /// @throws std::runtime_error it failed. That a file changed while it was read is only a warning
@@ -95,6 +98,9 @@ int copy_to_guest(TreeCopy& copy);
 std::uint64_t compare_trees(TreeCopy& copy, const std::string& guest,
                             const std::filesystem::path& host,
                             std::optional<std::set<std::string>> names);
+
+/// A number of files, such as `2 files`.
+std::string files_text(std::uint64_t number);
 
 /// The last part of a path, which a copy within another directory gets as its name. Empty where the
 /// path ends with `.` or `..`, or is the root: then what the directory holds is copied.

@@ -96,20 +96,17 @@ int HostTree::parent(const Parts& parts, bool make) {
   return directory(Parts(parts.begin(), parts.end() - 1), make);
 }
 
-std::optional<Descriptor> HostTree::open_file(const Parts& parts) {
-  if (parts.empty()) return std::nullopt;
-  try {
-    // Opening a FIFO would wait without O_NONBLOCK.
-    Descriptor file(::openat(parent(parts), parts.back().c_str(),
-                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat status {};
-    if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-      return std::nullopt;
-    }
-    return file;
-  } catch (const std::system_error&) {
-    return std::nullopt;
+Descriptor HostTree::open_file(const Parts& parts) {
+  // Opening a FIFO would wait without O_NONBLOCK.
+  Descriptor file(::openat(parent(parts), parts.back().c_str(),
+                           O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat status {};
+  if (file.get() < 0 || ::fstat(file.get(), &status) != 0) fail_with_errno("cannot read", parts);
+  if (!S_ISREG(status.st_mode)) {
+    errno = ENOTSUP;
+    fail_with_errno("cannot read what is no regular file:", parts);
   }
+  return file;
 }
 
 }  // namespace qga_tool

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,8 +55,9 @@ class HostTree {
   int directory(const Parts& parts, bool make = false);
   /// The directory that holds the last of the parts.
   int parent(const Parts& parts, bool make = false);
-  /// Opens a regular file for reading; nothing where there is no such file.
-  std::optional<Descriptor> open_file(const Parts& parts);
+  /// Opens a regular file for reading.
+  /// @throws std::system_error it cannot be opened, or is no regular file
+  Descriptor open_file(const Parts& parts);
 
  private:
   Descriptor root_;

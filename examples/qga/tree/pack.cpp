@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// libarchive walks the directory, and writes the archive.
+// Walks the directory, and writes the archive by libarchive. libarchive can walk, too, but it
+// returns to a directory after those beside it, when a tar that unpacks it has set its mode
+// already.
 #include "pack.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <memory>
+#include <system_error>
 #include <utility>
+#include <vector>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host_tree.hpp"
 
 namespace qga_tool {
 
@@ -20,15 +34,30 @@ struct FreeEntry {
 };
 using Entry = std::unique_ptr<archive_entry, FreeEntry>;
 
+/// The names in a directory, in order.
+std::vector<std::string> names_in(int directory, const Parts& parts) {
+  const int fd = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fd < 0 ? nullptr : ::fdopendir(fd), &::closedir);
+  if (!stream) fail_with_errno("cannot read", parts);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* const found = ::readdir(stream.get())) {
+    const std::string_view name = found->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) fail_with_errno("cannot read", parts);
+  std::ranges::sort(names);
+  return names;
+}
+
 class Packer {
  public:
-  Packer(std::filesystem::path directory, ArchiveSink sink, const PackOptions& options,
+  Packer(const std::filesystem::path& directory, ArchiveSink sink, const PackOptions& options,
          TreeCount& count)
-      : directory_(std::move(directory)),
+      : tree_(directory),
         sink_(std::move(sink)),
         options_(options),
         count_(count),
-        reader_(::archive_read_disk_new()),
         writer_(::archive_write_new()) {}
   Packer(const Packer&) = delete;
   Packer& operator=(const Packer&) = delete;
@@ -38,98 +67,98 @@ class Packer {
     check(::archive_write_set_format_gnutar(writer_.get()));
     check(::archive_write_set_bytes_in_last_block(writer_.get(), 1));
     check(::archive_write_open(writer_.get(), this, nullptr, &Packer::push, nullptr));
-    archive* const reader = reader_.get();
-    check_reader(::archive_read_disk_set_symlink_physical(reader));
-    check_reader(::archive_read_disk_set_behavior(
-        reader, ARCHIVE_READDISK_NO_XATTR | ARCHIVE_READDISK_NO_ACL | ARCHIVE_READDISK_NO_FFLAGS));
-    check_reader(::archive_read_disk_open(reader, directory_.c_str()));
-    while (const Entry entry = next()) add(entry.get());
+    struct stat status {};
+    if (::fstat(tree_.directory({}), &status) != 0) fail_with_errno("cannot read", {});
+    if (options_.new_directory) write_header(status, {});
+    add_files_in({});
     check(::archive_write_close(writer_.get()));
   }
 
  private:
-  /// The next file, or null at the end. What cannot be read is refused, and the next one comes.
-  Entry next() {
-    for (;;) {
-      Entry entry(::archive_entry_new());
-      const int result = ::archive_read_next_header2(reader_.get(), entry.get());
-      if (result == ARCHIVE_EOF) return nullptr;
-      if (result == ARCHIVE_FATAL) check_reader(result);
-      ::archive_read_disk_descend(reader_.get());  // does nothing where there is no directory
-      if (result >= ARCHIVE_WARN) return entry;
-      refuse(failure_of(reader_.get()));
+  void add_files_in(const Parts& directory) {
+    Parts parts = directory;
+    for (const std::string& name : names_in(tree_.directory(directory), directory)) {
+      parts.push_back(name);
+      try {
+        add(parts);
+      } catch (const std::system_error& error) {
+        if (error_) throw;  // that of the sink
+        options_.refuse(error.what());
+      }
+      parts.pop_back();
     }
   }
 
-  void add(archive_entry* entry) {
-    const std::string name = name_of(entry);
-    const auto type = ::archive_entry_filetype(entry);
-    if (name == "." && !options_.new_directory) return;
-    if (type != AE_IFREG && type != AE_IFDIR && type != AE_IFLNK) {
-      return refuse("'" + name + "' is a device, a FIFO or a socket, which cp -r does not copy");
+  void add(const Parts& parts) {
+    const int parent = tree_.parent(parts);
+    const char* const name = parts.back().c_str();
+    struct stat status {};
+    if (::fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      fail_with_errno("cannot read", parts);
     }
-    // The first bytes come before the header, because an archive cannot take back a header.
-    const void* data = nullptr;
-    std::size_t size = 0;
-    la_int64_t offset = 0;
-    const bool has_bytes = type == AE_IFREG && ::archive_entry_size(entry) > 0;
-    int result = ARCHIVE_EOF;
-    if (has_bytes) result = ::archive_read_data_block(reader_.get(), &data, &size, &offset);
-    if (result < ARCHIVE_WARN) return refuse(failure_of(reader_.get()));
+    if (S_ISREG(status.st_mode)) {
+      add_file(parts);
+    } else if (S_ISLNK(status.st_mode)) {
+      write_header(status, parts, target_of(parent, parts));
+    } else if (S_ISDIR(status.st_mode)) {
+      write_header(status, parts);
+    } else {
+      return options_.refuse("'" + path_of(parts) +
+                             "' is a device, a FIFO or a socket, which cp -r does not copy");
+    }
+    ++count_.files;
+    tell();
+    if (S_ISDIR(status.st_mode)) add_files_in(parts);
+  }
 
-    write_header(entry, name);
-    la_int64_t at = 0;
-    for (; result != ARCHIVE_EOF;
-         result = ::archive_read_data_block(reader_.get(), &data, &size, &offset)) {
-      if (result < ARCHIVE_WARN) {
-        refuse(failure_of(reader_.get()));
+  static std::string target_of(int parent, const Parts& parts) {
+    std::array<char, PATH_MAX> target;
+    const ssize_t size = ::readlinkat(parent, parts.back().c_str(), target.data(), target.size());
+    if (size < 0) fail_with_errno("cannot read", parts);
+    return {target.data(), static_cast<std::size_t>(size)};
+  }
+
+  void add_file(const Parts& parts) {
+    const Descriptor file = tree_.open_file(parts);
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) fail_with_errno("cannot read", parts);
+    write_header(status, parts);
+    // libarchive fills up with zeros, and cuts, what is not as long as the header says.
+    off_t left = status.st_size;
+    while (left > 0) {
+      const ssize_t size = ::read(file.get(), buffer_.data(), buffer_.size());
+      if (size < 0 && errno == EINTR) continue;
+      if (size < 0) fail_with_errno("cannot read", parts);
+      if (size == 0) {
+        options_.refuse("'" + path_of(parts) + "' became shorter while it was read");
         break;
       }
-      write_zeros(offset - at);  // a hole
-      write({static_cast<const char*>(data), size});
-      at = offset + static_cast<la_int64_t>(size);
+      write({buffer_.data(), static_cast<std::size_t>(size)});
+      left -= size;
     }
-    // A file that has become shorter is filled up with zeros.
     check(::archive_write_finish_entry(writer_.get()));
-    if (type == AE_IFREG && options_.packed_file) options_.packed_file(name);
-    if (name != ".") ++count_.files;
-    tell();
+    if (options_.packed_file) options_.packed_file("./" + path_of(parts));
   }
 
-  /// The name in the archive: `.`, or `./a/b`.
-  std::string name_of(archive_entry* entry) const {
-    const std::string path = ::archive_entry_pathname(entry);
-    const std::string name = path.substr(directory_.native().size());
-    return name.empty() || name.starts_with('/') ? "." + name : "./" + name;
-  }
-
-  void write_header(archive_entry* entry, const std::string& name) {
-    ::archive_entry_copy_pathname(entry, name.c_str());
-    ::archive_entry_sparse_clear(entry);
-    ::archive_entry_set_hardlink(entry, nullptr);
-    ::archive_entry_set_perm(entry, copied_mode(::archive_entry_perm(entry), options_.owner));
+  void write_header(const struct stat& status, const Parts& parts, const std::string& target = "") {
+    const Entry entry(::archive_entry_new());
+    ::archive_entry_copy_stat(entry.get(), &status);
+    const std::string name = parts.empty() ? "." : "./" + path_of(parts);
+    ::archive_entry_copy_pathname(entry.get(), name.c_str());
+    if (!target.empty()) ::archive_entry_copy_symlink(entry.get(), target.c_str());
+    ::archive_entry_set_perm(entry.get(), copied_mode(status.st_mode, options_.owner));
     // The names of users mean others in the guest.
-    ::archive_entry_set_uname(entry, nullptr);
-    ::archive_entry_set_gname(entry, nullptr);
     if (!options_.owner) {
-      ::archive_entry_set_uid(entry, 0);
-      ::archive_entry_set_gid(entry, 0);
+      ::archive_entry_set_uid(entry.get(), 0);
+      ::archive_entry_set_gid(entry.get(), 0);
     }
-    check(::archive_write_header(writer_.get(), entry));
+    check(::archive_write_header(writer_.get(), entry.get()));
   }
 
   void write(std::string_view bytes) {
-    // A file that has become longer is cut: libarchive writes as much as the header says.
     if (::archive_write_data(writer_.get(), bytes.data(), bytes.size()) < 0) check(ARCHIVE_FATAL);
     count_.bytes += bytes.size();
     tell();
-  }
-
-  void write_zeros(la_int64_t size) {
-    static const std::string zeros(64 << 10, '\0');
-    for (; size > 0; size -= static_cast<la_int64_t>(zeros.size())) {
-      write(std::string_view(zeros).substr(0, static_cast<std::size_t>(size)));
-    }
   }
 
   static la_ssize_t push(archive* writer, void* self, const void* data, std::size_t size) {
@@ -150,23 +179,16 @@ class Packer {
     if (error_) std::rethrow_exception(error_);
     if (result < ARCHIVE_WARN) throw ArchiveError(failure_of(writer_.get()));
   }
-  void check_reader(int result) {
-    if (result < ARCHIVE_WARN) throw ArchiveError(failure_of(reader_.get()));
-  }
-
-  void refuse(const std::string& reason) const {
-    if (options_.refuse) options_.refuse(reason);
-  }
   void tell() const {
     if (options_.progress) options_.progress(count_);
   }
 
-  std::filesystem::path directory_;
+  HostTree tree_;
   ArchiveSink sink_;
   const PackOptions& options_;
   TreeCount& count_;
   std::exception_ptr error_;
-  Archive reader_;
+  std::vector<char> buffer_ = std::vector<char>(64 << 10);
   Archive writer_;  ///< writes to the members above when it ends
 };
 
@@ -174,7 +196,7 @@ class Packer {
 
 void pack(const std::filesystem::path& directory, ArchiveSink sink, const PackOptions& options,
           TreeCount& count) {
-  Packer(std::filesystem::canonical(directory), std::move(sink), options, count).run();
+  Packer(directory, std::move(sink), options, count).run();
 }
 
 }  // namespace qga_tool

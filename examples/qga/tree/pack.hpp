@@ -19,7 +19,7 @@ struct PackOptions {
   bool owner = false;         ///< tells owner and group, by number, and set-user-id bits
   bool new_directory = true;  ///< tells the mode and time of the directory itself
   TreeProgress progress;
-  TreeRefusal refuse;
+  TreeRefusal refuse = [](const std::string&) {};
   std::function<void(const std::string& name)> packed_file;  ///< is told each regular file
 };
 

@@ -98,7 +98,15 @@ class Sender {
   }
 
   /// Where the files go to; see `unpack_script`.
-  std::string where() { return line(); }
+  std::string where() {
+    try {
+      return line();
+    } catch (const TarEnded&) {
+      show_errors(copy_, output_->errors(), true);
+      throw std::runtime_error("the guest cannot make the directory '" + copy_.options.to +
+                               "', or cannot enter it");
+    }
+  }
 
   void add(std::string_view bytes) {
     part_ += bytes;
@@ -126,12 +134,23 @@ class Sender {
   void send() {
     while (sent_ > read_ + 1) await_part();
     const std::string name = std::to_string(++sent_);
-    copy_.ga().write_file(directory_ + "/" + name, std::exchange(part_, {}));
     try {
+      copy_.ga().write_file(directory_ + "/" + name, std::exchange(part_, {}));
       process_.with(copy_.limits).write(name + "\n");
-    } catch (const qga::AgentError& error) {
-      if (error.err() == std::errc::broken_pipe) throw TarEnded();
+    } catch (const qga::AgentError&) {
+      if (ends()) throw TarEnded();
       throw;
+    }
+  }
+
+  /// Whether the program has ended, or does so soon: it removes its directory just before.
+  bool ends() {
+    try {
+      qga::CallOptions limits = copy_.limits;
+      limits.timeout = 2s;
+      return process_.with(limits).wait().ended;
+    } catch (const qga::TimeoutError&) {
+      return false;
     }
   }
 

@@ -9,7 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <deque>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -132,20 +134,26 @@ class Unpacker {
       add(reader, entry);
       tell();
     }
-    while (!open_.empty()) finish_directory();
+    while (!open_.empty()) leave_directory();
+    // The deepest come first, because a directory's mode may forbid to go through it.
+    std::ranges::stable_sort(left_, std::greater(), [](const Directory& one) {
+      return std::ranges::count(one.path, '/');
+    });
+    while (!left_.empty()) finish_directory();
   }
 
  private:
-  /// A directory that gets more files. A directory's mode and time are set when it has all.
-  struct OpenDirectory {
-    Parts parts;
+  struct Directory {
+    std::string path;
     Attributes attributes;
   };
+  /// How many bytes are remembered of directories.
+  static constexpr std::size_t most_remembered = 8 << 20;
 
   void add(Reader& reader, archive_entry* entry) {
     const Parts parts = parts_of(
         text(::archive_entry_pathname(entry), ::archive_entry_pathname_utf8(entry), "path"));
-    while (!open_.empty() && !is_within(parts, open_.back().parts)) finish_directory();
+    while (!open_.empty() && !is_within(parts, parts_of(open_.back().path))) leave_directory();
 
     const bool is_link = ::archive_entry_hardlink(entry) != nullptr ||
                          ::archive_entry_hardlink_utf8(entry) != nullptr;
@@ -160,10 +168,8 @@ class Unpacker {
   }
 
   void refuse(const Parts& parts) const {
-    if (options_.refuse) {
-      options_.refuse("'" + path_of(parts) +
-                      "' is a device, a FIFO or a socket, which cp -r does not copy");
-    }
+    options_.refuse("'" + path_of(parts) +
+                    "' is a device, a FIFO or a socket, which cp -r does not copy");
   }
 
   static bool is_within(const Parts& parts, const Parts& directory) {
@@ -205,15 +211,27 @@ class Unpacker {
 
   void add_directory(const Parts& parts, const Attributes& attributes) {
     tree_.directory(parts, true);
-    if (!open_.empty() && open_.back().parts == parts) open_.pop_back();
     if (!parts.empty()) ++count_.files;
-    if (!parts.empty() || options_.new_directory) open_.push_back({parts, attributes});
+    if (!parts.empty() || options_.new_directory) open_.push_back({path_of(parts), attributes});
   }
 
-  void finish_directory() {
-    const OpenDirectory last = std::move(open_.back());
+  /// The mode and time of a directory are set when it has all of its files. Some programs return to
+  /// a directory that they have left: so this waits for the end, for as many as can be remembered.
+  void leave_directory() {
+    remembered_ += size_of(open_.back());
+    left_.push_back(std::move(open_.back()));
     open_.pop_back();
-    set_attributes(tree_.directory(last.parts), last.attributes, last.parts);
+    while (remembered_ > most_remembered) finish_directory();
+  }
+  void finish_directory() {
+    const Directory first = std::move(left_.front());
+    left_.pop_front();
+    remembered_ -= size_of(first);
+    const Parts parts = parts_of(first.path);
+    set_attributes(tree_.directory(parts), first.attributes, parts);
+  }
+  static std::size_t size_of(const Directory& directory) {
+    return sizeof directory + directory.path.size();
   }
 
   /// Makes something new, in the place of a file or a link that has the name already.
@@ -294,7 +312,9 @@ class Unpacker {
   const UnpackOptions& options_;
   TreeCount& count_;
   std::uint64_t entries_ = 0;
-  std::vector<OpenDirectory> open_;  ///< each is within the one before it
+  std::vector<Directory> open_;  ///< each is within the one before it, or the same
+  std::deque<Directory> left_;
+  std::size_t remembered_ = 0;  ///< bytes in `left_`
 };
 
 }  // namespace

@@ -20,7 +20,7 @@ struct UnpackOptions {
   bool new_directory = true;  ///< the directory itself gets the mode and time of the archive's
   std::uint64_t max_files = 10'000'000;  ///< an archive with more is refused
   TreeProgress progress;
-  TreeRefusal refuse;
+  TreeRefusal refuse = [](const std::string&) {};
 };
 
 /// Unpacks an archive of `tar`, in memory that does not grow with it. Files that are there already
