@@ -45,11 +45,13 @@ class Progress {
     end();
     if (wanted_) complain(line);
   }
-  /// Ends the line. A full bar has done that itself.
+  /// Ends the bar, of which a full one has done that itself, or removes the line.
   void end() {
     if (bar_ && bar_->count() < bar_->expected_count()) std::cerr << '\n';
     bar_.reset();
-    if (std::exchange(width_, 0) > 0) std::cerr << '\n';
+    if (const std::size_t width = std::exchange(width_, 0); width > 0) {
+      std::cerr << '\r' << std::string(width, ' ') << '\r' << std::flush;
+    }
   }
   ~Progress() { end(); }
   Progress(const Progress&) = delete;

@@ -30,7 +30,8 @@ std::optional<int> copy_tree(Tool& tool, const TreeOptions& options);
 #else
 inline std::optional<int> copy_tree(Tool&, const TreeOptions&) {
   throw std::runtime_error(
-      "this qga cannot cp -r: it must be built with libarchive (libarchive-dev), and not statically");
+      "this qga cannot cp -r: it must be built with libarchive (libarchive-dev), and not "
+      "statically");
 }
 #endif
 
