@@ -60,7 +60,7 @@ inline void make_tree(const std::filesystem::path& root) {
   permissions(root / "d" / "private", perms(0600));
   permissions(root / "d" / "e" / "program", perms(0755));
   permissions(root / "read only", perms(0444));
-  permissions(root / "d" / "e", perms(0555));  // with a file in it
+  permissions(root / "d" / "e", perms(0711));
   permissions(root / "empty directory", perms(0700));
   permissions(root, perms(0750));
 }

@@ -86,6 +86,7 @@ TEST_CASE("a directory is copied both ways, and is the same") {
   const Agent agent;
   const TemporaryDirectory host;
   make_tree(host.file("from"));
+  fs::permissions(host.file("from/d/e"), fs::perms(0555));  // with a file in it
   const std::string guest = agent.file("copy");
 
   const Ended in = copy(agent, host.file("from"), ":" + guest, {"--verify"});
@@ -96,6 +97,9 @@ TEST_CASE("a directory is copied both ways, and is the same") {
   CHECK(out.err.empty());
   CHECK(out.code == 0);
   CHECK(look_of(host.file("from")) == look_of(host.file("to")));
+  for (const std::string& copy : {host.file("from"), guest, host.file("to")}) {
+    fs::permissions(copy + "/d/e", fs::perms(0755));  // or it could not be removed
+  }
 }
 
 TEST_CASE("a directory goes into one that is there, under its name") {
@@ -103,7 +107,6 @@ TEST_CASE("a directory goes into one that is there, under its name") {
   const TemporaryDirectory host;
   make_tree(host.file("from"));
   fs::create_directory(host.file("to"));
-  fs::permissions(host.file("from/d/e"), fs::perms(0755));  // or nobody could replace its file
   const auto look = look_of(host.file("from"));
   const std::string guest = agent.file("");
 

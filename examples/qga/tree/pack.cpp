@@ -156,23 +156,25 @@ class Packer {
   }
 
   void write(std::string_view bytes) {
-    if (::archive_write_data(writer_.get(), bytes.data(), bytes.size()) < 0) check(ARCHIVE_FATAL);
+    const la_ssize_t size = ::archive_write_data(writer_.get(), bytes.data(), bytes.size());
+    check(size < 0 ? ARCHIVE_FATAL : ARCHIVE_OK);
     count_.bytes += bytes.size();
     tell();
   }
 
-  static la_ssize_t push(archive* writer, void* self, const void* data, std::size_t size) {
-    return static_cast<Packer*>(self)->push(writer, {static_cast<const char*>(data), size});
+  static la_ssize_t push(archive*, void* self, const void* data, std::size_t size) {
+    static_cast<Packer*>(self)->push({static_cast<const char*>(data), size});
+    return static_cast<la_ssize_t>(size);
   }
-  /// No exception may pass through libarchive, which is in C.
-  la_ssize_t push(archive* writer, std::string_view bytes) try {
-    if (error_) return -1;
-    sink_(bytes);
-    return static_cast<la_ssize_t>(bytes.size());
-  } catch (...) {
-    error_ = std::current_exception();
-    ::archive_set_error(writer, EIO, "the archive cannot be written");
-    return -1;
+  /// No exception may pass through libarchive, which is in C. It is not told of an error either,
+  /// because it would leak memory then: `check` tells.
+  void push(std::string_view bytes) noexcept {
+    if (error_) return;
+    try {
+      sink_(bytes);
+    } catch (...) {
+      error_ = std::current_exception();
+    }
   }
 
   void check(int result) {
