@@ -338,7 +338,7 @@ TEST_CASE("a stream that never ends is ended") {
   const std::string guest = ":" + agent.file("state");
 
   SECTION("by --timeout") {
-    const Ended ended = copy(agent, guest, host.file("to"), {"--timeout", "2"});
+    const Ended ended = copy(agent, guest, host.file("to"), {"--timeout", "5"});
     CHECK(ended.code == 124);
     CHECK(contains(ended.err, "still here: 1 file"));
     CHECK(contains(ended.err, "--timeout"));
@@ -416,7 +416,7 @@ TEST_CASE("a copy into the guest leaves nothing behind, whatever it ran into") {
   }
   SECTION("--timeout") {
     faked.add("tar", note + "exec sleep 1000");
-    const Ended ended = copy(agent, host.file("from"), guest, {"--timeout", "2"});
+    const Ended ended = copy(agent, host.file("from"), guest, {"--timeout", "5"});
     CHECK(ended.code == 124);
   }
   REQUIRE(directory().starts_with("/tmp/qga-cp-"));
