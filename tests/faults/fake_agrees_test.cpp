@@ -347,6 +347,7 @@ void check_all(const std::string& path, const std::string& whose) {
     } catch (const std::exception& error) {
       seen = error.what();
     }
+    ga.settle();
     CHECK(seen == check.expected);
   }
 }

@@ -16,8 +16,12 @@ namespace faults {
 template <class Way>
 class Followed {
  public:
-  Followed(Way& ga, std::string path, qga::StartParams params = {})
-      : ga_(ga), process_(ga.start(std::move(path), std::move(params))) {}
+  /// @param limit of each call that is given no timeout
+  Followed(Way& ga, std::string path, qga::StartParams params = {},
+           qga::Clock::duration limit = qga_test::long_enough)
+      : ga_(ga),
+        limit_(limit),
+        process_(ga.with({.timeout = limit}).start(std::move(path), std::move(params))) {}
 
   /// @param options of the call
   qga::ProcessOutput read(qga::CallOptions options = {}) {
@@ -66,7 +70,7 @@ class Followed {
  private:
   template <class Result, class Method>
   Result call(Method method, qga::CallOptions options = {}) {
-    if (!options.timeout) options.timeout = qga_test::long_enough;
+    if (!options.timeout) options.timeout = limit_;
     if constexpr (std::same_as<Way, qga_test::Blocking>) {
       return method(process_.with(std::move(options)));
     } else {
@@ -78,6 +82,7 @@ class Followed {
   }
 
   Way& ga_;
+  qga::Clock::duration limit_;
   qga::Process process_;
 };
 
