@@ -69,7 +69,7 @@ class RunningProgram {
     process_->after(time, std::move(function));
   }
   /// Reads the input as it comes. Without this, the program reads nothing, and a client can write
-  /// no more than the 64 KiB of a pipe.
+  /// no more than a pipe holds.
   /// @param function is called with each piece of the input, and with no bytes at the end of it
   void on_input(std::function<void(RunningProgram&, std::string_view)> function) {
     process_->on_input(std::move(function));

@@ -42,17 +42,17 @@ inline void apply(RunningProgram& program, const ProgramResult& result) {
 /// Makes a program that does something while it runs of one that only has a result. It waits for
 /// the end of its input where it uses that.
 inline LiveProgram live(Program function) {
-  return [function = std::move(function)](RunningProgram& program) {
+  return [called = std::make_shared<Program>(std::move(function))](RunningProgram& program) {
     try {
-      apply(program, function(program.call()));
+      apply(program, (*called)(program.call()));
     } catch (const InputIsOpen&) {
       const auto input = std::make_shared<std::string>();
-      program.on_input([function, input](RunningProgram& waiting, std::string_view piece) {
+      program.on_input([called, input](RunningProgram& waiting, std::string_view piece) {
         *input += piece;
         if (!piece.empty()) return;
         ProgramCall call = waiting.call();
         call.input = std::move(*input);
-        apply(waiting, function(call));
+        apply(waiting, (*called)(call));
       });
     }
   };
