@@ -3,6 +3,7 @@
 // Programs of qga::testing::Agent that are started and followed: what a test can have them do, over
 // time or by its own hand, and what goes wrong at every request. fake_agrees_test.cpp compares them
 // with real ones.
+#include <atomic>
 #include <cstddef>
 #include <exception>
 #include <functional>
@@ -57,8 +58,8 @@ std::size_t break_each(const Action& fault,
                        qga::Clock::duration limit = long_enough) {
   for (std::size_t broken = 0;; ++broken) {
     std::optional<RunningProgram> started;
-    std::size_t count = 0;
-    bool is_broken = false;
+    std::atomic<std::size_t> count = 0;  // also while the agent hears what was sent last
+    std::atomic<bool> is_broken = false;
     FakeAgent agent;
     agent.guest().add_program("/bin/cat", [&](RunningProgram& program) {
       started = program;
