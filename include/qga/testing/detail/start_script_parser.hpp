@@ -121,10 +121,10 @@ inline std::optional<StartedProgram> parse_setup_script(const std::string& scrip
   reader.pass("printf %s ");
   const std::string run = reader.word();
   ScriptReader run_reader(run);
-  run_reader.pass("|| exit 126\nexec <");
-  program.input = has_fifo                          ? qga::detail::InputKind::fifo
-                  : run_reader.next_is("/dev/null") ? qga::detail::InputKind::none
-                                                    : qga::detail::InputKind::file;
+  run_reader.pass("|| exit 126\nexec ");
+  program.input = has_fifo                           ? qga::detail::InputKind::fifo
+                  : run_reader.next_is("</dev/null") ? qga::detail::InputKind::none
+                                                     : qga::detail::InputKind::file;
   run_reader.pass(" >out 2>");
   program.params.merge = run_reader.next_is("&1");
   run_reader.pass("\n");
