@@ -59,7 +59,8 @@ quick_group(unit run_input usage wait_ready)
 quick_group(unit address base64 decode encode envelope error methods names protocol transcript
             stream_concept operation)
 quick_group(unit process)
-quick_group(unit program_input start_script)
+quick_group(unit program_input start_parser)
+quick_group(unit start_script)
 quick_group(unit json json_index new_command reader shape)
 
 quick_group(agent commands run transfer pipeline trace file)
