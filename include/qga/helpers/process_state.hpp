@@ -101,7 +101,14 @@ class ProcessSteps {
 
  protected:
   ProcessSteps(Io& io, ProcessState* process) : io_(io), process_(*process) {}
-  ~ProcessSteps() = default;
+  ~ProcessSteps() { end_reading(); }
+
+  /// From now on no other call may read, until this has ended. An algorithm that has ended may
+  /// still live, for an answer that comes late.
+  void begin_reading() { reads_ = process_.reading = true; }
+  void end_reading() {
+    if (std::exchange(reads_, false)) process_.reading = false;
+  }
 
   /// @return what is wrong with the caller's process, for this client and connection
   std::exception_ptr check() const {
@@ -111,6 +118,7 @@ class ProcessSteps {
 
   /// Ends the algorithm with an error that tells the program's fate.
   void fail(const std::exception_ptr& error) {
+    end_reading();
     io_.fail(error_with<ProgramError>(error, process_.pid, process_.end.has_value()));
   }
   void fail(std::string_view what, std::errc err) {
@@ -164,6 +172,8 @@ class ProcessSteps {
   ProcessState& process_;
 
  private:
+  bool reads_ = false;
+
   void out_of_time() { fail(timed_out(GuestExecRequest::command, Outcome::unknown)); }
 
   void unanswered(std::exception_ptr error, const Continuation<void>& then) {

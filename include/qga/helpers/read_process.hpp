@@ -22,9 +22,6 @@ template <class Io>
 class ReadProcess : ProcessSteps<Io> {
  public:
   ReadProcess(Io& io, ProcessState* process) : ProcessSteps<Io>(io, process) {}
-  ~ReadProcess() {
-    if (began_) this->process_.reading = false;
-  }
 
   void start() {
     ProcessState& process = this->process_;
@@ -33,9 +30,12 @@ class ReadProcess : ProcessSteps<Io> {
                                            "a program's output must be read by one call at a time",
                                            std::errc::device_or_resource_busy));
     }
-    began_ = process.reading = true;
+    this->begin_reading();
     if (process.drained || !process.unread.empty()) return hand_over();
-    if (auto error = this->check()) return this->io_.fail(std::move(error));
+    if (auto error = this->check()) {
+      this->end_reading();
+      return this->io_.fail(std::move(error));
+    }
     give_back();
   }
 
@@ -158,6 +158,7 @@ class ReadProcess : ProcessSteps<Io> {
       output = std::move(this->process_.unread.front());
       this->process_.unread.pop_front();
     }
+    this->end_reading();
     this->io_.finish(std::move(output));
   }
 
@@ -191,7 +192,6 @@ class ReadProcess : ProcessSteps<Io> {
     program_->start();
   }
 
-  bool began_ = false;
   std::size_t in_flight_ = 0;
   bool gone_ = false;
   std::exception_ptr error_;
