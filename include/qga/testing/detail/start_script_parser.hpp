@@ -116,8 +116,8 @@ inline std::optional<StartedProgram> parse_setup_script(const std::string& scrip
   ScriptReader reader(script);
   reader.pass("mkdir ");
   program.directory = reader.word();
-  reader.pass(": >err || exit 1\n");
-  const bool has_fifo = reader.next_is("mkfifo in || exit 1\n");
+  reader.pass(": >err || fail \"$full\"\n");
+  const bool has_fifo = reader.next_is("mkfifo in || fail \"$full\"\n");
   reader.pass("printf %s ");
   const std::string run = reader.word();
   ScriptReader run_reader(run);
@@ -125,10 +125,10 @@ inline std::optional<StartedProgram> parse_setup_script(const std::string& scrip
   program.input = has_fifo                           ? qga::detail::InputKind::fifo
                   : run_reader.next_is("</dev/null") ? qga::detail::InputKind::none
                                                      : qga::detail::InputKind::file;
-  run_reader.pass(" >out 2>");
+  run_reader.pass(" >>out 2>");
   program.params.merge = run_reader.next_is("&1");
   run_reader.pass("\n");
-  reader.pass(" >run || exit 1\n");
+  reader.pass(" >run || fail \"$full\"\n");
   if (reader.next_is("printf %s ")) {
     const std::string within = reader.word();
     ScriptReader terminal_reader(within);
