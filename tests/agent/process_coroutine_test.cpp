@@ -32,7 +32,7 @@ using qga::ProcessOutput;
 
 namespace process_coroutine {
 
-const qga::StartParams sleeper = shell_script("echo ready; sleep 1000 & exec sleep 1000");
+const qga::StartParams sleeping = shell_script("echo ready; sleep 1000 & exec sleep 1000");
 
 /// Programs over a client that lives in a context.
 struct Place {
@@ -59,14 +59,10 @@ struct Place {
   }
 };
 
-}  // namespace process_coroutine
-
-using namespace process_coroutine;
-
 TEST_CASE("process: a program of a client in use by another call", "[agent]") {
   Place place;
   place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
+    Process process = co_await place.start("/bin/sh", sleeping);
     Answer<ProcessOutput> first, second;
     process.async(asio::bind_executor(place.context, to(first))).read();
     process.async(asio::bind_executor(place.context, to(second))).read();
@@ -114,7 +110,7 @@ TEST_CASE("process: a coroutine reads, writes and waits at the same time", "[age
 TEST_CASE("process: one that ends in the handler of its call", "[agent]") {
   Place place;
   place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
+    Process process = co_await place.start("/bin/sh", sleeping);
     auto a = process.async(use_awaitable);
     const ProcessOutput output = co_await a.read();
     CHECK(output.bytes == "ready\n");
@@ -128,7 +124,7 @@ TEST_CASE("process: one that ends before its calls", "[agent]") {
   Answer<void> written;
   Answer<qga::ProcessStatus> end;
   place.run([&]() -> asio::awaitable<void> {
-    Process process = co_await place.start("/bin/sh", sleeper);
+    Process process = co_await place.start("/bin/sh", sleeping);
     process.async(asio::bind_executor(place.context, to(output))).read();
     process.async(asio::bind_executor(place.context, to(written))).write(std::string(1 << 20, 'x'));
     process.async(asio::bind_executor(place.context, to(end))).wait();
@@ -151,7 +147,7 @@ TEST_CASE("process: a coroutine that owns all of it, and whose context is destro
           qga::Client<> ga(co_await asio::this_coro::executor, patient());
           ga.connect(agent.path());
           auto a = ga.async(use_awaitable);
-          Process process = co_await agent.start_marked(a, "/bin/sh", sleeper);
+          Process process = co_await agent.start_marked(a, "/bin/sh", sleeping);
           auto p = process.async(use_awaitable);
           output.value = co_await p.read();
           ++output.times;
@@ -166,5 +162,7 @@ TEST_CASE("process: a coroutine that owns all of it, and whose context is destro
   CHECK(end.times == 0);
   agent.check_nothing_left();
 }
+
+}  // namespace process_coroutine
 
 #endif

@@ -32,7 +32,7 @@ using namespace std::chrono_literals;
 using qga::Process;
 using qga::ProcessOutput;
 
-namespace {
+namespace process_life {
 
 const qga::StartParams sleeper = shell_script("echo ready; sleep 1000 & exec sleep 1000");
 
@@ -40,8 +40,6 @@ template <class Token>
 auto on(asio::io_context& context, Token&& token) {
   return asio::bind_executor(context, std::forward<Token>(token));
 }
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("process: destroying it ends the whole session", "[agent]", Blocking, Async) {
   const FollowedAgent agent;
@@ -70,7 +68,7 @@ TEMPLATE_TEST_CASE("process: released, it goes on", "[agent]", Blocking, Async) 
     program.process.release();
   }
   ga.end();
-  REQUIRE(runs(pid));
+  REQUIRE(process_runs(pid));
   ::kill(static_cast<pid_t>(pid), SIGKILL);
   agent.check_nothing_left();
 }
@@ -374,3 +372,5 @@ TEST_CASE("process: a handler that can only be moved, and several threads", "[ag
   CHECK(got == sent);
   agent.check_nothing_left();
 }
+
+}  // namespace process_life

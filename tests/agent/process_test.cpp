@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 using qga::ProcessOutput;
 using qga::ProcessStream;
 
-namespace {
+namespace process_test {
 
 std::string all_bytes() {
   std::string bytes;
@@ -34,8 +34,6 @@ bool has_line(const std::string& text, const std::string& line) {
   return text.find(line) != std::string::npos;
 }
 
-}  // namespace
-
 TEMPLATE_TEST_CASE("process: output arrives before the program ends", "[agent]", Blocking, Async) {
   const FollowedAgent agent;
   TestType ga(agent.path());
@@ -45,7 +43,7 @@ TEMPLATE_TEST_CASE("process: output arrives before the program ends", "[agent]",
   CHECK(first.stream == ProcessStream::out);
   CHECK(first.bytes == "one\n");
   CHECK_FALSE(program.status().ended);
-  CHECK(runs(program.process.pid()));
+  CHECK(process_runs(program.process.pid()));
   CHECK(program.process.directory().empty());
   program.write("!\n");
   const Written rest = read_all(program);
@@ -179,7 +177,7 @@ TEMPLATE_TEST_CASE("process: a grandchild that holds the outputs holds nothing u
   const std::string out = read_all(program).out;
   CHECK(program.wait().exit_code == 0);
   const std::int64_t grandchild = std::stoll(out);
-  CHECK(runs(grandchild));
+  CHECK(process_runs(grandchild));
   ::kill(static_cast<pid_t>(grandchild), SIGKILL);
   agent.check_nothing_left();
 }
@@ -402,7 +400,9 @@ TEMPLATE_TEST_CASE("run with output leaves the program where it is not to be kil
   const auto error = error_of<qga::ProgramTimeoutError>([&] { ga.run("/bin/sh", params); });
   ga.end();
   CHECK_FALSE(error.ended());
-  REQUIRE(runs(error.pid()));
+  REQUIRE(process_runs(error.pid()));
   ::kill(static_cast<pid_t>(error.pid()), SIGKILL);
   agent.check_nothing_left();
 }
+
+}  // namespace process_test

@@ -28,7 +28,7 @@
 namespace qga_test {
 
 /// Whether a process runs on this machine, which is the agent's.
-inline bool runs(std::int64_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 0; }
+inline bool process_runs(std::int64_t pid) { return ::kill(static_cast<pid_t>(pid), 0) == 0; }
 
 /// The parameters for a shell's script.
 inline qga::StartParams shell_script(const std::string& text) { return {.args = {"-c", text}}; }
