@@ -281,7 +281,7 @@ class GuestExecutor {
         return set_up(call.input);
       case Kind::signal: {
         const auto process = programs_.running(command.pid);
-        if (!process) return {.exit_code = 1, .err = "sh: 1: kill: No such process\n"};
+        if (!process) return {.exit_code = 1, .err = "no such process\n"};
         process->signal(command.signal);
         return {};
       }

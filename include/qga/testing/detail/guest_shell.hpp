@@ -15,6 +15,7 @@
 #include "qga/helpers/process_end.hpp"
 #include "qga/helpers/sha256.hpp"
 #include "qga/helpers/start_script.hpp"
+#include "qga/helpers/upload.hpp"
 #include "qga/testing/program.hpp"
 
 namespace qga::inline v0_1::testing::detail {
@@ -85,10 +86,13 @@ struct ShellCommand {
         call.input.str().starts_with(qga::detail::setup_mark)) {
       return {.kind = Kind::set_up};
     }
-    if (script == qga::detail::signal_script && args.size() == 5) {
+    if (script.starts_with(qga::detail::signal_script) && args.size() == 6) {
       return {.kind = Kind::signal,
               .pid = number<std::int64_t>(args[4]),
-              .signal = args[3] == "KILL" ? 9 : number<int>(args[3])};
+              .signal = number<int>(args[3])};
+    }
+    if (script == qga::detail::make_file_script && args.size() == 5) {
+      return {.kind = Kind::create, .path = args[3]};
     }
     if (script == qga::detail::resize_script && args.size() == 6) {
       return {.kind = Kind::resize,
