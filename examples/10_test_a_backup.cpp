@@ -25,11 +25,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Copies the disk of a guest, which is a file on the host, while nothing is written to it. The
-/// guest's database writes its memory to the disk before.
+/// Has the guest's database write its memory to the disk, and shows how far it is.
+void flush(qga::Client<>& ga) {
+  qga::Process flush = ga.start("/usr/sbin/flush-database", {.merge = true});
+  std::string last;
+  const auto limit = qga::CallOptions{.timeout = 1min};
+  while (const qga::ProcessOutput output = flush.with(limit).read()) {
+    std::cout << output.bytes;
+    last = output.bytes;
+  }
+  if (flush.wait().exit_code != 0) throw std::runtime_error("the database: " + last);
+}
+
+/// Copies the disk of a guest, which is a file on the host, while nothing is written to it.
 void back_up(qga::Client<>& ga, const fs::path& disk, const fs::path& copy) {
-  const qga::RunResult flushed = ga.run("/usr/sbin/flush-database", {.timeout = 1min});
-  if (flushed.exit_code != 0) throw std::runtime_error("the database: " + flushed.err);
+  flush(ga);
 
   const fs::path partial = copy.string() + ".partial";
   try {
@@ -60,8 +70,12 @@ void check(bool is_so, std::string_view what) {
 struct Place {
   Place() {
     std::ofstream(disk()) << "the contents of a disk";
-    agent.guest().add_program("/usr/sbin/flush-database", [](const testing::ProgramCall&) {
-      return testing::ProgramResult{.out = "flushed"};
+    agent.guest().add_program("/usr/sbin/flush-database", [](testing::RunningProgram& flush) {
+      flush.write("50 %\n");
+      flush.after(20ms, [](testing::RunningProgram& later) {
+        later.write("100 %\n");
+        later.exit();
+      });
     });
   }
   ~Place() { fs::remove_all(directory); }
@@ -100,9 +114,19 @@ void test_a_good_backup() {
 void test_a_database_that_fails() {
   Place place;
   place.agent.guest().add_program("/usr/sbin/flush-database", [](const testing::ProgramCall&) {
-    return testing::ProgramResult{.exit_code = 1, .err = "it is locked"};
+    return testing::ProgramResult{.exit_code = 1, .err = "it is locked\n"};
   });
-  check(place.back_up() == "the database: it is locked", "the tool tells what the database says");
+  check(place.back_up() == "the database: it is locked\n", "the tool tells what the database says");
+  check(place.agent.count("guest-fsfreeze-freeze") == 0, "the guest was not frozen");
+}
+
+void test_a_database_that_crashes() {
+  Place place;
+  place.agent.guest().add_program("/usr/sbin/flush-database", [](testing::RunningProgram& flush) {
+    flush.write("50 %\n");
+    flush.after(20ms, [](testing::RunningProgram& later) { later.end_by_signal(11); });
+  });
+  check(place.back_up() == "the database: 50 %\n", "the tool tells how far the database was");
   check(place.agent.count("guest-fsfreeze-freeze") == 0, "the guest was not frozen");
 }
 
@@ -146,6 +170,7 @@ int main() {
   try {
     test_a_good_backup();
     test_a_database_that_fails();
+    test_a_database_that_crashes();
     test_a_host_that_fails();
     test_faults();
   } catch (const std::exception& error) {

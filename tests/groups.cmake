@@ -56,11 +56,17 @@ quick_group(unit session session_barrier session_hostile session_order session_p
 quick_group(unit addresses capabilities clock file keys run sha256)
 quick_group(unit freeze transfer text system)
 quick_group(unit run_input usage wait_ready)
+quick_group(unit process)
+quick_group(unit start_script)
 quick_group(unit address base64 decode encode envelope error methods names protocol transcript
             stream_concept operation)
+quick_group(unit process)
+quick_group(unit program_input start_parser)
+quick_group(unit start_script)
 quick_group(unit json json_index new_command reader shape)
 
 quick_group(agent commands run transfer pipeline trace file)
+quick_group(agent process_life process_coroutine)
 
 quick_group(faults silence in_flight deadline guard guard_frozen helper_failures)
 quick_group(faults busy stop freeze_failures hostile user_replies hang_up)

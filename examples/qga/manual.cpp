@@ -16,20 +16,23 @@ namespace qga_tool {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 9> exit_codes{{
-    {"0", "Done. run, and freeze with a program, exit as the program did"},
+    {"0", "Done. run, shell, and freeze with a program, exit as the program did"},
     {"1", "The guest or its agent refused, or failed"},
     {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
-    {"124", "run, freeze: the program ran for longer than --timeout or --for allowed"},
+    {"124", "run, freeze, cp -r: it took longer than --timeout or --for allowed"},
     {"127", "freeze: the program could not be started"},
-    {"128+N", "run, freeze: signal N ended the program"},
+    {"128+N", "run, shell, freeze: signal N ended the program"},
     {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
-    {"255", "run: the program ended with a code that does not fit here; stderr says which"},
+    {"255", "run: the program's code does not fit here; stderr says it. shell: left by ~."},
 }};
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 5> examples{{
-    {"qga vm.sock run -- sh -c 'df -h | tail -1'", "Run a program in the guest, here a shell"},
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> examples{{
+    {"qga vm.sock run --shell 'df -h | tail -1'", "Run a line of a shell in the guest"},
+    {"tar c . | qga vm.sock run -i --cwd /srv -- tar x", "Pass stdin on to a program"},
+    {"qga vm.sock shell", "Work in the guest on a terminal"},
     {"qga vm.sock cp --verify backup.tar :/tmp/backup.tar", "Copy a file, and compare both"},
+    {"qga vm.sock cp -r :/etc/ssh .", "Copy a directory out of the guest, as ./ssh"},
     {"qga vm.sock freeze -- lvcreate -s -n snap /dev/vg/vm",
      "Take a snapshot on the host while the guest's file systems are frozen"},
     {"qga vm.sock wait --command guest-exec && qga vm.sock run -- reboot-check",
@@ -194,7 +197,8 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
       "An agent serves one client at a time: where another program, such as libvirt, has the "
       "channel open, it does not answer.\n"
       "Text of the guest is escaped where people read it: control characters, and characters that "
-      "change the direction of writing.\n"
+      "change the direction of writing. What shell shows is not: there the guest drives the "
+      "terminal.\n"
       "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
       "answers, and a line for each that is missing; with --json these are the list 'missing'.\n"
       "Ctrl-C ends every command, and thaws what the command has frozen.\n");

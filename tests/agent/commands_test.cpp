@@ -438,7 +438,7 @@ TEMPLATE_TEST_CASE("exec_status tells whether it runs, and its end once", "[agen
 
 // ---- the system ----------------------------------------------------------------------------
 
-TEMPLATE_TEST_CASE("the names of this machine and its system", "[agent]", Blocking, Async) {
+TEMPLATE_TEST_CASE("the names of this machine and its system", "[agent][native]", Blocking, Async) {
   const Agent agent;
   TestType ga(agent.path());
   char name[256] = "";

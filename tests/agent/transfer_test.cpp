@@ -142,7 +142,7 @@ TEMPLATE_TEST_CASE("downloads of what has no size", "[agent]", Blocking, Async) 
   ga.ping();
 }
 
-TEMPLATE_TEST_CASE("64 MiB both ways take little memory", "[agent]", Blocking, Async) {
+TEMPLATE_TEST_CASE("64 MiB both ways take little memory", "[agent][native]", Blocking, Async) {
   const Agent agent;
   const Host host;
   const std::uint64_t size = 64 << 20;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // What moving a file costs over the floor: a raw loop, and the library's transfers by the size of
-// their chunks and how many of them are in flight. Each in a process of its own, because the peak
-// of a process's memory never falls.
+// their chunks and how many of them are in flight. What a program's output costs beside a download.
+// Each in a process of its own, because the peak of a process's memory never falls.
 // Usage: bench_transfer [SOCKET] [--rounds N] [--json FILE]
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +23,7 @@
 #include <streambuf>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -202,6 +203,29 @@ void write_by_library(const Way& way, std::size_t in_flight) {
               way.size);
 }
 
+/// A file whose bytes a program writes as they are.
+void read_file(const std::string& socket, const std::string& path, std::size_t size) {
+  read_by_library({socket, path, size, qga::TransferParams().chunk},
+                  qga::TransferParams().in_flight);
+}
+
+void read_output_by_run(const std::string& socket, const std::string& path, std::size_t size) {
+  std::size_t count = 0;
+  qga::Client ga(socket, {.timeout = 120s});
+  qga::RunParams params{.args = {path}};
+  params.output = [&](qga::ProcessStream, std::string_view bytes) { count += bytes.size(); };
+  ga.run("cat", std::move(params));
+  expect_size(count, size);
+}
+
+void read_output_by_process(const std::string& socket, const std::string& path, std::size_t size) {
+  std::size_t count = 0;
+  qga::Client ga(socket, {.timeout = 120s});
+  qga::Process process = ga.start("cat", {.args = {path}});
+  while (const qga::ProcessOutput output = process.read()) count += output.bytes.size();
+  expect_size(count, size);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -236,6 +260,22 @@ int main(int argc, char** argv) try {
                      options.rounds);
     }
   }
+  // A program's output, against a download of the file that it writes.
+  const std::size_t long_size = (options.socket.empty() ? 300 : 8) * mebibyte;
+  write_by_library({target.socket(), file, long_size, mebibyte}, 4);
+  std::vector<Contender> outputs;
+  using Reader = void (*)(const std::string&, const std::string&, std::size_t);
+  for (const auto& [name, reader] :
+       {std::pair<const char*, Reader>{"download of the file", read_file},
+        {"run with output", read_output_by_run},
+        {"start and read", read_output_by_process}}) {
+    outputs.push_back({name, [&, reader = reader] {
+                         return in_child(long_size,
+                                         [&] { reader(target.socket(), file, long_size); });
+                       }});
+  }
+  report.compare("output of " + std::to_string(long_size / mebibyte) + " MiB",
+                 {"throughput, MiB/s", "CPU, ms", "peak memory, MiB"}, outputs, options.rounds);
   qga::Client(target.socket(), {.timeout = 120s}).write_file(file, "");  // agents remove nothing
   report.write(options.json);
 } catch (const std::exception& error) {

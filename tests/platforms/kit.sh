@@ -148,8 +148,23 @@ try_unit() {
     "-DQGA_TEST_HOSTILE_INPUTS=\"$repo/tests/hostile/inputs\"")
   step unit build "$row/unit" tests/unit/*.cpp tests/support/main.cpp || return
   step unit "${run[@]}" "$row/unit" '~[long]' || return
-  result[unit]=$(grep -o -E '[0-9]+ test cases|in [0-9]+ test cases' "$row/unit.log" | tail -n 1 |
-    tr -dc 0-9)' passed'
+  result[unit]=$(number_of_tests "$row/unit.log")' passed'
+}
+
+# try_agent_tests: compiles tests/agent and runs it, apart from what takes minutes (long) and what an
+# emulator stands in the way of (native).
+try_agent_tests() {
+  [[ $left_out != *' unit '* ]] || return 0
+  local common=('<nlohmann/json.hpp>' '"catch.hpp"' '"ways.hpp"') inputs=(tests/agent)
+  local extra=(-O0 -g0 -Itests/support "-DQGA_TEST_DATA=\"$repo/tests/data\"")
+  step agent build "$row/agent" tests/agent/*.cpp tests/support/main.cpp || return
+  step agent "${run[@]}" "$row/agent" '~[long]~[native]' || return
+  result[agent]=$(number_of_tests "$row/agent.log")' passed'
+}
+
+# number_of_tests LOG: how many passed, by Catch2 2 or 3.
+number_of_tests() {
+  grep -o -E '[0-9]+ test cases|in [0-9]+ test cases' "$1" | tail -n 1 | tr -dc 0-9
 }
 
 # try_tool: builds the tool, and asks the agent with it. Its sources are compiled as one, because

@@ -91,11 +91,58 @@ void run_until(asio::io_context& context, Done done) {
   }
 }
 
+/// The calls of a program that was started. A way gives `call`, which makes one of them.
+template <class Program>
+class ProgramCalls {
+ public:
+  auto read(qga::CallOptions options = {}) {
+    return call([](auto on) { return on.read(); }, std::move(options));
+  }
+  auto write(std::string bytes, qga::CallOptions options = {}) {
+    return call([&](auto on) { return on.write(std::move(bytes)); }, std::move(options));
+  }
+  auto close_input() {
+    return call([](auto on) { return on.close_input(); });
+  }
+  auto status() {
+    return call([](auto on) { return on.status(); });
+  }
+  auto wait(qga::CallOptions options = {}) {
+    return call([](auto on) { return on.wait(); }, std::move(options));
+  }
+  auto signal(int number) {
+    return call([&](auto on) { return on.signal(number); });
+  }
+  auto kill() {
+    return call([](auto on) { return on.kill(); });
+  }
+  auto resize(unsigned rows, unsigned columns) {
+    return call([&](auto on) { return on.resize(rows, columns); });
+  }
+
+ private:
+  template <class Use>
+  auto call(Use use, qga::CallOptions options = {}) {
+    return static_cast<Program&>(*this).call(std::move(use), std::move(options));
+  }
+};
+
 /// Calls that block.
 class Blocking : public qga::Client<> {
  public:
   explicit Blocking(const std::string& path, qga::ClientParams params = patient())
       : qga::Client<>(path, std::move(params)) {}
+
+  /// A program whose calls block.
+  class Program : public ProgramCalls<Program> {
+   public:
+    Program(Blocking&, qga::Process started) : process(std::move(started)) {}
+    template <class Use>
+    auto call(Use use, qga::CallOptions options) {
+      return use(process.with(std::move(options)));
+    }
+    qga::Process process;
+  };
 
   /// Nothing is left to run in the background.
   void settle() {}
@@ -124,6 +171,23 @@ class Async : public qga::Commands<Async>, public qga::Helpers<Async> {
     client_.close();
     run_all();
   }
+
+  /// A program with asynchronous calls, each run to its end.
+  class Program : public ProgramCalls<Program> {
+   public:
+    Program(Async& way, qga::Process started) : process(std::move(started)), way_(way) {}
+    template <class Use>
+    auto call(Use use, qga::CallOptions options) {
+      Answer<decltype(use(process.with({})))> answer;
+      use(process.async(asio::bind_executor(way_.context_, to(answer)), std::move(options)));
+      way_.run_all();
+      return answer.get();
+    }
+    qga::Process process;
+
+   private:
+    Async& way_;
+  };
 
   /// Runs what goes on in the background to its end.
   void settle() { run_all(); }

@@ -87,7 +87,7 @@ TEST_CASE("run does without a program that reads its input") {
       {agent.path(), "run", "-i", "--shell", "exec <&-; echo done; exit 4"}, noise(1'000'000));
   CHECK(ended.code == 4);
   CHECK(ended.out == "done\n");
-  CHECK(ended.err.empty());
+  CHECK(ended.err == "");
 }
 
 TEST_CASE(

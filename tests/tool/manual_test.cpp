@@ -17,7 +17,7 @@ namespace {
 const std::vector<std::string> commands{
     "info",   "ping",        "wait", "run",      "cat",    "cp",      "freeze", "thaw",
     "status", "ls-commands", "fs",   "net",      "disks",  "cpu",     "top",    "users",
-    "passwd", "ssh-keys",    "time", "shutdown", "reboot", "suspend", "raw"};
+    "passwd", "ssh-keys",    "time", "shutdown", "reboot", "suspend", "raw",    "shell"};
 
 /// What bash completes `line` to, a word each.
 std::string completed(const std::string& line) {
@@ -86,9 +86,13 @@ TEST_CASE("bash completes") {
   CHECK(completed("qga /s ssh-keys ") == "list add remove");
   CHECK(completed("qga /s ssh-keys add --re") == "--reset");
   CHECK(completed("qga /s cp --") ==
-        "--completion --help --json --keep-partial --man --offset --quiet --timeout --trace "
-        "--verify --version");
+        "--completion --help --json --keep-partial --man --max-bytes --max-files --offset --owner "
+        "--quiet --recursive --timeout --trace --verify --version");
   CHECK(completed("qga --ti") == "--timeout");
+  CHECK(completed("qga /s run --en") == "--encoding --env --env-add");
+  CHECK(completed("qga /s sh") == "shell shutdown");
+  CHECK(completed("qga /s shell --user") == "--user");
+  CHECK(completed("qga /s shell -- --us").empty());
   // Files, which bash adds itself.
   CHECK(completed("qga ").empty());
   CHECK(completed("qga /s cp ").empty());

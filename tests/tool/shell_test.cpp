@@ -182,6 +182,22 @@ TEST_CASE("an agent that is restarted ends the shell with a message on a termina
   CHECK(contains(ended.out, "the program is lost"));
 }
 
+TEST_CASE("a guest that is paused is waited for") {
+  Agent agent;
+  OnTerminal terminal({agent.path(), "--timeout", "3", "shell", "--", "/bin/sh"});
+  terminal.await(hint);
+  terminal.type("echo up-$((1 + 1))\r");
+  terminal.await("up-2");
+  agent.stop();
+  terminal.await("the guest does not answer");
+  agent.resume();
+  terminal.type("echo again-$((2 + 2))\r");
+  terminal.await("again-4");
+  terminal.type("exit 3\r");
+  CHECK(terminal.wait().code == 3);
+  CHECK(terminal.modes() == OnTerminal::first_modes());
+}
+
 TEST_CASE("a program that cannot be started leaves the terminal as it was") {
   const Agent agent;
   OnTerminal terminal(Shell::arguments(agent, {"/no/such/program"}));

@@ -141,8 +141,8 @@ class Scripted {
     });
   }
 
-  template <class Then, class... How>
-  void pause(Clock::duration duration, Then then, const How&...) {
+  template <class Then>
+  void pause(Clock::duration duration, Then then, bool = false) {
     const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
     log.push_back("pause " + std::to_string(milliseconds.count()));
     next_.push_back([this, duration, then = std::move(then)] {

@@ -89,7 +89,7 @@ std::string write_of(std::string_view bytes) {
 }
 
 /// A program that was started: outputs 31 and 32, input 50 and, on Linux, 40 for its life.
-StatePtr program(std::size_t outputs = 1, bool linux = true) {
+StatePtr program(std::size_t outputs = 1, bool is_linux = true) {
   auto state = std::make_shared<ProcessState>();
   state->pid = 7;
   state->directory = "/tmp/qga-x";
@@ -100,7 +100,7 @@ StatePtr program(std::size_t outputs = 1, bool linux = true) {
   }
   state->input = file(50);
   state->piece = 4;
-  if (linux) state->life = file(40);
+  if (is_linux) state->life = file(40);
   return state;
 }
 

@@ -47,8 +47,8 @@ class ProcessMethods {
   /// @since QEMU 2.5, guests with a POSIX shell
   auto read() { return perform<ProcessOutput, detail::ReadProcess>(); }
 
-  /// Writes to the standard input of the program; waits until it was taken. A pipe holds 64 KiB
-  /// that the program has not read yet.
+  /// Writes to the standard input of the program; waits until it was taken. A pipe of Linux holds
+  /// 44 KiB or more that the program has not read yet.
   /// @param bytes any bytes
   /// @throws ProgramError beside another type. Its `err()` is `std::errc::broken_pipe` where the
   ///         program has ended. It is not known then how much was read

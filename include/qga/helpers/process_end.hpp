@@ -136,6 +136,9 @@ class SignalProcess : ToolForProcess<Io> {
   int signal_;
 };
 
+/// The script that sets the size of a terminal: $1 lines, $2 characters in a line, terminal $3.
+inline constexpr std::string_view resize_script = "stty rows \"$1\" cols \"$2\" <\"$3\"";
+
 /// Sets the size of the terminal.
 template <class Io>
 class ResizeProcess : ToolForProcess<Io> {
@@ -184,7 +187,7 @@ class ResizeProcess : ToolForProcess<Io> {
   }
 
   void resize() {
-    this->run({"-c", "stty rows \"$1\" cols \"$2\" <\"$3\"", "sh", std::to_string(rows_),
+    this->run({"-c", std::string(resize_script), "sh", std::to_string(rows_),
                std::to_string(columns_), this->process_.terminal_name});
   }
 

@@ -54,7 +54,7 @@ class StartProgram {
 
   void set_up() {
     RunParams params;
-    params.args = {"-c", "eval \"$(cat)\""};
+    params.args = {"-c", std::string(setup_command)};
     params.input = setup_script(program_);
     params.kill = true;
     const Step harmless{.harmless = true};  // it leaves nothing where it fails

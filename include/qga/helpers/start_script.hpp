@@ -7,6 +7,8 @@
 // FIFO or a file for its input, and the second script. It checks what can be checked, so that an
 // error is told before anything is started. The second script becomes the program. It removes the
 // directory first, because the agent has the files open by then: nothing can be left in the guest.
+//
+// A faked guest reads the first script back: qga/testing/detail/start_script_parser.hpp.
 #pragma once
 
 #include <algorithm>
@@ -36,6 +38,11 @@ struct Program {
   std::string directory = {};
 };
 
+/// What the shell that sets up runs: its input.
+inline constexpr std::string_view setup_command = "eval \"$(cat)\"";
+/// The first line of that input.
+inline constexpr std::string_view setup_mark = "# qga start\n";
+
 /// A word that a POSIX shell takes as it is.
 inline std::string shell_quoted(std::string_view text) {
   std::string quoted = "'";
@@ -50,13 +57,24 @@ inline std::string set_arguments(const Program& program) {
   return line + '\n';
 }
 
+inline std::string working_directory(const StartParams& params) {
+  return params.cwd.empty() ? "/" : params.cwd;
+}
+
+/// The variables that are set for the program, without that of its terminal. The last of a name
+/// counts.
+inline std::vector<std::string> variables_of(const StartParams& params) {
+  std::vector<std::string> variables = params.env.value_or(std::vector<std::string>());
+  variables.insert(variables.end(), params.add_env.begin(), params.add_env.end());
+  return variables;
+}
+
 /// @return what is wrong with the program; null: nothing
 inline std::exception_ptr check_program(const Program& program) {
   const StartParams& params = program.params;
   const auto has_nul = [](const std::string& text) { return text.find('\0') != text.npos; };
   std::vector<std::string> all{program.path, params.cwd, params.user};
-  std::vector<std::string> variables = params.add_env;
-  if (params.env) variables.insert(variables.end(), params.env->begin(), params.env->end());
+  const std::vector<std::string> variables = variables_of(params);
   all.insert(all.end(), params.args.begin(), params.args.end());
   all.insert(all.end(), variables.begin(), variables.end());
   if (params.terminal) all.push_back(params.terminal->type);
@@ -93,7 +111,7 @@ inline std::exception_ptr check_program(const Program& program) {
 inline std::string become_program(const Program& program) {
   const StartParams& params = program.params;
   std::string script = "umask 022\n";
-  script += "cd " + shell_quoted(params.cwd.empty() ? "/" : params.cwd) + " || exit 126\n";
+  script += "cd " + shell_quoted(working_directory(params)) + " || exit 126\n";
   script += set_arguments(program);
   if (!params.user.empty()) {
     const std::string user = shell_quoted(params.user);
@@ -126,14 +144,13 @@ inline std::string become_program(const Program& program) {
         "  unset \"$qga_name\"\n"
         "done\n";
   }
-  const auto add = [&](const std::string& variable) {
+  std::vector<std::string> variables = variables_of(params);
+  if (params.terminal) variables.insert(variables.begin(), "TERM=" + params.terminal->type);
+  for (const std::string& variable : variables) {
     const auto equals = variable.find('=');
     script += "export " + variable.substr(0, equals) + '=' +
               shell_quoted(std::string_view(variable).substr(equals + 1)) + '\n';
-  };
-  if (params.terminal) add("TERM=" + params.terminal->type);
-  if (params.env) std::for_each(params.env->begin(), params.env->end(), add);
-  std::for_each(params.add_env.begin(), params.add_env.end(), add);
+  }
   return script + "exec \"$@\"\n";
 }
 
@@ -177,26 +194,23 @@ inline std::string terminal_script(const Program& program) {
 /// outputs are, by device and inode, where parts of files can be given back.
 inline std::string setup_script(const Program& program) {
   const StartParams& params = program.params;
-  const auto found = [&](const std::vector<std::string>& variables) {
-    const std::string* path = nullptr;
-    for (const std::string& variable : variables) {
-      if (variable.starts_with("PATH=")) path = &variable;
-    }
-    return path != nullptr ? "PATH=" + shell_quoted(std::string_view(*path).substr(5)) + "; " : "";
-  };
+  std::string path;  // where the program is looked for
+  for (const std::string& variable : variables_of(params)) {
+    if (!variable.starts_with("PATH=")) continue;
+    path = "PATH=" + shell_quoted(std::string_view(variable).substr(5)) + "; ";
+  }
   const std::string directory = shell_quoted(program.directory);
-  std::string script =
-      "# qga start\n"  // a faked guest knows it by this line
-      "umask 077\n"
-      "fail() { echo \"$*\" >&2; exit 1; }\n"
-      "full='the guest cannot write below /tmp: is its disk full?'\n"
-      "mkdir " +
-      directory + " && cd " + directory +
-      " || exit 1\n"
-      "trap 'rm -rf " +
-      program.directory +
-      "' EXIT\n"
-      ": >out && : >err || fail \"$full\"\n";
+  std::string script = std::string(setup_mark) +
+                       "umask 077\n"
+                       "fail() { echo \"$*\" >&2; exit 1; }\n"
+                       "full='the guest cannot write below /tmp: is its disk full?'\n"
+                       "mkdir " +
+                       directory + " && cd " + directory +
+                       " || exit 1\n"
+                       "trap 'rm -rf " +
+                       program.directory +
+                       "' EXIT\n"
+                       ": >out && : >err || fail \"$full\"\n";
   if (program.input == InputKind::fifo) script += "mkfifo in || fail \"$full\"\n";
   script += "printf %s " + shell_quoted(run_script(program)) + " >run || fail \"$full\"\n";
   if (params.terminal) {
@@ -208,10 +222,8 @@ inline std::string setup_script(const Program& program) {
   }
   // Another user may find what this one does not, and the other way round.
   if (params.user.empty()) {
-    if (!params.cwd.empty()) script += "cd " + shell_quoted(params.cwd) + " || exit 1\n";
-    if (params.cwd.empty()) script += "cd /\n";
-    script += "qga_program=" + shell_quoted(program.path) + "\n(" +
-              (params.env ? found(*params.env) : "") + found(params.add_env) +
+    script += "cd " + shell_quoted(working_directory(params)) + " || exit 1\n";
+    script += "qga_program=" + shell_quoted(program.path) + "\n(" + path +
               "command -v -- \"$qga_program\" >/dev/null) ||"
               " fail \"no such program: $qga_program\"\n";
     script += "cd " + directory + " || exit 1\n";

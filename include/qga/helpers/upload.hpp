@@ -12,6 +12,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "qga/commands/file.hpp"
@@ -23,6 +24,11 @@
 #include "qga/helpers/transfer_steps.hpp"
 
 namespace qga::inline v0_1::detail {
+
+/// The script that makes file $1, unless it is there, and gives it permissions $2, unless that is
+/// empty.
+inline constexpr std::string_view make_file_script =
+    "[ -e \"$1\" ] || (umask 077 && : >\"$1\") && { [ -z \"$2\" ] || chmod -- \"$2\" \"$1\"; }";
 
 template <class Io>
 class Upload final : public FileTransfer<Io> {
@@ -49,10 +55,8 @@ class Upload final : public FileTransfer<Io> {
     if (!sets_mode_ || (this->params_.offset > 0 && !mode)) return this->open();
     std::array<char, 16> octal{};
     if (mode) std::snprintf(octal.data(), octal.size(), "%04o", *mode);
-    const std::string script =
-        "[ -e \"$1\" ] || (umask 077 && : >\"$1\") && { [ -z \"$2\" ] || chmod -- \"$2\" \"$1\"; }";
     this->run_in_guest(
-        {"-c", script, "sh", this->path_, octal.data()},
+        {"-c", std::string(make_file_script), "sh", this->path_, octal.data()},
         [this](std::exception_ptr error, const RunResult& run) {
           if (error && outcome_of(error) != Outcome::refused) {
             return this->io_.fail(std::move(error));

@@ -34,6 +34,7 @@ class WriteProcess : ProcessSteps<Io> {
 
   void start() {
     if (auto error = this->check()) return this->io_.fail(std::move(error));
+    if (this->process_.end) return ended();  // `read` may have closed the input then
     if (!this->process_.input.is_open()) {
       return this->io_.fail(wrong_argument(GuestFileWriteRequest::command,
                                            "the program's input must be open",

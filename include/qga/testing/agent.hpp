@@ -40,6 +40,7 @@
 #include "qga/testing/guest.hpp"
 #include "qga/testing/program.hpp"
 #include "qga/testing/recording.hpp"
+#include "qga/testing/running_program.hpp"
 
 /// A scriptable agent for users' own tests.
 namespace qga::inline v0_1::testing {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -13,18 +14,32 @@
 
 namespace qga::inline v0_1::testing {
 
+namespace detail {
+
+/// Files by path. A file that is open, or that a program writes, is there without its path, too.
+using FileTable = std::map<std::string, std::shared_ptr<std::string>>;
+
+/// @return the bytes of a file, which is made where there is none
+inline std::shared_ptr<std::string> file_of(FileTable& files, const std::string& path) {
+  std::shared_ptr<std::string>& file = files[path];
+  if (!file) file = std::make_shared<std::string>();
+  return file;
+}
+
+}  // namespace detail
+
 /// The contents of one file of a faked guest. It must not outlive the guest.
 class FileContents {
  public:
   /// For the library itself.
-  FileContents(std::mutex& mutex, std::map<std::string, std::string>& files, std::string path)
+  FileContents(std::mutex& mutex, detail::FileTable& files, std::string path)
       : mutex_(mutex), files_(files), path_(std::move(path)) {}
 
   /// Makes the file, or replaces what it holds.
   /// @param bytes any
   FileContents& operator=(std::string bytes) {
     const std::lock_guard lock(mutex_);
-    files_[path_] = std::move(bytes);
+    *detail::file_of(files_, path_) = std::move(bytes);
     return *this;
   }
   FileContents(const FileContents&) = default;
@@ -35,7 +50,7 @@ class FileContents {
   std::string str() const {
     const std::lock_guard lock(mutex_);
     const auto found = files_.find(path_);
-    return found != files_.end() ? found->second : std::string();
+    return found != files_.end() ? *found->second : std::string();
   }
   /// What the file holds; empty where there is none.
   operator std::string() const { return str(); }  // NOLINT(google-explicit-constructor)
@@ -46,7 +61,7 @@ class FileContents {
 
  private:
   std::mutex& mutex_;
-  std::map<std::string, std::string>& files_;
+  detail::FileTable& files_;
   std::string path_;
 };
 
@@ -55,8 +70,7 @@ class FileContents {
 class Files {
  public:
   /// For the library itself.
-  Files(std::mutex& mutex, std::map<std::string, std::string>& files)
-      : mutex_(mutex), files_(files) {}
+  Files(std::mutex& mutex, detail::FileTable& files) : mutex_(mutex), files_(files) {}
 
   /// The contents of a file, to set or to read. Asking for them makes no file.
   FileContents operator[](std::string path) const {
@@ -82,7 +96,7 @@ class Files {
 
  private:
   std::mutex& mutex_;
-  std::map<std::string, std::string>& files_;
+  detail::FileTable& files_;
 };
 
 }  // namespace qga::inline v0_1::testing

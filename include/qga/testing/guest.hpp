@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -21,12 +23,13 @@
 
 #include "qga/testing/action.hpp"
 #include "qga/testing/detail/arguments.hpp"
+#include "qga/testing/detail/guest_exec.hpp"
 #include "qga/testing/detail/guest_facts.hpp"
 #include "qga/testing/detail/guest_files.hpp"
 #include "qga/testing/detail/guest_programs.hpp"
-#include "qga/testing/detail/guest_shell.hpp"
 #include "qga/testing/files.hpp"
 #include "qga/testing/program.hpp"
+#include "qga/testing/running_program.hpp"
 
 namespace qga::inline v0_1::testing {
 
@@ -44,6 +47,7 @@ class Guest {
   Guest() = default;
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
+  ~Guest() { executor_.end_all(); }
 
   /// The files, to set and to read: `guest.files()["/etc/hostname"] = "web1\n"`. Must not outlive
   /// the guest. There are no directories: every path can be written.
@@ -58,16 +62,24 @@ class Guest {
 
   /// Makes a function stand for a program.
   /// @param path a client may start it by this path or, as in a PATH, by its last part alone
-  /// @param function what the program does; it replaces an earlier one
-  void add_program(const std::string& path, Program function) {
+  /// @param function what the program does, a `Program` or a `LiveProgram`; it replaces an earlier
+  ///        one
+  template <class Function>
+  requires std::convertible_to<Function, Program> || std::convertible_to<Function, LiveProgram>
+  void add_program(const std::string& path, Function function) {
+    auto added = shared(std::move(function));
     const std::lock_guard lock(mutex_);
-    programs_.functions[path] = std::move(function);
+    std::swap(programs_.functions[path], added);
   }
   /// Makes a function stand for every program that has none of its own. Without one, starting such
   /// a program fails: "No such file or directory".
-  void add_any_program(Program function) {
+  /// @param function a `Program` or a `LiveProgram`
+  template <class Function>
+  requires std::convertible_to<Function, Program> || std::convertible_to<Function, LiveProgram>
+  void add_any_program(Function function) {
+    auto added = shared(std::move(function));
     const std::lock_guard lock(mutex_);
-    programs_.any = std::move(function);
+    std::swap(programs_.any, added);
   }
 
   /// Whether the file systems are frozen. Most commands are refused then, as by a real agent.
@@ -100,9 +112,9 @@ class Guest {
   /// Does what a reboot does: open files and programs are gone, nothing is frozen, and the numbers
   /// of handles begin from the start. The connection stays, as it does with a virtual machine.
   void restart() {
+    executor_.end_all();
     const std::lock_guard lock(mutex_);
     files_.restart();
-    programs_.restart();
     frozen_ = 0;
   }
 
@@ -110,13 +122,16 @@ class Guest {
   /// @return what the agent does then; none: the guest does not know the command
   std::optional<Action> carry_out(const Request& request) {
     if (!knows(request.command)) return std::nullopt;
+    executor_.advance();
     try {
       if (is_frozen() && !works_while_frozen(request.command)) {
         return fails(
             "Command " + request.command + " has been disabled: the agent is in frozen state",
             "CommandNotFound");
       }
-      return dispatch(request.command, detail::Arguments(request.arguments));
+      Action action = dispatch(request.command, detail::Arguments(request.arguments));
+      executor_.advance();
+      return action;
     } catch (const detail::CommandFailed& failed) {
       return fails(failed.what(), failed.error_class());
     } catch (const std::exception& error) {
@@ -166,9 +181,10 @@ class Guest {
   }
 
   Action dispatch(const std::string& command, const detail::Arguments& given) {
-    if (command == "guest-exec") return returns({{"pid", exec(given)}});
+    if (command == "guest-exec") return returns({{"pid", executor_.exec(given)}});
     if (command == "guest-shutdown" || command.starts_with("guest-suspend-")) return ignores();
     const std::lock_guard lock(mutex_);
+    if (const auto process = process_of(command, given)) return returns(files_.open_life(process));
     if (command.starts_with("guest-file-")) return returns(files_.carry_out(command, given));
     if (command == "guest-exec-status") return returns(programs_.status(given.number("pid")));
     if (command.starts_with("guest-fsfreeze-")) return returns(freeze(command, given));
@@ -179,6 +195,26 @@ class Guest {
     }
     if (command == "guest-get-fsinfo") return returns(detail::file_systems(mountpoints_));
     return returns(detail::guest_facts().at(command));
+  }
+
+  template <class Function>
+  static std::shared_ptr<LiveProgram> shared(Function function) {
+    if constexpr (std::convertible_to<Function, Program>) {
+      return std::make_shared<LiveProgram>(detail::live(std::move(function)));
+    } else {
+      return std::make_shared<LiveProgram>(std::move(function));
+    }
+  }
+
+  /// Whether the program runs whose file below /proc is opened; null: another file or command.
+  std::shared_ptr<const bool> process_of(std::string_view command, const detail::Arguments& given) {
+    if (command != "guest-file-open") return nullptr;
+    for (const auto& process : programs_.all()) {
+      const bool runs = *process->alive;
+      const std::string path = "/proc/" + std::to_string(process->pid) + "/cmdline";
+      if (runs && given.text("path") == path) return process->alive;
+    }
+    return nullptr;
   }
 
   /// In nanoseconds since 1970.
@@ -201,83 +237,10 @@ class Guest {
     return frozen_;
   }
 
-  std::int64_t exec(const detail::Arguments& given) {
-    const ProgramCall call{given.text("path"), given.texts("arg"), given.texts("env"),
-                           given.bytes("input-data")};
-    const detail::Capture capture = detail::Capture::of(given);
-    ProgramResult result = run_shell(detail::ShellCommand::of(call), call);
-    const std::lock_guard lock(mutex_);
-    return programs_.start(std::move(result), capture);
-  }
-
-  /// Runs a command of the library's own helpers, or another program.
-  ProgramResult run_shell(const detail::ShellCommand& command, const ProgramCall& call) {
-    using Kind = detail::ShellCommand::Kind;
-    switch (command.kind) {
-      case Kind::create: {
-        const std::lock_guard lock(mutex_);
-        files_.contents[command.path];
-        return {};
-      }
-      case Kind::remove: {
-        const std::lock_guard lock(mutex_);
-        files_.contents.erase(command.path);
-        return {};
-      }
-      case Kind::feed: {
-        ProgramCall fed = command.program;
-        {
-          const std::lock_guard lock(mutex_);
-          fed.input = files_.contents[command.path];
-          files_.contents.erase(command.path);
-        }
-        try {
-          return run(fed);
-        } catch (const detail::CommandFailed&) {
-          return {.exit_code = 127, .err = "sh: 1: exec: " + fed.path + ": not found\n"};
-        }
-      }
-      case Kind::hash_none:
-        return {.out = detail::ShellCommand::sha256sum({})};
-      case Kind::hash: {
-        const std::lock_guard lock(mutex_);
-        const std::string_view bytes = files_.contents[command.path];
-        const std::size_t offset = std::min(command.offset, bytes.size());
-        return {.out = detail::ShellCommand::sha256sum(bytes.substr(offset, command.bytes))};
-      }
-      case Kind::kill: {
-        const std::lock_guard lock(mutex_);
-        return {.exit_code = programs_.kill(command.pid) ? 0 : 1};
-      }
-      case Kind::none:
-        break;
-    }
-    return run(call);
-  }
-
-  ProgramResult run(const ProgramCall& call) {
-    Program function;
-    {
-      const std::lock_guard lock(mutex_);
-      function = programs_.find(call.path);
-    }
-    if (!function) {
-      throw detail::CommandFailed(
-          "Guest agent command failed, error was 'Failed to execute child process \u201C" +
-          call.path + "\u201D (No such file or directory)'");
-    }
-    try {
-      return function(call);
-    } catch (const std::exception& error) {
-      return {.err = error.what(), .signal = 6};
-    } catch (...) {
-      return {.signal = 6};
-    }
-  }
-
   mutable std::mutex mutex_;
   detail::GuestFiles files_;
   detail::GuestPrograms programs_;
+  detail::GuestExecutor executor_{mutex_, files_, programs_};
   std::vector<std::string> mountpoints_{"/", "/home"};
   std::size_t frozen_ = 0;         ///< how many file systems are
   std::int64_t clock_offset_ = 0;  ///< in nanoseconds, from the host's clock

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <sys/socket.h>
+#include <asio/any_io_executor.hpp>
 #include <asio/basic_waitable_timer.hpp>
 #include <asio/error.hpp>
 #include <asio/execution/bad_executor.hpp>
@@ -47,12 +48,21 @@ class AsyncDriver final : public Driver, private ContextUser {
     connection.driver_ = std::make_unique<AsyncDriver>(connection, executor);
   }
 
-  /// The executor of a connection that has a driver.
+  /// The executor of a connection that has a driver on an executor of this type. Another type is
+  /// that of a program (`Process`), which does not know its client's.
   static std::optional<Executor> executor_of(Connection& connection) {
     const std::lock_guard lock(connection.mutex_);
     if (!connection.driver_) return {};
-    return static_cast<AsyncDriver&>(*connection.driver_).channel_.get_executor();
+    const asio::any_io_executor any = connection.driver_->executor();
+    if constexpr (std::same_as<Executor, asio::any_io_executor>) {
+      return any;
+    } else {
+      const Executor* const known = any.template target<Executor>();
+      return known != nullptr ? std::optional<Executor>(*known) : std::nullopt;
+    }
   }
+
+  asio::any_io_executor executor() override { return channel_.get_executor(); }
 
   /// Sets the timer, unless it fires early enough already: calls in a row share one.
   void arm(Clock::time_point deadline) override {
@@ -265,6 +275,9 @@ class WatchedExecutor final : public ClientExecutor, private ContextUser {
   explicit WatchedExecutor(const Executor& executor) : ContextUser(executor), executor_(executor) {}
 
   const void* get() const override { return executor_ ? &*executor_ : nullptr; }
+  asio::any_io_executor any() const override {
+    return executor_ ? asio::any_io_executor(*executor_) : asio::any_io_executor();
+  }
 
  private:
   void on_context_shutdown() noexcept override { executor_.reset(); }
@@ -288,10 +301,15 @@ Executor executor_of_caller(const Caller& caller) {
 
 /// The executor on which a client's I/O is done: that of the client, while its context is there,
 /// else that of its connection, else that of the caller. @param client null: moved from
+/// @tparam Executor that of the client's streams, or any
 template <class Executor, class Caller>
 Executor io_executor(const ClientState* client, const Caller& caller) {
   if (client == nullptr) return executor_of_caller<Executor>(caller);
-  if (const void* const own = client->executor()) return *static_cast<const Executor*>(own);
+  if constexpr (std::same_as<Executor, asio::any_io_executor>) {
+    if (auto own = client->any_executor()) return own;
+  } else if (const void* const own = client->executor()) {
+    return *static_cast<const Executor*>(own);
+  }
   if (const auto connected = client->connection()) {
     if (const auto known = AsyncDriver<Executor>::executor_of(*connected)) return *known;
   }

@@ -17,6 +17,8 @@
 #include <system_error>
 #include <utility>
 
+#include <asio/any_io_executor.hpp>
+
 #include "qga/detail/io/connect.hpp"
 #include "qga/detail/io/connection.hpp"
 #include "qga/params.hpp"
@@ -37,6 +39,8 @@ class ClientExecutor {
   virtual ~ClientExecutor() = default;
   /// Points to an executor of the stream's type; null once its context is gone.
   virtual const void* get() const = 0;
+  /// The same executor for those who do not know its type; empty once its context is gone.
+  virtual asio::any_io_executor any() const = 0;
 };
 
 class ClientState {
@@ -49,6 +53,9 @@ class ClientState {
 
   const ClientParams& params() const { return params_; }
   const void* executor() const { return executor_ ? executor_->get() : nullptr; }
+  asio::any_io_executor any_executor() const {
+    return executor_ ? executor_->any() : asio::any_io_executor();
+  }
 
   // ---- who uses it -------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@
 
 #include <poll.h>
 #include <unistd.h>
+#include <asio/any_io_executor.hpp>
 
 #include "qga/detail/io/connect.hpp"
 #include "qga/detail/io/descriptor.hpp"
@@ -68,6 +69,8 @@ class Driver {
   virtual void advance(std::unique_lock<std::mutex>& lock, bool initiating) = 0;
   /// Makes the executor call `advance` later.
   virtual void post_advance() = 0;
+  /// The executor of its I/O.
+  virtual asio::any_io_executor executor() = 0;
   /// Drains in the background, then closes.
   virtual void drain() = 0;
   virtual void close() noexcept = 0;

@@ -2,6 +2,9 @@
 //
 // The files of a faked guest, and the handles of those that are open. There are no directories: a
 // path is a name, and can always be created. Not for several threads at once.
+//
+// Two things can be opened that are no files: the input of a program that `start` starts, and the
+// file below /proc that can be read as long as a program runs.
 #pragma once
 
 #include <algorithm>
@@ -10,20 +13,43 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "qga/testing/detail/arguments.hpp"
+#include "qga/testing/detail/guest_pipe.hpp"
+#include "qga/testing/files.hpp"
 
 namespace qga::inline v0_1::testing::detail {
 
 class GuestFiles {
  public:
-  std::map<std::string, std::string> contents;
+  FileTable contents;
+  std::map<std::string, std::shared_ptr<Pipe>> pipes;  ///< by path, as the files
   /// How many bytes all files together may have.
   std::uint64_t disk_size = std::uint64_t{1} << 30;
+
+  /// Removes what is in a directory.
+  void remove_directory(const std::string& directory) {
+    const auto is_within = [prefix = directory + '/'](const auto& entry) {
+      return entry.first.starts_with(prefix);
+    };
+    std::erase_if(contents, is_within);
+    std::erase_if(pipes, is_within);
+  }
+
+  /// Opens a file below /proc.
+  /// @param alive whether its program runs
+  nlohmann::json open_life(std::shared_ptr<const bool> alive) {
+    Handle handle{.file = std::make_shared<std::string>(), .reads = true};
+    handle.alive = std::move(alive);
+    return add(std::move(handle));
+  }
 
   std::size_t open_handles() const { return handles_.size(); }
   /// Forgets all handles, as an agent does that was started again with its guest.
@@ -41,9 +67,12 @@ class GuestFiles {
     if (found == handles_.end()) {
       throw CommandFailed("handle '" + std::to_string(number) + "' has not been found");
     }
-    if (command == "guest-file-read") return read(found->second, given);
-    if (command == "guest-file-write") return write(found->second, given);
-    if (command == "guest-file-seek") return seek(found->second, given);
+    Handle& handle = found->second;
+    if (command == "guest-file-read") return read(handle, given);
+    if (command == "guest-file-write") return write(handle, given);
+    if (command == "guest-file-seek") return seek(handle, given);
+    if (handle.pipe && command == "guest-file-flush") handle.pipe->flush();
+    if (handle.pipe && command == "guest-file-close") handle.pipe->close();
     if (command == "guest-file-close") handles_.erase(found);
     return nlohmann::json::object();
   }
@@ -54,11 +83,13 @@ class GuestFiles {
   static constexpr std::int64_t most_at_once = std::int64_t{48} << 20;
 
   struct Handle {
-    std::string path;
-    bool reads;
-    bool writes;
-    bool appends;
+    std::shared_ptr<std::string> file = {};
+    bool reads = false;
+    bool writes = false;
+    bool appends = false;
     std::size_t position = 0;
+    std::optional<PipeWriter> pipe = {};     ///< in the place of a file
+    std::shared_ptr<const bool> alive = {};  ///< of a file below /proc
   };
 
   nlohmann::json open(const Arguments& given) {
@@ -71,14 +102,21 @@ class GuestFiles {
       throw CommandFailed("invalid file open mode '" + mode + "'");
     }
     const char kind = mode.front();
+    const auto pipe = pipes.find(path);
+    if (pipe != pipes.end()) return add({.writes = true, .pipe = PipeWriter(pipe->second)});
     if (kind == 'r' && !contents.contains(path)) {
       throw CommandFailed("failed to open file '" + path + "' (mode: '" + mode +
                           "'): No such file or directory");
     }
-    std::string& bytes = contents[path];
-    if (kind == 'w') bytes.clear();
+    const auto file = file_of(contents, path);
+    if (kind == 'w') file->clear();
     const bool both = mode.find('+') != std::string::npos;
-    handles_[next_handle_] = {path, both || kind == 'r', both || kind != 'r', kind == 'a'};
+    return add({file, both || kind == 'r', both || kind != 'r', kind == 'a'});
+  }
+
+  /// @return its number
+  nlohmann::json add(Handle handle) {
+    handles_.insert_or_assign(next_handle_, std::move(handle));
     return next_handle_++;
   }
 
@@ -86,7 +124,10 @@ class GuestFiles {
     const std::int64_t count = given.optional_number("count").value_or(4096);
     if (count < 0 || count > most_at_once) invalid_count(count);
     if (!handle.reads) throw CommandFailed("failed to read file: Bad file descriptor");
-    const std::string& bytes = contents[handle.path];
+    if (handle.alive && !*handle.alive) {
+      throw CommandFailed("failed to read file: No such process");
+    }
+    const std::string& bytes = *handle.file;
     const auto asked = static_cast<std::size_t>(count);
     const std::size_t from = std::min(handle.position, bytes.size());
     const std::string_view piece = std::string_view(bytes).substr(from, asked);
@@ -102,7 +143,8 @@ class GuestFiles {
       piece.resize(static_cast<std::size_t>(*count));
     }
     if (!handle.writes) throw CommandFailed("failed to write to file: Bad file descriptor");
-    std::string& bytes = contents[handle.path];
+    if (handle.pipe) return {{"count", handle.pipe->write(piece)}, {"eof", false}};
+    std::string& bytes = *handle.file;
     if (handle.appends) handle.position = bytes.size();
     check_disk(bytes.size(), handle.position, piece.size());
     bytes.resize(std::max(bytes.size(), handle.position + piece.size()));
@@ -113,6 +155,7 @@ class GuestFiles {
 
   nlohmann::json seek(Handle& handle, const Arguments& given) {
     const std::int64_t offset = given.number("offset");
+    if (handle.pipe) throw CommandFailed("failed to seek file: Illegal seek");
     std::int64_t origin = 0;
     switch (whence(given)) {
       case 0:
@@ -121,7 +164,7 @@ class GuestFiles {
         origin = static_cast<std::int64_t>(handle.position);
         break;
       default:
-        origin = static_cast<std::int64_t>(contents[handle.path].size());
+        origin = static_cast<std::int64_t>(handle.file->size());
     }
     if (offset > std::numeric_limits<std::int64_t>::max() - origin || origin + offset < 0) {
       throw CommandFailed("failed to seek file: Invalid argument");
@@ -132,7 +175,7 @@ class GuestFiles {
 
   void check_disk(std::size_t size, std::size_t position, std::size_t added) const {
     std::uint64_t used = 0;
-    for (const auto& [path, bytes] : contents) used += bytes.size();
+    for (const auto& [path, bytes] : contents) used += bytes->size();
     const std::uint64_t end = std::uint64_t{position} + added;
     if (end > size && used - size + end > disk_size) {
       throw CommandFailed("failed to write to file: No space left on device");

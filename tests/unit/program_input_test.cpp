@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
 // The input of a program is closed only when the program has it open: what was written would be
-// lost, or the program would wait for it for ever.
+// lost, or the program would wait for it for ever. And how a write is told that nobody reads it.
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "helper_harness.hpp"
@@ -28,8 +29,8 @@ const std::string close_script = R"(guest-file-close {"handle":8} (to its end))"
 const std::string close_input = R"(guest-file-close {"handle":3} (to its end))";
 
 /// A program whose input is open.
-struct Program {
-  Program() {
+struct InputOpen {
+  InputOpen() {
     state->directory = "/tmp/qga-x";
     state->outputs.resize(1);
     state->input = File(3, std::make_unique<CloseInput::Logged>(guards, "closed by its guard"));
@@ -41,7 +42,7 @@ struct Program {
 }  // namespace
 
 TEST_CASE("close_input: waits until the script has removed itself") {
-  Program program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({opened, done, opened, done, no_such_file, done});
   CHECK(close.finished);
@@ -52,7 +53,7 @@ TEST_CASE("close_input: waits until the script has removed itself") {
 }
 
 TEST_CASE("close_input: a script that never begins is not awaited for ever") {
-  Program program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({{.json = 8, .takes = 6s}, done, {.json = 8, .takes = 6s}, done, done});
   CHECK(close.finished);
@@ -60,11 +61,38 @@ TEST_CASE("close_input: a script that never begins is not awaited for ever") {
 }
 
 TEST_CASE("close_input: the input stays open where nobody answers") {
-  Program program;
+  InputOpen program;
   CloseInput close(program.state);
   close.run({broken});
   error_of<qga::ProgramError>(close);
   CHECK(program.state->input.is_open());
+  program.state->input.forget();
+}
+
+TEST_CASE(
+    "write: a program that has ended is told as a broken pipe, also where its files are closed") {
+  InputOpen program;
+  program.state->end = qga::ProcessStatus{.ended = true, .exit_code = 0};
+  const bool closed = GENERATE(false, true);
+  if (closed) program.state->input.forget();
+  Scripted<void, qga::detail::WriteProcess> write(program.state, "bytes");
+  write.run({});
+  CHECK(write.log.empty());
+  CHECK(error_of<qga::ProgramError>(write).err() == std::errc::broken_pipe);
+  program.state->input.forget();
+}
+
+TEST_CASE("wait: the answer that tells the end may be that of another call") {
+  InputOpen program;
+  Scripted<qga::ProcessStatus, qga::detail::WaitProcess> wait(program.state);
+  const bool other = GENERATE(false, true);
+  // The agent forgets a program with the answer that tells its end.
+  wait.on_reply = [&] {
+    if (other) program.state->end = qga::ProcessStatus{.ended = true, .exit_code = 4};
+  };
+  wait.run({no_such_file});
+  REQUIRE(wait.finished.has_value() == other);
+  if (other) CHECK(wait.finished->exit_code == 4);
   program.state->input.forget();
 }
 
