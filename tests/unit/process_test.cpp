@@ -161,6 +161,17 @@ TEST_CASE("start: a directory, the files, the program, and what tells that it li
   CHECK(starting.log.size() == 13);
 }
 
+TEST_CASE("start: a guest that says too much") {
+  Start starting = start();
+  const std::string lines(1 << 20, '\n');
+  const std::string line(1 << 20, 'x');
+  starting.run({pid(6), said("Linux\nnone\n" + line + "\n1:3\n" + lines), handle(3), handle(4),
+                handle(5), pid(7), handle(8), at(1 << 30)});
+  REQUIRE(starting.finished);
+  CHECK((*starting.finished)->outputs[0].inode.empty());
+  CHECK((*starting.finished)->outputs[1].inode == "1:3");
+}
+
 TEST_CASE("start: a guest without /proc, and one that refuses it") {
   Start other = start({.merge = true});
   other.run({pid(6), said("FreeBSD\nbsd\n"), handle(3), handle(4), pid(7)});

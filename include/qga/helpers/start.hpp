@@ -62,9 +62,8 @@ class StartProgram {
       if (error && outcome_of(error) == Outcome::unknown) return undo(std::move(error));
       if (error) return no_shell(error);
       if (made.exit_code != 0) {
-        const std::string why =
-            to_printable(made.err.substr(0, made.err.find_last_not_of('\n') + 1));
-        return io_.fail(make_error<AgentError>("start", why, Outcome::refused));
+        made.err.erase(made.err.find_last_not_of('\n') + 1);
+        return io_.fail(make_error<AgentError>("start", printable(made.err), Outcome::refused));
       }
       read_setup(made.out);
       program_.input == InputKind::file ? send_input() : open_files();
@@ -81,13 +80,17 @@ class StartProgram {
     io_.fail(error);
   }
 
-  /// Lines of the script: the system, the kind of `script`, where the outputs are.
+  /// Lines of the script: the system, the kind of `script`, where the outputs are. What is too long
+  /// to be one of these counts as missing.
   void read_setup(std::string_view said) {
-    std::vector<std::string> lines;
-    for (std::size_t end = 0; (end = said.find('\n')) != said.npos; said.remove_prefix(end + 1)) {
-      lines.emplace_back(said.substr(0, end));
+    constexpr std::size_t longest_line = 64;
+    std::array<std::string, 4> lines;
+    for (std::string& line : lines) {
+      const std::size_t end = said.find('\n');
+      if (end == said.npos) break;
+      if (end <= longest_line) line = said.substr(0, end);
+      said.remove_prefix(end + 1);
     }
-    lines.resize(std::max<std::size_t>(lines.size(), 4));
     is_linux_ = lines[0] == "Linux";
     script_ = lines[1];
     state_->piece = is_linux_ ? piece_of_linux : piece_of_posix;
