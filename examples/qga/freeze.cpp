@@ -22,8 +22,11 @@ namespace {
 
 struct FreezeOptions {
   std::vector<std::string> mountpoints;
+  std::vector<std::string> except;
   std::optional<double> limit;
   bool leave = false;
+  bool dry_run = false;
+  bool or_without = false;
 };
 
 constexpr double default_limit = 300;
@@ -52,14 +55,73 @@ void hold(const Tool& tool, qga::Clock::time_point until) {
   }
 }
 
-int freeze(Tool& tool, const FreezeOptions& options) {
+qga::Frozen start_freeze(Tool& tool, const FreezeOptions& options) {
+  auto ga = tool.ga();
+  qga::Frozen frozen = !options.except.empty()       ? ga.freeze({.except = options.except})
+                       : options.mountpoints.empty() ? ga.freeze()
+                                                     : ga.freeze(options.mountpoints);
+  if (frozen.count() == 0) throw std::runtime_error("the guest froze no file system");
+  return frozen;
+}
+
+/// Shows what would be frozen.
+int show_what(Tool& tool, const FreezeOptions& options) {
+  std::vector<std::string> mountpoints = options.mountpoints;
+  if (mountpoints.empty()) {
+    for (const auto& one : tool.ga().get_fsinfo()) mountpoints.push_back(one.mountpoint);
+    for (const std::string& except : options.except) {
+      if (std::erase(mountpoints, except) == 0) {
+        throw UsageError("--except must be one of the mount points that fs lists, not " + except);
+      }
+    }
+  }
+  if (tool.json) {
+    print_json(mountpoints);
+  } else {
+    for (const std::string& one : mountpoints) print(one);
+  }
+  return 0;
+}
+
+/// Runs the program although the guest could not be frozen.
+int run_without(Tool& tool, const FreezeOptions& options, const std::string& why) {
+  complain(why + "; the program runs without a freeze");
+  const auto limit = duration_of(options.limit.value_or(default_limit));
+  const HostResult result =
+      run_on_host(tool.stop, tool.program, qga::Clock::now() + limit, tool.json);
+  if (tool.json) print_json({{"frozen", false}, {"error", why}});
+  if (!result.failure.empty()) complain(result.failure);
+  if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
+  return result.exit_code != 0 ? result.exit_code : exit_without_freeze;
+}
+
+void check(const Tool& tool, const FreezeOptions& options) {
   if (options.leave && (!tool.program.empty() || options.limit)) {
     throw UsageError("--leave must be used without a program and without --for");
   }
+  if (!options.except.empty() && !options.mountpoints.empty()) {
+    throw UsageError("--except must be used without mount points");
+  }
+  if (options.or_without && tool.program.empty()) {
+    throw UsageError("--or-without must be used with a program behind --");
+  }
+}
+
+int freeze(Tool& tool, const FreezeOptions& options) {
+  check(tool, options);
+  if (options.dry_run) return show_what(tool, options);
   const Stop::TidyUp tidy(tool.stop);
-  qga::Frozen frozen =
-      options.mountpoints.empty() ? tool.ga().freeze() : tool.ga().freeze(options.mountpoints);
-  if (frozen.count() == 0) throw std::runtime_error("the guest froze no file system");
+  qga::Frozen frozen;
+  try {
+    frozen = start_freeze(tool, options);
+  } catch (const qga::FreezeError& error) {
+    // A guest that may still be frozen is no guest to take a snapshot of.
+    if (!options.or_without || !error.thawed() || tool.stop.signal() != 0) throw;
+    return run_without(tool, options, error.what());
+  } catch (const qga::UnreachableError& error) {
+    if (!options.or_without || tool.stop.signal() != 0) throw;
+    return run_without(tool, options, error.what());
+  }
   const std::string note = "froze " + count_text(frozen.count());
   nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
   if (options.leave) {
@@ -126,6 +188,13 @@ void define_freeze(CLI::App& app, Tool& tool) {
   sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; by default all");
   seconds_option(sub, "--for", options->limit,
                  "How long the guest may stay frozen (300); then the program is ended");
+  sub->add_option("--except", options->except, "A mount point that is not frozen; may be repeated")
+      ->type_name("MOUNTPOINT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  sub->add_flag("--dry-run", options->dry_run, "Show what would be frozen, and freeze nothing");
+  sub->add_flag("--or-without", options->or_without,
+                "Run the program also where the guest cannot be frozen; then the exit code is 4");
   sub->add_flag("--leave", options->leave, "Leave the guest frozen, until 'thaw'");
   sub->footer(
       "The program runs on this machine, and takes a snapshot, for example; qga exits with its "

@@ -65,44 +65,6 @@ int ping(Tool& tool) {
   return 0;
 }
 
-struct WaitOptions {
-  std::string command;
-  std::optional<double> limit;
-};
-
-std::string text_of(const qga::Readiness& readiness, const std::string& command) {
-  switch (readiness.state) {
-    case qga::ReadyState::no_socket:
-      return "no channel: " + readiness.err.message();
-    case qga::ReadyState::silent:
-      return "nobody answers";
-    case qga::ReadyState::frozen:
-      return "frozen";
-    case qga::ReadyState::disabled:
-      return command + " is not enabled";
-    default:
-      return "ready";
-  }
-}
-
-int wait(Tool& tool, const WaitOptions& options) {
-  constexpr double wait_limit = 300;
-  tool.client(true);
-  const qga::Readiness readiness =
-      tool.ga().wait_ready(duration_of(options.limit.value_or(wait_limit)), options.command);
-  const std::string text = text_of(readiness, options.command);
-  if (tool.json) {
-    const std::chrono::duration<double> waited = readiness.waited;
-    print_json({{"ready", bool(readiness)}, {"state", text}, {"seconds", waited.count()}});
-  } else {
-    print(text + " after " + seconds_text(readiness.waited));
-  }
-  if (readiness) return exit_done;
-  const bool answers =
-      readiness.state == qga::ReadyState::frozen || readiness.state == qga::ReadyState::disabled;
-  return answers ? exit_failed : exit_unreachable;
-}
-
 int raw(Tool& tool, const std::string& text) {
   const auto request = nlohmann::json::parse(text, nullptr, false);
   if (!request.is_object() || !request.contains("execute") || !request["execute"].is_string()) {
@@ -125,13 +87,6 @@ void define_info(CLI::App& app, Tool& tool) {
          [&tool] { return info(tool); });
   define(app, tool, "ping", "Ask whether the agent answers, and how long it takes",
          [&tool] { return ping(tool); });
-
-  const auto options = std::make_shared<WaitOptions>();
-  CLI::App* const sub = define(app, tool, "wait", "Wait until the agent answers",
-                               [&tool, options] { return wait(tool, *options); });
-  sub->add_option("--command", options->command, "A command that must be enabled, too")
-      ->type_name("NAME");
-  seconds_option(sub, "--for", options->limit, "How long to wait (300)");
 }
 
 void define_raw(CLI::App& app, Tool& tool) {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Tables about the guest: ls-commands, fs, net, disks, cpu, users.
+// Tables about the guest: ls-commands, fs, net, disks, cpu, users; and trim, whose result is one.
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "answer.hpp"
@@ -53,6 +57,55 @@ std::string address_text(const qga::GuestIpAddress& ip) {
   const int longest = ip.ip_address_type == qga::GuestIpAddressType::ipv4 ? 32 : 128;
   const bool known = ip.prefix >= 0 && ip.prefix <= longest;
   return ip.ip_address + (known ? "/" + std::to_string(ip.prefix) : "");
+}
+
+/// Whether a file system holds what the guest has written: images that are only read, and layers
+/// over other file systems, are none.
+bool is_counted(const qga::GuestFilesystemInfo& fs) {
+  constexpr std::array<std::string_view, 6> others{"squashfs", "iso9660", "udf",
+                                                   "overlay",  "erofs",   "tmpfs"};
+  return fs.total_bytes && fs.used_bytes && !fs.name.starts_with("loop") &&
+         std::ranges::find(others, fs.type) == others.end();
+}
+
+/// The sum over the devices, each once.
+int total(Tool& tool) {
+  std::set<std::string> devices;
+  std::uint64_t size = 0;
+  std::uint64_t used = 0;
+  for (const auto& fs : tool.ga().get_fsinfo()) {
+    if (!is_counted(fs) || !devices.insert(fs.name).second) continue;
+    size += *fs.total_bytes;
+    used += *fs.used_bytes;
+  }
+  if (tool.json) {
+    print_json({{"devices", devices.size()}, {"total-bytes", size}, {"used-bytes", used}});
+    return 0;
+  }
+  Table table({">DEVICES", ">SIZE", ">USED", ">USE"});
+  table.row({std::to_string(devices.size()), size_text(size), size_text(used),
+             percent_text(static_cast<double>(used), static_cast<double>(size))});
+  print(table);
+  return 0;
+}
+
+int trim(Tool& tool, std::int64_t minimum) {
+  const qga::GuestFstrimRequest request(minimum);
+  if (tool.json) {
+    print_json(tool.ga().execute(qga::GuestFstrimRequest::command, {{"minimum", minimum}}));
+    return 0;
+  }
+  const qga::GuestFilesystemTrimResponse trimmed = tool.ga().execute(request);
+  Table table({"MOUNTPOINT", ">TRIMMED", "ERROR"});
+  int status = 0;
+  for (const auto& one : trimmed.paths) {
+    const bool known = one.trimmed && *one.trimmed >= 0;
+    table.row({one.path, known ? size_text(static_cast<std::uint64_t>(*one.trimmed)) : "",
+               one.error.value_or("")});
+    if (one.error) status = exit_failed;
+  }
+  print(table, "no file systems");
+  return status;
 }
 
 int interfaces(Tool& tool) {
@@ -169,7 +222,13 @@ int users(Tool& tool) {
 void define_lists(CLI::App& app, Tool& tool) {
   define(app, tool, "ls-commands", "Show the agent's commands, and which are enabled",
          [&tool] { return list_commands(tool); });
-  define(app, tool, "fs", "Show the mounted file systems", [&tool] { return file_systems(tool); });
+  const auto only_total = std::make_shared<bool>(false);
+  CLI::App* const fs =
+      define(app, tool, "fs", "Show the mounted file systems",
+             [&tool, only_total] { return *only_total ? total(tool) : file_systems(tool); });
+  fs->add_flag("--total", *only_total,
+               "Show the sum instead: each device once, without loop devices, layers and images "
+               "that are only read");
 
   const auto only_routes = std::make_shared<bool>(false);
   CLI::App* const net =
@@ -181,6 +240,13 @@ void define_lists(CLI::App& app, Tool& tool) {
   define(app, tool, "cpu", "Show the processors, and what they have done since boot",
          [&tool] { return processors(tool); });
   define(app, tool, "users", "Show who is logged in", [&tool] { return users(tool); });
+
+  const auto minimum = std::make_shared<std::int64_t>(0);
+  CLI::App* const discard = define(app, tool, "trim", "Tell the disks which blocks are not in use",
+                                   [&tool, minimum] { return trim(tool, *minimum); });
+  discard->add_option("--minimum", *minimum, "Leave shorter free ranges alone (0)")
+      ->type_name("BYTES")
+      ->check(CLI::NonNegativeNumber);
 }
 
 }  // namespace qga_tool

@@ -101,6 +101,7 @@ int main(int argc, char** argv) try {
   allow(app.add_option("--completion", shell, "Print a completion script and exit"), {"bash"});
   app.require_subcommand(0, 1);
   define_info(app, tool);
+  define_wait(app, tool);
   define_run(app, tool);
   define_shell(app, tool);
   define_files(app, tool);

@@ -15,11 +15,12 @@ namespace qga_tool {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> exit_codes{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> exit_codes{{
     {"0", "Done. run, shell, and freeze with a program, exit as the program did"},
     {"1", "The guest or its agent refused, or failed"},
     {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
+    {"4", "freeze --or-without: the program has run, and the guest was not frozen"},
     {"124", "run, freeze, cp -r: it took longer than --timeout or --for allowed"},
     {"127", "freeze: the program could not be started"},
     {"128+N", "run, shell, freeze: signal N ended the program"},

@@ -23,6 +23,7 @@ inline constexpr int exit_done = 0;
 inline constexpr int exit_failed = 1;
 inline constexpr int exit_wrong_use = 2;
 inline constexpr int exit_unreachable = 3;
+inline constexpr int exit_without_freeze = 4;
 inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
 inline constexpr int exit_no_code = 255;
 
@@ -104,13 +105,14 @@ inline qga::Clock::duration duration_of(double seconds) {
 
 // ---- the subcommands, by file ------------------------------------------------------------------
 
-void define_info(CLI::App& app, Tool& tool);      // info ping wait
+void define_info(CLI::App& app, Tool& tool);      // info ping
+void define_wait(CLI::App& app, Tool& tool);      // wait
 void define_raw(CLI::App& app, Tool& tool);       // raw
 void define_run(CLI::App& app, Tool& tool);       // run
 void define_shell(CLI::App& app, Tool& tool);     // shell
 void define_files(CLI::App& app, Tool& tool);     // cat cp
 void define_freeze(CLI::App& app, Tool& tool);    // freeze thaw status
-void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users
+void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users trim
 void define_top(CLI::App& app, Tool& tool);       // top
 void define_accounts(CLI::App& app, Tool& tool);  // passwd ssh-keys
 void define_power(CLI::App& app, Tool& tool);     // time shutdown reboot suspend
