@@ -129,7 +129,8 @@ TEST_CASE("process: one that ends before its calls", "[agent]") {
     process.async(asio::bind_executor(place.context, to(written))).write(std::string(1 << 20, 'x'));
     process.async(asio::bind_executor(place.context, to(end))).wait();
   });
-  CHECK(output.get().bytes == "ready\n");
+  const std::string bytes = output.get().bytes;  // none where it ended before it wrote
+  CHECK((bytes.empty() || bytes == "ready\n"));
   CHECK_THROWS_AS(written.get(), qga::ProgramError);
   CHECK(end.get().signal == SIGKILL);
   place.agent.check_nothing_left();

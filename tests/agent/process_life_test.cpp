@@ -89,7 +89,7 @@ TEMPLATE_TEST_CASE("process: left behind, it goes on, and its output stays", "[a
     }
     ga.settle();
     CHECK(agent.processes().size() >= 1);
-    CHECK(agent.directories() == std::vector<std::string>{directory});
+    CHECK(std::filesystem::exists(directory + "/out"));
     agent.put("go", "");
     while (!agent.processes().empty()) std::this_thread::sleep_for(1ms);
     CHECK(ga.read_file(directory + "/out") == "one\ntwo\n");

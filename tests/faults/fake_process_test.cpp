@@ -30,7 +30,7 @@ using qga::testing::RunningProgram;
 
 namespace {
 
-void echo(RunningProgram& program) {
+void echo_input(RunningProgram& program) {
   program.on_input([](RunningProgram& me, std::string_view bytes) {
     bytes.empty() ? me.exit() : me.write(bytes);
   });
@@ -63,7 +63,7 @@ std::size_t break_each(const Action& fault,
     FakeAgent agent;
     agent.guest().add_program("/bin/cat", [&](RunningProgram& program) {
       started = program;
-      echo(program);
+      echo_input(program);
     });
     agent.intercept([&](const qga::testing::Request& request) -> std::optional<Action> {
       if (request.command.starts_with("guest-sync") || count++ != broken) return std::nullopt;
