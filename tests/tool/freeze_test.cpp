@@ -47,6 +47,38 @@ TEST_CASE("freezes while a program runs here, and exits as it does") {
   CHECK(contains(ended.err, "thawed 2 file systems"));
 }
 
+TEST_CASE("freezes all but some, and shows what it would freeze") {
+  Freezer agent;
+  agent.on("guest-get-fsinfo", script::returns(R"([
+    {"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": []},
+    {"name": "sdb1", "mountpoint": "/scratch", "type": "ext4", "disk": []}])"));
+  CHECK(run_tool(freeze(agent, {"--except", "/scratch", "--dry-run"})).out == "/\n");
+  CHECK(agent.executed("guest-fsfreeze-freeze-list") == 0);
+  CHECK(run_tool(freeze(agent, {"--except", "/scratch", "--", "true"})).code == 0);
+  CHECK(agent.executed("guest-fsfreeze-freeze-list") == 1);
+  CHECK(agent.executed("guest-fsfreeze-freeze") == 0);
+  CHECK(run_tool(freeze(agent, {"--except", "/elsewhere", "--", "true"})).code != 0);
+  CHECK(run_tool(freeze(agent, {"--except", "/elsewhere", "--dry-run"})).code == 2);
+  CHECK(run_tool(freeze(agent, {"/", "--except", "/scratch"})).code == 2);
+  CHECK(agent.executed("guest-fsfreeze-freeze-list") == 1);
+}
+
+TEST_CASE("runs the program without a freeze where that was asked for, and says so") {
+  Freezer agent;
+  agent.on("guest-fsfreeze-freeze", script::fails("the hook failed"));
+  agent.on("guest-fsfreeze-status", script::returns("\"thawed\""));
+  for (const auto& [program, code] : {std::pair("exit 0", 4), std::pair("exit 5", 5)}) {
+    const Ended ended = run_tool(freeze(agent, {"--or-without", "--", "sh", "-c", program}));
+    CHECK(ended.code == code);
+    CHECK(contains(ended.err, "the program runs without a freeze"));
+  }
+  CHECK(run_tool(freeze(agent, {"--", "true"})).code == 1);
+  // A guest that may still be frozen is left to people.
+  agent.on("guest-fsfreeze-status", script::returns("\"frozen\""));
+  CHECK(run_tool(freeze(agent, {"--or-without", "--", "true"})).code == 1);
+  CHECK(run_tool(freeze(agent, {"--or-without"})).code == 2);
+}
+
 TEST_CASE("fails where the guest was thawed meanwhile, by others") {
   Freezer agent;
   agent.on("guest-fsfreeze-thaw", script::returns("0"));
