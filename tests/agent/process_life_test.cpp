@@ -69,6 +69,7 @@ TEMPLATE_TEST_CASE("process: released, it goes on", "[agent]", Blocking, Async) 
   }
   ga.end();
   REQUIRE(process_runs(pid));
+  while (!agent.directories().empty()) std::this_thread::sleep_for(1ms);  // its script has begun
   ::kill(static_cast<pid_t>(pid), SIGKILL);
   agent.check_nothing_left();
 }

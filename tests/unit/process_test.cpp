@@ -80,7 +80,7 @@ Reply lost() {
 const std::string look = R"(guest-file-read {"count":1,"handle":40})";
 const std::string read_out = R"(guest-file-read {"count":65536,"handle":31})";
 const std::string read_err = R"(guest-file-read {"count":65536,"handle":32})";
-const std::string read_much = R"(guest-file-read {"count":262144,"handle":31})";
+const std::string read_much = R"(guest-file-read {"count":131072,"handle":31})";
 const std::string seek_out = R"(guest-file-seek {"handle":31,"offset":)";
 const std::string status = R"(guest-exec-status {"pid":7})";
 const std::string flush = R"(guest-file-flush {"handle":50})";
@@ -306,7 +306,7 @@ TEST_CASE("read: only the call that reads is woken") {
 TEST_CASE("read: where there is much, several reads are in flight") {
   const StatePtr state = program();
   const std::string first(64 << 10, 'a');
-  const std::string much(256 << 10, 'b');
+  const std::string much(128 << 10, 'b');
   CHECK(read_on(state, {alive, got(first)}).bytes == first);
   Read read(state);
   read.run({alive, got(much), got(much), got("c"), nothing});
@@ -349,7 +349,7 @@ TEST_CASE("read: after a failure it goes on where it was, without loss") {
   }
   SECTION("several in flight, of which the second fails: the third may have been anywhere") {
     const std::string first(64 << 10, 'a');
-    const std::string much(256 << 10, 'b');
+    const std::string much(128 << 10, 'b');
     read_on(state, {alive, got(first), nothing});
     Read read(state);
     read.run({alive, got(much), failed<qga::CancelledError>(), got(much), got(much), nothing});
@@ -357,7 +357,7 @@ TEST_CASE("read: after a failure it goes on where it was, without loss") {
     CHECK(read_on(state, {}).bytes == much);
     Read next(state);
     next.run(
-        {alive, at((64 << 10) + (256 << 10)), got("c"), nothing, nothing, nothing, at(0), got("")});
+        {alive, at((64 << 10) + (128 << 10)), got("c"), nothing, nothing, nothing, at(0), got("")});
     CHECK(next.log[1] == seek_out + R"(327680,"whence":"set"})");
     CHECK(next.finished->bytes == "c");
   }

@@ -40,7 +40,7 @@ class ReadProcess : ProcessSteps<Io> {
 
  private:
   static constexpr std::size_t first_read = 64 << 10;
-  static constexpr std::size_t long_read = 256 << 10;
+  static constexpr std::size_t long_read = 128 << 10;
   static constexpr std::size_t long_reads = 4;  ///< in flight
   /// Read parts of a file are given back to the guest's disk by as much as this.
   static constexpr std::uint64_t part = 64 << 20;

@@ -49,11 +49,17 @@ class ProgramInput {
     if (!is_closed_) throw detail::InputIsOpen();
     return bytes_;
   }
+  /// The same as `str`, where a string is expected.
   operator const std::string&() const { return str(); }  // NOLINT(google-explicit-constructor)
-  operator std::string_view() const { return str(); }    // NOLINT(google-explicit-constructor)
+  /// The same as `str`, where a view is expected.
+  operator std::string_view() const { return str(); }  // NOLINT(google-explicit-constructor)
+  /// Whether there is none; as `str`.
   bool empty() const { return str().empty(); }
+  /// How many bytes; as `str`.
   std::size_t size() const { return str().size(); }
+  /// The first byte; as `str`.
   auto begin() const { return str().begin(); }
+  /// Behind the last byte; as `str`.
   auto end() const { return str().end(); }
 
   friend bool operator==(const ProgramInput& input, std::string_view bytes) {
