@@ -49,9 +49,10 @@ TEST_CASE("freezes while a program runs here, and exits as it does") {
 
 TEST_CASE("freezes all but some, and shows what it would freeze") {
   Freezer agent;
-  agent.on("guest-get-fsinfo", script::returns(R"([
-    {"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": []},
-    {"name": "sdb1", "mountpoint": "/scratch", "type": "ext4", "disk": []}])"));
+  agent.on(
+      "guest-get-fsinfo",
+      script::returns(
+          R"([ {"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": []}, {"name": "sdb1", "mountpoint": "/scratch", "type": "ext4", "disk": []}])"));
   CHECK(run_tool(freeze(agent, {"--except", "/scratch", "--dry-run"})).out == "/\n");
   CHECK(agent.executed("guest-fsfreeze-freeze-list") == 0);
   CHECK(run_tool(freeze(agent, {"--except", "/scratch", "--", "true"})).code == 0);

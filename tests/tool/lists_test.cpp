@@ -125,14 +125,10 @@ TEST_CASE("net --routes shows no metric and no prefix that cannot be") {
 
 TEST_CASE("fs --total: each device once, and only what the guest has written") {
   ScriptedAgent agent;
-  agent.on("guest-get-fsinfo", script::returns(R"([
-    {"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": [], "total-bytes": 4096, "used-bytes": 1024},
-    {"name": "sda1", "mountpoint": "/again", "type": "ext4", "disk": [], "total-bytes": 4096, "used-bytes": 1024},
-    {"name": "loop0", "mountpoint": "/snap", "type": "squashfs", "disk": [], "total-bytes": 9, "used-bytes": 9},
-    {"name": "overlay", "mountpoint": "/o", "type": "overlay", "disk": [], "total-bytes": 9, "used-bytes": 9},
-    {"name": "sr0", "mountpoint": "/cd", "type": "iso9660", "disk": [], "total-bytes": 9, "used-bytes": 9},
-    {"name": "sdb", "mountpoint": "/b", "type": "xfs", "disk": [], "total-bytes": 4096, "used-bytes": 3072},
-    {"name": "sdc", "mountpoint": "/c", "type": "xfs", "disk": []}])"));
+  agent.on(
+      "guest-get-fsinfo",
+      script::returns(
+          R"([ {"name": "sda1", "mountpoint": "/", "type": "ext4", "disk": [], "total-bytes": 4096, "used-bytes": 1024}, {"name": "sda1", "mountpoint": "/again", "type": "ext4", "disk": [], "total-bytes": 4096, "used-bytes": 1024}, {"name": "loop0", "mountpoint": "/snap", "type": "squashfs", "disk": [], "total-bytes": 9, "used-bytes": 9}, {"name": "overlay", "mountpoint": "/o", "type": "overlay", "disk": [], "total-bytes": 9, "used-bytes": 9}, {"name": "sr0", "mountpoint": "/cd", "type": "iso9660", "disk": [], "total-bytes": 9, "used-bytes": 9}, {"name": "sdb", "mountpoint": "/b", "type": "xfs", "disk": [], "total-bytes": 4096, "used-bytes": 3072}, {"name": "sdc", "mountpoint": "/c", "type": "xfs", "disk": []}])"));
   CHECK(json::parse(run_tool({agent.path(), "--json", "fs", "--total"}).out) ==
         json{{"devices", 2}, {"total-bytes", 8192}, {"used-bytes", 4096}});
   const Ended people = run_tool({agent.path(), "fs", "--total"});
@@ -142,8 +138,9 @@ TEST_CASE("fs --total: each device once, and only what the guest has written") {
 
 TEST_CASE("trim: a row for each file system, and a failure where one failed") {
   ScriptedAgent agent;
-  agent.on("guest-fstrim", script::returns(R"({"paths": [{"path": "/", "trimmed": 1048576},
-                                                          {"path": "/b", "trimmed": 0}]})"));
+  agent.on("guest-fstrim",
+           script::returns(
+               R"({"paths": [{"path": "/", "trimmed": 1048576}, {"path": "/b", "trimmed": 0}]})"));
   const Ended all = run_tool({agent.path(), "trim"});
   CHECK(all.code == 0);
   CHECK(contains(all.out, "1.0 MiB"));

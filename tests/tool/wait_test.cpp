@@ -30,15 +30,14 @@ class Networked : public ScriptedAgent {
     on("guest-info", script::returns(info_with("guest-network-get-interfaces")));
     on("guest-fsfreeze-status", script::returns("\"thawed\""));
     on("guest-network-get-interfaces",
-       script::returns(R"([{"name": "eth0", "hardware-address": "52:54:00:00:00:01",
-                            "ip-addresses": [)" +
-                       addresses + "]}]"));
+       script::returns(
+           R"([{"name": "eth0", "hardware-address": "52:54:00:00:00:01", "ip-addresses": [)" +
+           addresses + "]}]"));
   }
 };
 
 constexpr const char* both =
-    R"({"ip-address": "192.0.2.5", "ip-address-type": "ipv4", "prefix": 24},
-  {"ip-address": "2001:db8::5", "ip-address-type": "ipv6", "prefix": 64})";
+    R"({"ip-address": "192.0.2.5", "ip-address-type": "ipv4", "prefix": 24}, {"ip-address": "2001:db8::5", "ip-address-type": "ipv6", "prefix": 64})";
 
 }  // namespace
 

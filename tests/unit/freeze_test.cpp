@@ -6,6 +6,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "helper_harness.hpp"
@@ -75,6 +76,11 @@ TEST_CASE("freeze: all but some, of those that the guest lists") {
   CHECK(freeze.finished->count() == 2);
   freeze.finished->release();
 
+  FreezeExcept nothing(qga::FreezeParams{});
+  nothing.run({});
+  CHECK(nothing.log.empty());
+  error_of<qga::RequestError>(nothing);
+
   FreezeExcept none(qga::FreezeParams{.except = {"/"}});
   none.run({listed({"/"})});
   CHECK(none.log.size() == 1);
@@ -84,6 +90,34 @@ TEST_CASE("freeze: all but some, of those that the guest lists") {
   unknown.run({listed({"/"})});
   CHECK(unknown.log.size() == 1);
   error_of<qga::RequestError>(unknown);
+}
+
+namespace {
+
+/// Tells which algorithm a call takes.
+struct Chosen : qga::FreezeHelpers<Chosen> {
+  template <class Result, template <class> class Algorithm, class... Args>
+  std::string perform(Args&&...) {
+    using Io = qga::detail::HelperIo<Frozen>;
+    const bool except = std::is_same_v<Algorithm<Io>, qga::detail::FreezeExcept<Io>>;
+    return except ? "except" : "list";
+  }
+};
+
+}  // namespace
+
+TEST_CASE("freeze: a list is taken for what to freeze, and `.except` for what not to") {
+  Chosen ga;
+  const std::vector<std::string> list{"/a"};
+  CHECK(ga.freeze({.except = list}) == "except");
+  CHECK(ga.freeze({.except = {"/a"}}) == "except");
+  CHECK(ga.freeze({.except = {"/a", "/b"}, .timeout = 1s}) == "except");
+  CHECK(ga.freeze(qga::FreezeParams{.except = list}) == "except");
+  CHECK(ga.freeze(list) == "list");
+  CHECK(ga.freeze({"/a"}) == "list");
+  CHECK(ga.freeze({"/a", "/b"}) == "list");
+  CHECK(ga.freeze({list.begin(), list.end()}) == "list");
+  CHECK(ga.freeze({"/a"}, 1s) == "list");
 }
 
 TEST_CASE("freeze: where nothing was frozen a thaw is for the hook, which was run") {

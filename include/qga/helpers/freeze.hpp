@@ -158,6 +158,11 @@ class FreezeExcept {
   FreezeExcept(Io& io, FreezeParams params) : io_(io), params_(std::move(params)) {}
 
   void start() {
+    if (params_.except.empty()) {
+      return io_.fail(wrong_argument(GuestFsfreezeFreezeListRequest::command,
+                                     "a mount point to leave out must be given: "
+                                     "call freeze() to freeze all"));
+    }
     io_.call(GuestGetFsinfoRequest(),
              [this](std::exception_ptr error, const std::vector<GuestFilesystemInfo>& listed) {
                error ? io_.fail(std::move(error)) : freeze(listed);
@@ -338,13 +343,16 @@ class FreezeHelpers {
   /// @throws TimeoutError the freeze took too long, and a thaw was sent
   /// @timeout as `timeout` says. It is followed by a thaw, which has 3 min of its own.
   /// @since QEMU 2.2, FreeBSD, Linux and Windows guests
-  auto freeze(std::vector<std::string> mountpoints,
-              Clock::duration timeout = std::chrono::minutes(10)) {
+  /// @tparam List always a vector of strings. It is a template so that `freeze({.except = list})`
+  ///         takes the other form: g++ 12 ignores the name of a member where a constructor fits
+  template <std::same_as<std::vector<std::string>> List = std::vector<std::string>>
+  auto freeze(List mountpoints, Clock::duration timeout = std::chrono::minutes(10)) {
     return freeze_some(std::move(mountpoints), timeout);
   }
 
   /// Freezes all file systems but some; otherwise as `freeze()`.
-  /// @param params which are left out; one that the guest does not list is a `RequestError`
+  /// @param params which are left out, one at least; one that the guest does not list is a
+  ///        `RequestError`
   /// @return `Frozen`, a guard: give it to `thaw`, or it thaws when it is destroyed
   /// @throws FreezeError every error of a freeze that was tried is one, too: `thawed()` tells what
   ///         is known
@@ -356,9 +364,7 @@ class FreezeHelpers {
   /// @timeout as `FreezeParams::timeout` says, beside the 5 s for listing them. It is followed by
   ///          a thaw, which has 3 min of its own.
   /// @since QEMU 2.2, FreeBSD, Linux and Windows guests
-  /// @tparam Params always `FreezeParams`; a template, so that `freeze({})` is the list
-  template <std::same_as<FreezeParams> Params = FreezeParams>
-  auto freeze(Params params) {
+  auto freeze(FreezeParams params) {
     return detail::carrier_of(*this).template perform<Frozen, detail::FreezeExcept>(
         std::move(params));
   }
