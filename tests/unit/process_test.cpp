@@ -358,7 +358,7 @@ TEST_CASE("read: after a failure it goes on where it was, without loss") {
     Read next(state);
     next.run(
         {alive, at((64 << 10) + (128 << 10)), got("c"), nothing, nothing, nothing, at(0), got("")});
-    CHECK(next.log[1] == seek_out + R"(327680,"whence":"set"})");
+    CHECK(next.log[1] == seek_out + R"(196608,"whence":"set"})");
     CHECK(next.finished->bytes == "c");
   }
   SECTION("the look for life fails: what the reads behind it bring is read once more") {

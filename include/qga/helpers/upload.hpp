@@ -58,9 +58,8 @@ class Upload final : public FileTransfer<Io> {
     this->run_in_guest(
         {"-c", std::string(make_file_script), "sh", this->path_, octal.data()},
         [this](std::exception_ptr error, const RunResult& run) {
-          if (error && outcome_of(error) != Outcome::refused) {
-            return this->io_.fail(std::move(error));
-          }
+          const int code = code_of(error);
+          if (error && code != err_from_agent) return this->io_.fail(std::move(error));
           this->mode_set_ = !error && run.exit_code == 0;
           this->open();
         },
