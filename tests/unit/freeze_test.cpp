@@ -98,7 +98,7 @@ namespace {
 struct Chosen : qga::FreezeHelpers<Chosen> {
   template <class Result, template <class> class Algorithm, class... Args>
   std::string perform(Args&&...) {
-    using Io = qga::detail::HelperIo<Frozen>;
+    using Io = Scripted<Frozen, qga::detail::Freeze>;
     const bool except = std::is_same_v<Algorithm<Io>, qga::detail::FreezeExcept<Io>>;
     return except ? "except" : "list";
   }
