@@ -227,7 +227,7 @@ TEST_CASE("a guest without a shell or files has output in the end, and is asked 
   CHECK(programs == 1);
 }
 
-TEST_CASE("--buffered sends the program to the agent, and nothing else") {
+TEST_CASE("run --buffered sends the program to the agent, and nothing else") {
   ScriptedAgent agent;
   std::string path;
   agent.on("guest-exec", [&](const Heard& heard) {
@@ -240,7 +240,7 @@ TEST_CASE("--buffered sends the program to the agent, and nothing else") {
   CHECK(agent.executed("guest-exec") == 1);
 }
 
-TEST_CASE("--powershell gives the line to PowerShell as UTF-16 in base64") {
+TEST_CASE("run --powershell gives the line to PowerShell as UTF-16 in base64") {
   ScriptedAgent agent;
   nlohmann::json arguments;
   agent.on("guest-exec", [&](const Heard& heard) {

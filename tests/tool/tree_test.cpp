@@ -240,7 +240,7 @@ TEST_CASE("progress on a terminal, and a line in the end; JSON for programs") {
   CHECK(told.at("verified") == regular);
 }
 
-TEST_CASE("--verify finds a changed byte, and a file that is missing") {
+TEST_CASE("cp -r --verify finds a changed byte, and a file that is missing") {
   const Faked faked;
   const Agent agent;
   const TemporaryDirectory host;
