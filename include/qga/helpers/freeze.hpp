@@ -172,6 +172,7 @@ class FreezeExcept {
  private:
   void freeze(const std::vector<GuestFilesystemInfo>& listed) {
     std::vector<std::string> mountpoints;
+    mountpoints.reserve(listed.size());
     for (const GuestFilesystemInfo& one : listed) mountpoints.push_back(one.mountpoint);
     for (const std::string& except : params_.except) {
       if (std::erase(mountpoints, except) == 0) {

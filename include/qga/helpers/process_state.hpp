@@ -68,25 +68,26 @@ struct ProcessState {
 
   std::int64_t pid = 0;
   std::string directory;
-  bool leave_behind = false;
   std::vector<OutputFile> outputs;
   File input;
-  bool has_input = false;  ///< the program has its input open, as far as is known
-  std::size_t piece = 0;   ///< how many bytes of input are written at once or not at all
+  std::size_t piece = 0;  ///< how many bytes of input are written at once or not at all
   /// A file below /proc that can be read as long as the process is there. Systems without it have
   /// to be asked for the status.
   File life;
   File terminal;  ///< begins with the name of the terminal; not open: there is none
   std::string terminal_name;
-
-  bool gone = false;  ///< `life` could not be read any more: it has to be asked how it has ended
   std::optional<ProcessStatus> end;
-  bool answer_lost = false;          ///< that of a status, which may have told the end
-  bool input_doubtful = false;       ///< it is not known what the agent still has to write
   std::deque<ProcessOutput> unread;  ///< was read from the guest, and not yet handed over
-  bool drained = false;              ///< it has ended, and all was read
+
+  bool leave_behind = false;
+  bool has_input = false;  ///< the program has its input open, as far as is known
+  bool gone = false;  ///< `life` could not be read any more: it has to be asked how it has ended
+  bool answer_lost = false;     ///< that of a status, which may have told the end
+  bool input_doubtful = false;  ///< it is not known what the agent still has to write
+  bool drained = false;         ///< it has ended, and all was read
   bool reading = false;
   bool writing = false;
+
   Pace look{longest_look};
   Pace question{longest_question};
   Clock::time_point ask_at = {};

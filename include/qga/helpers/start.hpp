@@ -38,9 +38,9 @@ class StartProgram {
     if (auto error = check_program(program_)) return io_.fail(std::move(error));
     const auto random = random_bits();
     std::array<char, 33> name{};
-    std::snprintf(name.data(), name.size(), "%016llx%016llx",
-                  static_cast<unsigned long long>(random[0]),
-                  static_cast<unsigned long long>(random[1]));
+    static_cast<void>(std::snprintf(name.data(), name.size(), "%016llx%016llx",
+                                    static_cast<unsigned long long>(random[0]),
+                                    static_cast<unsigned long long>(random[1])));
     program_.directory = "/tmp/qga-" + std::string(name.data());
     set_up();
   }

@@ -54,7 +54,7 @@ class Upload final : public FileTransfer<Io> {
     const auto& mode = this->params_.mode;
     if (!sets_mode_ || (this->params_.offset > 0 && !mode)) return this->open();
     std::array<char, 16> octal{};
-    if (mode) std::snprintf(octal.data(), octal.size(), "%04o", *mode);
+    if (mode) static_cast<void>(std::snprintf(octal.data(), octal.size(), "%04o", *mode));
     this->run_in_guest(
         {"-c", std::string(make_file_script), "sh", this->path_, octal.data()},
         [this](std::exception_ptr error, const RunResult& run) {
