@@ -131,7 +131,8 @@ std::optional<qga::Process> start(Tool& tool, const std::vector<std::string>& wo
 /// Ends after something other than the program's end.
 int give_up(Follower& follower, const RunOptions& options, const Followed& end) {
   using Why = Followed::Why;
-  // Nobody reads what it writes: a shell would end it, too.
+  // Where its output cannot be written here, the program is ended, as a closed pipe ends one in a
+  // shell.
   const bool kill = options.kill || end.why == Why::failed;
   const bool killed = kill && follower.kill();
   follower.release();

@@ -133,7 +133,7 @@ int wait_status(Tool& tool, const WaitOptions& options) {
   });
 }
 
-/// A guest is gone where there is no channel, or where nobody has answered for a while.
+/// A guest is gone where there is no channel, or where the agent has not answered for a while.
 int wait_gone(Tool& tool, const WaitOptions& options) {
   constexpr auto silent_for = 10s;
   auto answered = qga::Clock::now();
@@ -187,7 +187,7 @@ void define_wait(CLI::App& app, Tool& tool) {
   sub->add_flag("--frozen", options->frozen, "Until its file systems are frozen");
   sub->add_flag("--thawed", options->thawed, "Until its file systems are thawed");
   sub->add_flag("--gone", options->gone,
-                "Until it is gone: there is no channel, or nobody has answered for 10 s");
+                "Until it is gone: there is no channel, or the agent has not answered for 10 s");
   seconds_option(sub, "--for", options->limit, "How long to wait (300)");
   sub->footer(
       "Waiting goes on where the guest or its agent is restarted. The program of --run is run "

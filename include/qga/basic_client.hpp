@@ -307,14 +307,14 @@ class Client : public Commands<Client<StreamType>>, public Helpers<Client<Stream
     return run_helper<Result, Algorithm>(CallOptions{}, std::forward<Args>(args)...);
   }
 
-  /// What `with` returns: the same commands, blocking, with options of their own.
+  /// The type that `with` returns. It has the same commands, blocking, with options of their own.
   using WithOptions = qga::WithOptions<Client>;
 
   /// Makes the same commands with options, such as `ga.with({.timeout = 1h}).fstrim()`.
   /// @param options of the calls that are made through what is returned
   WithOptions with(CallOptions options) { return WithOptions(*this, std::move(options)); }
 
-  /// What `async` returns: the same commands under a completion token.
+  /// The type that `async` returns. It has the same commands, under a completion token.
   template <class Token>
   using Async = qga::Async<Client, Token>;
 

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "fate.hpp"
 #include "qga/helpers/upload.hpp"
 #include "scripted_guest.hpp"
 
@@ -25,6 +26,21 @@ enum class Fault { closed, refused, silent, bad };
 inline std::ostream& operator<<(std::ostream& out, Fault fault) {
   constexpr const char* names[] = {"closed", "refused", "silent", "bad"};
   return out << names[static_cast<int>(fault)];
+}
+
+/// Whether an error is one that the fault may lead to.
+inline bool is_expected(const Fate& fate, Fault fault) {
+  switch (fault) {
+    case Fault::closed:
+      return fate.is<qga::ReadError>() || fate.is<qga::WriteError>();
+    case Fault::refused:
+      return fate.is<qga::AgentError>();
+    case Fault::silent:
+      // The answer to the next request tells that this one has been skipped.
+      return fate.is<qga::TimeoutError>() || fate.is<qga::BadReplyError>();
+    default:
+      return fate.is<qga::BadReplyError>();
+  }
 }
 
 class BrokenStep {

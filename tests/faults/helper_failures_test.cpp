@@ -93,20 +93,6 @@ bool is_dispensable(std::string_view command, Fault fault) {
          (fault == Fault::bad && is_one_of(without_result, command));
 }
 
-bool is_expected(const Fate& fate, Fault fault) {
-  switch (fault) {
-    case Fault::closed:
-      return fate.is<qga::ReadError>() || fate.is<qga::WriteError>();
-    case Fault::refused:
-      return fate.is<qga::AgentError>();
-    case Fault::silent:
-      // The answer to the next request tells that this one has been skipped.
-      return fate.is<qga::TimeoutError>() || fate.is<qga::BadReplyError>();
-    default:
-      return fate.is<qga::BadReplyError>();
-  }
-}
-
 void check_outcome(const Fate& fate, const BrokenStep& broken, Fault fault) {
   if (broken.effect()) {
     CHECK(fate.outcome == Outcome::unknown);

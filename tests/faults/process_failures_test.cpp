@@ -74,19 +74,6 @@ void check_nothing_left(const StartedGuest& guest) {
   CHECK_FALSE(guest.runs());
 }
 
-bool is_expected(const Fate& fate, Fault fault) {
-  switch (fault) {
-    case Fault::closed:
-      return fate.is<qga::ReadError>() || fate.is<qga::WriteError>();
-    case Fault::refused:
-      return fate.is<qga::AgentError>();
-    case Fault::silent:
-      return fate.is<qga::TimeoutError>() || fate.is<qga::BadReplyError>();
-    default:
-      return fate.is<qga::BadReplyError>();
-  }
-}
-
 /// A silent answer that is awaited for 10 s more, so that it would take too long here.
 bool is_awaited(const std::string& command, Fault fault) {
   return fault == Fault::silent && command == "guest-exec";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What the helpers that freeze give to users: the guard of what is frozen, the result of a thaw,
-// and the errors, which tell whether the guest is thawed.
+// The guard of frozen file systems, the result of a thaw, and the errors, which tell whether the
+// guest is thawed. The helpers that freeze give them to users.
 #pragma once
 
 #include <chrono>
@@ -75,7 +75,7 @@ class Frozen {
   std::unique_ptr<detail::Guard> guard_;
 };
 
-/// What `freeze` freezes.
+/// Which file systems `freeze` freezes.
 struct FreezeParams {
   /// Mount points that stay as they are, of those that `get_fsinfo` lists; the others are frozen.
   std::vector<std::string> except = {};

@@ -11,8 +11,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-
 #include "qga/detail/io/async_runner.hpp"
 #include "qga/detail/io/blocking_runner.hpp"
 #include "qga/detail/protocol/carrier.hpp"
@@ -204,8 +202,8 @@ class Process : public ProcessMethods<Process> {
     auto run(std::shared_ptr<detail::ProcessState> state, Args&&... args) {
       using Op = detail::HelperOperation<Result, Algorithm>;
       auto client = state->client;
-      return detail::initiate<Op, asio::any_io_executor>(
-          token_, std::move(client), options_, std::move(state), std::forward<Args>(args)...);
+      return detail::initiate<Op>(token_, std::move(client), options_, std::move(state),
+                                  std::forward<Args>(args)...);
     }
 
     Process& process_;

@@ -57,9 +57,6 @@ class RunFollowed {
   }
 
  private:
-  /// The time for killing the program, and for its end.
-  static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
-
   bool keeps(GuestExecCaptureOutputMode mode) const {
     const auto* const chosen = std::get_if<GuestExecCaptureOutputMode>(&params_.capture);
     return chosen != nullptr && *chosen == mode;
@@ -105,11 +102,7 @@ class RunFollowed {
     result_.exit_code = process_->end->exit_code;
     result_.signal = process_->end->signal;
     if (!result_.exit_code && !result_.signal) {
-      return io_.fail(error_with<ProgramError>(
-          make_error<TimeoutError>(GuestExecStatusRequest::command,
-                                   "the answer that told the program's end was lost",
-                                   Outcome::unknown, std::make_error_code(std::errc::timed_out)),
-          process_->pid, true));
+      return io_.fail(error_with<ProgramError>(program_end_lost(), process_->pid, true));
     }
     io_.finish(std::move(result_));
   }

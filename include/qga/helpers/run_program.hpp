@@ -31,9 +31,9 @@ struct RunParams {
   /// `NAME=value` each; *replaces* the agent's environment, PATH included. None: inherits it.
   std::optional<std::vector<std::string>> env = {};
   std::vector<std::string> add_env = {};  ///< `NAME=value` each, beside the environment; see below
-  std::string cwd = {};                   ///< working directory; empty: the agent's; see below
-  std::string user = {};                  ///< whom to run as; empty: the agent's user; see below
-  std::string input = {};                 ///< bytes for its standard input
+  std::string cwd = {};    ///< working directory; empty: the agent's or `/`; see below
+  std::string user = {};   ///< whom to run as; empty: the agent's user; see below
+  std::string input = {};  ///< bytes for its standard input
   GuestExecCaptureOutput capture = true;  ///< whether, or which, output to keep
   /// Is called with what the program writes, while it runs: output of any length, in constant
   /// memory. `RunResult` has none of it then. What it throws ends the call. It must not make calls
@@ -124,6 +124,15 @@ inline std::exception_ptr program_ran_too_long(std::int64_t pid, bool ended) {
                           pid, ended));
 }
 
+inline std::exception_ptr program_end_lost() {
+  return make_error<TimeoutError>(GuestExecStatusRequest::command,
+                                  "the answer that told the program's end was lost",
+                                  Outcome::unknown, std::make_error_code(std::errc::timed_out));
+}
+
+/// The time for killing a program, and for its end.
+inline constexpr Clock::duration kill_grace = std::chrono::seconds(10);
+
 /// How many bytes of each output are kept.
 inline constexpr std::size_t kept_output = 16 << 20;
 
@@ -166,8 +175,6 @@ class RunProgram {
   static constexpr Clock::duration shortest_pause = std::chrono::milliseconds(4);
   static constexpr Clock::duration longest_pause = std::chrono::seconds(1);
   static constexpr Clock::duration last_pause = std::chrono::milliseconds(50);
-  /// The time for killing a program, and for its end.
-  static constexpr Clock::duration kill_grace = std::chrono::seconds(10);
 
   void ask() {
     io_.call(GuestExecStatusRequest(pid_),
@@ -201,11 +208,7 @@ class RunProgram {
       return ask();
     }
     const bool ended = code == err_from_agent && answer_lost_;
-    if (ended) {
-      error = make_error<TimeoutError>(
-          GuestExecStatusRequest::command, "the answer that told the program's end was lost",
-          Outcome::unknown, std::make_error_code(std::errc::timed_out));
-    }
+    if (ended) error = program_end_lost();
     fail(std::move(error), ended);
   }
 

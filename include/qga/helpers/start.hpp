@@ -117,7 +117,8 @@ class StartProgram {
       open(output.stream == ProcessStream::out ? "/out" : "/err", "r", output.file);
     }
     if (program_.params.terminal) open("/err", "r", state_->terminal);
-    // The agent reads it, too: so opening waits for nobody, and no program's end breaks the pipe.
+    // The agent opens it for reading, too. So opening does not wait, and the end of the program
+    // does not break the pipe.
     if (program_.input == InputKind::fifo) open("/in", "r+", state_->input);
   }
 

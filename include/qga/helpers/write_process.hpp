@@ -119,9 +119,8 @@ class WriteProcess : ProcessSteps<Io> {
   Pace pace_{longest_look};
 };
 
-/// Closes the input: the program reads its end. What was written is lost where nobody has the FIFO
-/// open any more. So this waits until the program has it open, which the removal of its script
-/// tells.
+/// Closes the input: the program reads its end. Bytes in a FIFO are lost where no process has it
+/// open. So this waits until the program has it open, which the removal of its script tells.
 template <class Io>
 class CloseInput : ProcessSteps<Io> {
  public:

@@ -17,6 +17,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
@@ -407,7 +408,8 @@ class HandlerRunner final : public OperationRunner<IoExecutor> {
 /// Starts an operation under a completion token. It begins with the initiation: its time counts
 /// from there.
 /// @param args of the operation
-template <class Op, class Executor, class Token, class... Args>
+/// @tparam Executor that of the client's streams, or any
+template <class Op, class Executor = asio::any_io_executor, class Token, class... Args>
 auto initiate(Token&& token, std::shared_ptr<ClientState> client, const CallOptions& options,
               Args&&... args) {
   return asio::async_initiate<Token, typename CompletionSignature<typename Op::Result>::type>(

@@ -222,7 +222,7 @@ class PartOf {
     return io_.check(guard, command);
   }
   Clock::time_point now() const { return io_.now(); }
-  /// What cleans up has time of its own.
+  /// The end of the time. A part that cleans up has time of its own.
   Clock::time_point until() const {
     return limit_.cleans_up ? limit_.until : std::min(limit_.until, io_.until());
   }

@@ -149,6 +149,7 @@ class HelperSteps : public Operation {
   void end_wait(std::exception_ptr error) override {
     const Wait ended = std::move(*wait_);
     wait_.reset();
+    if (ended.waker) ended.waker->pause_ended();
     if (ended.what == Waiting::pause && !ended.cleans_up) {
       const bool out_of_time = until() < ended.until && now() >= until();
       error = stop_requested() ? cancelled("", Outcome::not_sent)

@@ -31,6 +31,11 @@ class Waker {
     end_pause_ = std::move(end_pause);
     return true;
   }
+  /// The pause is over, whatever has ended it.
+  void pause_ended() {
+    const std::lock_guard lock(mutex_);
+    end_pause_ = nullptr;
+  }
 
  private:
   std::mutex mutex_;
