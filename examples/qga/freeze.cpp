@@ -126,7 +126,7 @@ int freeze(Tool& tool, const FreezeOptions& options) {
   nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
   if (options.leave) {
     frozen.release();
-    tool.note(note + "; thaw with: qga " + tool.address + " thaw");
+    tool.note(note + "; thaw with: qga " + tool.guests.one() + " thaw");
     if (tool.json) print_json(told);
     return 0;
   }

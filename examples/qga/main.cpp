@@ -23,10 +23,19 @@ namespace {
 
 void define_globals(CLI::App& app, Tool& tool) {
   // It is required by every subcommand, but not by --man or --completion: see `run`.
-  app.add_option("SOCKET", tool.address,
+  app.add_option("SOCKET", tool.guests.socket,
                  "Where the agent is: /path or unix:path of a UNIX socket, "
-                 "tcp:host:port, vsock:cid:port or fd:N")
+                 "tcp:host:port, vsock:cid:port or fd:N; or a pattern of paths, such as "
+                 "'/run/vm/*.sock', for many guests")
       ->type_name("");
+  app.add_option("-s,--socket", tool.guests.sockets,
+                 "Another guest's SOCKET, instead of or beside the first; may be repeated")
+      ->type_name("SOCKET")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--sockets-from", tool.guests.file,
+                 "A file with a SOCKET on each line ('#' begins a remark); - is stdin")
+      ->type_name("FILE");
   seconds_option(&app, "--timeout", tool.timeout,
                  "How long each call to the agent may take (5, and longer for what is slow)");
   app.add_flag("--json", tool.json, "Print JSON, as the agent sends it where there is one command");
@@ -45,7 +54,7 @@ int run(const CLI::App& app, Tool& tool, bool dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
   if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
-  if (tool.address.empty()) throw UsageError("SOCKET must stand before the command");
+  if (!tool.guests.are_named()) throw UsageError("SOCKET must stand before the command");
   const Command& command = found->second;
   if (dashes && command.program == Program::none) {
     throw UsageError("'" + sub->get_name() + "' does not run a program: remove --");

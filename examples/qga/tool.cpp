@@ -31,7 +31,7 @@ qga::AnyClient& Tool::client(bool later) {
   if (client_) return *client_;
   qga::ClientParams params = client_params();
   params.defer_connect = later;
-  return client_.emplace(qga::connect(address, std::move(params), {.stop = stop.token()}));
+  return client_.emplace(qga::connect(guests.one(), std::move(params), {.stop = stop.token()}));
 }
 
 qga::AnyClient::WithOptions Tool::ga(std::optional<qga::Clock::duration> limit) {

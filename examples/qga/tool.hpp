@@ -14,6 +14,7 @@
 #include <asio/io_context.hpp>
 #include <qga/client.hpp>
 
+#include "guests.hpp"
 #include "stop.hpp"
 
 namespace qga_tool {
@@ -44,7 +45,7 @@ struct Command {
 struct Tool {
   Stop stop;
 
-  std::string address;
+  Guests guests;
   std::optional<double> timeout;  ///< seconds, for each command
   bool json = false;
   bool quiet = false;
@@ -67,9 +68,10 @@ struct Tool {
   /// Prints `qga: <line>` on stderr, unless --quiet was given.
   void note(const std::string& line) const;
 
- private:
+  /// The settings of a client, with the user's options.
   qga::ClientParams client_params() const;
 
+ private:
   std::optional<qga::AnyClient> client_;
 };
 

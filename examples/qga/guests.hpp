@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The guests that the command line names: one by its socket, or many by patterns, by options and in
+// a file. Many have names, which are what is different in their addresses.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace qga_tool {
+
+struct GuestName {
+  std::string name;     ///< what people are shown; unique among the guests of a command
+  std::string address;  ///< where its agent is, as `qga::connect` has it
+};
+
+class Guests {
+ public:
+  std::string socket;                ///< SOCKET: an address or a pattern
+  std::vector<std::string> sockets;  ///< of `-s`: addresses or patterns
+  std::string file;                  ///< of `--sockets-from`; "-" is stdin
+
+  /// Whether any guest was named.
+  bool are_named() const { return !socket.empty() || are_listed(); }
+  /// Whether the command line speaks of many guests, which the output shows even where it finds
+  /// only one.
+  bool are_many() const;
+  /// The address of the only guest.
+  /// @throws UsageError many guests were named
+  const std::string& one() const;
+  /// The guests that are there now: patterns are looked up anew.
+  /// @throws UsageError there is none, or the file cannot be read
+  std::vector<GuestName> now();
+
+ private:
+  bool are_listed() const { return !sockets.empty() || !file.empty(); }
+  void read_file();
+
+  bool file_is_read_ = false;
+  std::vector<std::string> lines_;  ///< of the file
+};
+
+}  // namespace qga_tool
