@@ -12,11 +12,12 @@
 #include <vector>
 
 #include <asio/io_context.hpp>
+#include <qga/detail/protocol/base64.hpp>
 
 #include "agent.hpp"
 #include "catch.hpp"
 #include "scripted_agent.hpp"
-#include "sockets.hpp"
+#include "tool.hpp"
 
 using namespace qga_test;
 using namespace std::chrono_literals;
@@ -47,7 +48,6 @@ class Watched {
   std::optional<qga_tool::Watch> watch;
 };
 
-constexpr std::string_view empty_list = "[]";
 constexpr std::string_view meminfo =
     "MemTotal:        2048 kB\nMemFree:         512 kB\nMemAvailable:   1024 kB\n";
 
@@ -66,7 +66,7 @@ void answer_all(ScriptedAgent& agent, bool load) {
   }
   agent.on("guest-info",
            script::returns(R"({"version": "7.2", "supported_commands": [)" + commands + "]}"));
-  for (std::size_t i = 0; i < 4; ++i) agent.on(names[i], script::returns(empty_list));
+  for (std::size_t i = 0; i < 4; ++i) agent.on(names[i], script::returns("[]"));
   if (load) {
     agent.on("guest-get-load", script::returns(R"({"load1m": 1, "load5m": 2, "load15m": 3})"));
   }
@@ -130,8 +130,8 @@ TEST_CASE("a look asks six commands at most, and memory with them") {
 TEST_CASE("a watch does not ask again what a guest has refused, nor what is disabled") {
   ScriptedAgent agent;
   answer_all(agent, true);
-  agent.on("guest-get-diskstats", script::refuses("GenericError", "not supported"));
-  agent.on("guest-file-open", script::refuses("GenericError", "no such file"));
+  agent.on("guest-get-diskstats", script::fails("not supported"));
+  agent.on("guest-file-open", script::fails("no such file"));
   Watched guest(agent.path());
   Look look = guest.look();
   CHECK(look.state == GuestState::ready);
@@ -161,9 +161,8 @@ TEST_CASE("a watch asks a frozen guest only whether it still is") {
     if (!frozen || heard.command.starts_with("guest-sync")) return {};
     if (heard.command == "guest-fsfreeze-status") return script::returns(R"("frozen")");
     if (heard.command == "guest-info") return {};
-    return script::refuses("CommandNotFound", "Command " + heard.command +
-                                                  " has been disabled: the agent is in frozen "
-                                                  "state");
+    return script::fails("Command " + heard.command + " has been disabled: frozen",
+                         "CommandNotFound");
   });
   asked(agent);
   CHECK(guest.look().state == GuestState::frozen);
@@ -225,8 +224,7 @@ TEST_CASE("a guest that was silent is asked anew who it is") {
   CHECK(look.state == GuestState::ready);
   CHECK(look.memory);
   // Another agent after a reboot: the handle is not known.
-  agent.once("guest-file-seek",
-             script::refuses("GenericError", "handle '1000' has not been found"));
+  agent.once("guest-file-seek", script::fails("handle '1000' has not been found"));
   guest.look();
   asked(agent);
   look = guest.look();
