@@ -228,6 +228,8 @@ class Page {
 
   void add_disks(const std::vector<qga::GuestDiskStatsInfo>& all) {
     add_devices(all, [this](const qga::GuestDiskStatsInfo& disk, const Labels& labels) {
+      // Linux has these whether they are used or not, and what they hold is on a disk or in memory.
+      if (disk.name.starts_with("loop") || disk.name.starts_with("ram")) return;
       read_bytes_.add(labels, disk.stats.read_sectors, sectors);
       written_bytes_.add(labels, disk.stats.write_sectors, sectors);
       reads_.add(labels, disk.stats.read_ios, 1);

@@ -35,8 +35,10 @@ constexpr auto time_for_response = 30s;
 constexpr std::string_view plain = "text/plain; charset=utf-8";
 constexpr std::string_view figures = "text/plain; version=0.0.4; charset=utf-8";
 
+}  // namespace
+
 /// One client.
-class Client : public std::enable_shared_from_this<Client> {
+class PageServer::Client : public std::enable_shared_from_this<Client> {
  public:
   Client(tcp::socket socket, const PageServer::MakePage& make_page)
       : socket_(std::move(socket)), timer_(socket_.get_executor()), make_page_(make_page) {}
@@ -132,6 +134,8 @@ class Client : public std::enable_shared_from_this<Client> {
   std::string head_;
   PageServer::Text body_;
 };
+
+namespace {
 
 /// Splits HOST:PORT. The host is empty for all addresses.
 std::pair<std::string, std::string> parts_of(const std::string& where) {

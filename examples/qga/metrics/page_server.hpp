@@ -34,6 +34,7 @@ class PageServer {
   std::vector<std::string> urls() const;
 
  private:
+  class Client;
   class State;
   std::shared_ptr<State> state_;
 };
