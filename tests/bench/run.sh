@@ -27,11 +27,12 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2 \
-  qemu-guest-agent libbenchmark-dev valgrind python3 binutils
+  qemu-guest-agent libbenchmark-dev valgrind python3 binutils libcli11-dev libboost-dev \
+  prometheus-cpp-dev
 
 quietly cmake --preset bench
 mapfile -t benchmarks < <(cd tests/bench && printf 'bench_%s\n' *.cpp | sed 's/\.cpp$//')
-cmake --build --preset bench --target "${benchmarks[@]}"
+cmake --build --preset bench --target "${benchmarks[@]}" qga_tool
 
 programs=$PWD/build/bench/tests
 parts=$PWD/build/bench/parts
@@ -60,6 +61,9 @@ measure compile tests/bench/compile.sh
 echo
 "$programs/bench_fleet" 100 --rounds "$([[ -n $quick ]] && echo 1 || echo 21)" \
   --json "$parts/fleet.json" || missed=yes
+echo
+tests/bench/metrics.sh build/bench/examples/qga/qga \
+  --scrapes "$([[ -n $quick ]] && echo 2 || echo 12)" --json "$parts/metrics.json" || missed=yes
 if [[ -n $vm ]]; then
   echo
   echo 'In a live VM:'
