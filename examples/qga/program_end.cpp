@@ -35,6 +35,8 @@ std::string code_text(std::int64_t code) {
   return text.str();
 }
 
+}  // namespace
+
 std::string end_text(const ProgramEnd& end) {
   if (end.exit_code) return "the program ended with exit code " + code_text(*end.exit_code);
   // A Windows agent has the number of an exception for a signal.
@@ -42,7 +44,7 @@ std::string end_text(const ProgramEnd& end) {
   return "the guest does not say how the program ended";
 }
 
-}  // namespace
+int exit_code_of(const ProgramEnd& end) { return fitting_code(end).value_or(exit_no_code); }
 
 int exit_as(const ProgramEnd& end) {
   if (const std::optional<int> code = fitting_code(end)) return *code;
