@@ -19,6 +19,7 @@ namespace qga_tool {
 struct Fact {
   std::string name;
   std::optional<std::string> value;
+  std::string column = {};  ///< the heading of the column; empty: the name, in capitals
 };
 using Facts = std::vector<Fact>;
 

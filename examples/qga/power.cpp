@@ -27,7 +27,7 @@ Facts compared(std::chrono::system_clock::time_point before, std::int64_t time) 
   // The guest may give any number, and a difference of integers could overflow.
   const double seconds = std::chrono::duration<double>(guest.time_since_epoch()).count() -
                          std::chrono::duration<double>(host.time_since_epoch()).count();
-  return {{"guest", time_text(guest)},
+  return {{"guest", time_text(guest), "CLOCK"},
           {"difference", number_text(std::abs(seconds), 3) + " s " +
                              (seconds < 0 ? "behind this machine" : "ahead of this machine")}};
 }

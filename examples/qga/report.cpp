@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <iostream>
+#include <utility>
 #include <variant>
 
 #include <CLI/CLI.hpp>
@@ -18,14 +19,6 @@ namespace qga_tool {
 namespace {
 
 constexpr const char* guest_column = "GUEST";
-
-std::string list_of(const SharedTexts::Names& names) {
-  constexpr std::size_t most = 8;
-  const auto end = names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), most));
-  std::string list = CLI::detail::join(SharedTexts::Names(names.begin(), end), ", ");
-  if (names.size() > most) list += " and " + std::to_string(names.size() - most) + " more";
-  return list;
-}
 
 std::string upper(std::string name) {
   for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -47,19 +40,13 @@ void print_with_missing(const Table& table, const Answer& answer) {
 
 }  // namespace
 
-void SharedTexts::add(const std::string& text, const std::string& guest) {
-  const auto [known, is_new] = index_.try_emplace(text, all_.size());
-  if (is_new) all_.emplace_back(text, Names());
-  all_[known->second].second.push_back(guest);
-}
-
 Report::Report(const Tool& tool, const std::vector<GuestName>& guests)
     : tool_(tool), guests_(guests), many_(tool.guests.are_many()) {}
 
 void Report::answer(std::size_t guest, Answer answer) {
   ++done_;
   if (answer.status != exit_done) codes_.insert(answer.status);
-  if (!answer.complaint.empty()) complaints_.add(answer.complaint, guests_[guest].name);
+  if (!answer.complaint.empty()) complaints_[answer.complaint].insert(guest);
   many_ ? answer_of_many(guest, std::move(answer)) : answer_of_one(answer);
 }
 
@@ -81,7 +68,7 @@ void Report::answer_of_many(std::size_t guest, Answer answer) {
     return print_json_line(
         {{"guest", from.name}, {"socket", from.address}, {"result", std::move(answer.json)}});
   }
-  for (const std::string& reason : answer.missing) missing_.add(reason, from.name);
+  for (const std::string& reason : answer.missing) missing_[reason].insert(guest);
   if (const auto* line = std::get_if<std::string>(&answer.text)) {
     if (line->empty()) return;
     print(from.name + ": " + *line);
@@ -91,7 +78,7 @@ void Report::answer_of_many(std::size_t guest, Answer answer) {
   } else if (auto& table = std::get<Table>(answer.text); !table.empty()) {
     tables_.emplace(guest, std::move(table));
   } else if (answer.missing.empty()) {
-    nothing_.add(answer.nothing, from.name);
+    nothing_[answer.nothing].insert(guest);
   }
 }
 
@@ -117,17 +104,40 @@ void Report::fail(std::size_t guest, std::exception_ptr error) {
     }
     ++done_;
     if (kind == "refused") {
-      complaints_.add(known.what(), from.name);
+      complaints_[known.what()].insert(guest);
     } else {
       complain(from.name + ": " + known.what());
     }
   }
 }
 
-std::string Report::line_about(const std::string& text, const SharedTexts::Names& names) const {
-  if (names.size() == 1) return names.front() + ": " + text;
-  const std::string count = std::to_string(names.size()) + " guests: " + text;
-  return names.size() == guests_.size() ? "all " + count : count + " (" + list_of(names) + ")";
+/// A line for each text, in the order of the first guest of each.
+std::vector<std::string> Report::lines_of(const SharedTexts& texts) const {
+  constexpr std::size_t most_names = 8;
+  std::map<std::size_t, std::vector<std::string>> lines;  // by the first guest
+  for (const auto& [text, guests] : texts) {
+    std::vector<std::string> names;
+    for (const std::size_t guest : guests) {
+      if (names.size() < most_names) names.push_back(guests_[guest].name);
+    }
+    std::string line = names.front() + ": " + text;
+    if (guests.size() > 1) {
+      line = std::to_string(guests.size()) + " guests: " + text;
+      if (guests.size() == guests_.size()) {
+        line = "all " + line;
+      } else {
+        line += " (" + CLI::detail::join(names, ", ");
+        if (guests.size() > names.size()) {
+          line += " and " + std::to_string(guests.size() - names.size()) + " more";
+        }
+        line += ")";
+      }
+    }
+    lines[*guests.begin()].push_back(std::move(line));
+  }
+  std::vector<std::string> all;
+  for (const auto& [guest, some] : lines) all.insert(all.end(), some.begin(), some.end());
+  return all;
 }
 
 void Report::print_tables() const {
@@ -147,7 +157,7 @@ void Report::print_facts() const {
         facts_, [i](const auto& one) { return one.second[i].value.has_value(); });
     if (!is_known) continue;
     columns.push_back(i);
-    heading.push_back(upper(first[i].name));
+    heading.push_back(first[i].column.empty() ? upper(first[i].name) : first[i].column);
   }
   Table table(std::move(heading));
   for (const auto& [guest, facts] : facts_) {
@@ -160,23 +170,21 @@ void Report::print_facts() const {
 
 int Report::finish() {
   if (error_) std::rethrow_exception(error_);
-  if (many_) {
-    print_tables();
-    print_facts();
-    for (const auto& [text, names] : nothing_.all()) print(line_about(text, names));
-    for (const auto& [text, names] : missing_.all()) {
-      print(missing_line(line_about(text, names)));
-    }
-    for (const auto& [text, names] : complaints_.all()) complain(line_about(text, names));
-    if (done_ < guests_.size()) {
-      complain("interrupted: " + std::to_string(done_) + " of " + std::to_string(guests_.size()) +
-               " guests were done");
-      return 128 + tool_.stop.signal();
-    }
-  } else {
-    for (const auto& [text, names] : complaints_.all()) complain(text);
+  if (!many_) {
+    for (const auto& [text, guests] : complaints_) complain(text);
+    return codes_.empty() ? exit_done : *codes_.begin();
   }
-  if (codes_.empty()) return exit_done;
+  print_tables();
+  print_facts();
+  for (const std::string& line : lines_of(nothing_)) print(line);
+  for (const std::string& line : lines_of(missing_)) print(missing_line(line));
+  for (const std::string& line : lines_of(complaints_)) complain(line);
+  if (done_ < guests_.size()) {
+    complain("interrupted: " + std::to_string(done_) + " of " + std::to_string(guests_.size()) +
+             " guests were done");
+  }
+  if (done_ == guests_.size() && codes_.empty()) return exit_done;
+  if (tool_.stop.signal() != 0) return 128 + tool_.stop.signal();
   return codes_.size() == 1 ? *codes_.begin() : exit_failed;
 }
 

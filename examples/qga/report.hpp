@@ -12,7 +12,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "answer.hpp"
@@ -21,18 +20,8 @@
 
 namespace qga_tool {
 
-/// Texts, and the guests that each is about, in the order of the first guest of each.
-class SharedTexts {
- public:
-  using Names = std::vector<std::string>;
-
-  void add(const std::string& text, const std::string& guest);
-  const std::vector<std::pair<std::string, Names>>& all() const { return all_; }
-
- private:
-  std::vector<std::pair<std::string, Names>> all_;
-  std::map<std::string, std::size_t> index_;
-};
+/// Texts, and the numbers of the guests that each is about.
+using SharedTexts = std::map<std::string, std::set<std::size_t>>;
 
 class Report {
  public:
@@ -56,7 +45,7 @@ class Report {
   void answer_of_many(std::size_t guest, Answer answer);
   void print_tables() const;
   void print_facts() const;
-  std::string line_about(const std::string& text, const SharedTexts::Names& names) const;
+  std::vector<std::string> lines_of(const SharedTexts& texts) const;
 
   const Tool& tool_;
   const std::vector<GuestName>& guests_;
