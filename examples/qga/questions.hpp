@@ -96,7 +96,7 @@ void add_members(nlohmann::json& document, Replies<AsJson<Requests>...> replies)
 template <class... Requests>
 nlohmann::json document_of(Replies<AsJson<Requests>...> replies) {
   if constexpr (sizeof...(Requests) == 1) {
-    return (AsJson<Requests>::document(std::move(*std::get<0>(replies.values))), ...);
+    return (AsJson<Requests>::document(std::move(std::get<0>(replies.values).value())), ...);
   } else {
     nlohmann::json document = nlohmann::json::object();
     document["missing"] = missing_of(replies.errors);
@@ -134,7 +134,7 @@ int ask_each(Tool& tool, Show show, Requests... requests) {
       if (auto failure = failure_of(replies.errors)) return task.fail(std::move(failure));
       Answer answer;
       if constexpr (sizeof...(Requests) == 1) {
-        answer = show(std::move(*std::get<0>(replies.values)));
+        answer = show(std::move(std::get<0>(replies.values).value()));
       } else {
         answer = std::apply(show, std::move(replies.values));
         answer.missing = missing_of(replies.errors);
