@@ -6,13 +6,12 @@
 #include <exception>
 #include <iostream>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <qga/client.hpp>
 
 #include "completion.hpp"
+#include "exit_code.hpp"
 #include "manual.hpp"
 #include "print.hpp"
 #include "tool.hpp"
@@ -72,29 +71,11 @@ int run(const CLI::App& app, Tool& tool, bool dashes) {
 int explained(const Tool& tool) {
   try {
     throw;
-  } catch (const CLI::ParseError& error) {
-    complain(error.what());
-    return exit_wrong_use;
-  } catch (const UsageError& error) {
-    complain(error.what());
-    return exit_wrong_use;
   } catch (const std::exception& error) {
     complain(error.what());
   }
-  if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
-  try {
-    throw;
-  } catch (const qga::ProgramTimeoutError&) {
-    return exit_too_long;
-  } catch (const qga::ConnectError& error) {
-    const bool wrong_address =
-        error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
-    return wrong_address ? exit_wrong_use : exit_unreachable;
-  } catch (const qga::UnreachableError&) {
-    return exit_unreachable;
-  } catch (const std::exception&) {
-    return exit_failed;
-  }
+  const int code = code_of_error();
+  return tool.stop.signal() != 0 && code != exit_wrong_use ? 128 + tool.stop.signal() : code;
 }
 
 int main(int argc, char** argv) try {

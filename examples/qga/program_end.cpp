@@ -23,17 +23,21 @@ std::optional<int> fitting_code(const ProgramEnd& end) {
   return std::nullopt;
 }
 
-/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
+/// A number as it is and, where it has 32 bits and more than 8, as Windows's documentation has it:
+/// in hexadecimal.
 std::string code_text(std::int64_t code) {
   std::ostringstream text;
   text << code;
-  if (code >= std::numeric_limits<std::int32_t>::min() &&
+  const bool is_short = code > 0 && code <= 255;
+  if (!is_short && code >= std::numeric_limits<std::int32_t>::min() &&
       code <= std::numeric_limits<std::uint32_t>::max()) {
     text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
          << static_cast<std::uint32_t>(code) << ")";
   }
   return text.str();
 }
+
+}  // namespace
 
 std::string end_text(const ProgramEnd& end) {
   if (end.exit_code) return "the program ended with exit code " + code_text(*end.exit_code);
@@ -42,7 +46,7 @@ std::string end_text(const ProgramEnd& end) {
   return "the guest does not say how the program ended";
 }
 
-}  // namespace
+int exit_code_of(const ProgramEnd& end) { return fitting_code(end).value_or(exit_no_code); }
 
 int exit_as(const ProgramEnd& end) {
   if (const std::optional<int> code = fitting_code(end)) return *code;

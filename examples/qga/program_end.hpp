@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 namespace qga_tool {
 
@@ -17,5 +18,11 @@ struct ProgramEnd {
 /// The tool's exit code for it, as a shell has it. Says so on stderr where the program's own does
 /// not fit.
 int exit_as(const ProgramEnd& end);
+
+/// The same code, without a word.
+int exit_code_of(const ProgramEnd& end);
+
+/// How it ended, such as `the program ended with exit code 7`.
+std::string end_text(const ProgramEnd& end);
 
 }  // namespace qga_tool

@@ -87,7 +87,7 @@ TEST_CASE("bash completes") {
   CHECK(completed("qga /s ssh-keys add --re") == "--reset");
   CHECK(completed("qga /s cp --") ==
         "--completion --help --json --keep-partial --man --max-bytes --max-files --offset --owner "
-        "--quiet --recursive --timeout --trace --verify --version");
+        "--quiet --recursive --socket --sockets-from --timeout --trace --verify --version");
   CHECK(completed("qga --ti") == "--timeout");
   CHECK(completed("qga /s run --en") == "--encoding --env --env-add");
   CHECK(completed("qga /s sh") == "shell shutdown");
