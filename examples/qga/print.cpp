@@ -10,8 +10,11 @@
 #include <cstdio>
 #include <ctime>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace qga_tool {
@@ -192,6 +195,31 @@ void print_json_line(const nlohmann::json& json) { std::cout << dumped(json, -1)
 void print_bytes(std::string_view bytes, bool raw) {
   const bool escaped = !raw && ::isatty(STDOUT_FILENO) != 0;
   std::cout << (escaped ? shown_text(bytes) : std::string(bytes)) << std::flush;
+}
+
+bool stdout_is_closed() {
+  if (std::cout) return false;
+  pollfd fds{STDOUT_FILENO, 0, 0};
+  const bool failed = ::poll(&fds, 1, 0) > 0;
+  struct stat info {};
+  return failed && ::fstat(STDOUT_FILENO, &info) == 0 &&
+         (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
+}
+
+bool is_closed_pipe(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& known) {
+    return known.code() == std::errc::broken_pipe;
+  } catch (...) {
+    return false;
+  }
+}
+
+void check_stdout() {
+  std::cout.flush();
+  if (stdout_is_closed()) throw ClosedPipeError();
+  if (!std::cout) throw std::runtime_error("cannot write to stdout");
 }
 
 void complain(std::string_view line) {

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +75,20 @@ void print_json_line(const nlohmann::json& json);
 
 /// Prints bytes on stdout. They are escaped on a terminal, unless `raw` is true.
 void print_bytes(std::string_view bytes, bool raw);
+
+/// Nobody reads what is written any more. The tool ends without a word, as SIGPIPE ends a program.
+class ClosedPipeError : public std::runtime_error {
+ public:
+  ClosedPipeError() : std::runtime_error("nobody reads what is written") {}
+};
+
+/// Whether stdout has failed because it is a pipe that nobody reads any more.
+bool stdout_is_closed();
+/// Whether an error of writing says so.
+bool is_closed_pipe(const std::exception_ptr& error);
+/// Flushes stdout.
+/// @throws ClosedPipeError, std::runtime_error what was written has not arrived
+void check_stdout();
 
 /// Prints `qga: <line>` on stderr.
 void complain(std::string_view line);

@@ -53,9 +53,10 @@ CLI::App* define(CLI::App& parent, const std::string& name, const std::string& d
 }
 
 CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
-                 const std::string& description, std::function<int()> action, Program program) {
+                 const std::string& description, std::function<int()> action, Program program,
+                 ExitsAsProgram exits_as_program) {
   CLI::App* const sub = define(parent, name, description);
-  tool.commands[sub] = {std::move(action), program};
+  tool.commands[sub] = {std::move(action), program, exits_as_program};
   return sub;
 }
 

@@ -86,8 +86,8 @@ TEST_CASE("bash completes") {
   CHECK(completed("qga /s ssh-keys ") == "list add remove");
   CHECK(completed("qga /s ssh-keys add --re") == "--reset");
   CHECK(completed("qga /s cp --") ==
-        "--completion --help --json --keep-partial --man --max-bytes --max-files --offset --owner "
-        "--quiet --recursive --timeout --trace --verify --version");
+        "--completion --for --help --json --keep-partial --man --max-bytes --max-files --offset "
+        "--owner --quiet --recursive --socket --sockets-from --timeout --trace --verify --version");
   CHECK(completed("qga --ti") == "--timeout");
   CHECK(completed("qga /s run --en") == "--encoding --env --env-add");
   CHECK(completed("qga /s sh") == "shell shutdown");
