@@ -126,7 +126,8 @@ int main(int argc, char** argv) try {
   bool manual = false;
   std::string shell;
   app.add_flag("--man", manual, "Print the manual page and exit");
-  allow(app.add_option("--completion", shell, "Print a completion script and exit"), {"bash"});
+  allow(app.add_option("--completion", shell, "Print a completion script and exit"),
+        completed_shells);
   app.require_subcommand(0, 1);
   define_info(app, tool);
   define_wait(app, tool);
@@ -144,7 +145,8 @@ int main(int argc, char** argv) try {
   try {
     const bool has_dashes = parse(app, tool, {argv + std::min(argc, 1), argv + argc});
     if (!manual && shell.empty()) return run(app, tool, has_dashes);
-    std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION) : bash_completion(app, tool));
+    std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION)
+                         : completion_script(app, tool, shell));
     check_stdout();
     return exit_done;
   } catch (const CLI::Success& success) {  // --help, --version

@@ -70,7 +70,7 @@ std::string usage(const CLI::App& app, const Tool& tool) {
     for (const CLI::Option* option : own_options(app)) {
       if (!option->get_positional()) continue;
       std::string name = option->get_name(true);
-      if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) name += "...";
+      if (option->get_expected_max() > 1) name += "...";
       text += option->get_required() ? " " + name : " [" + name + "]";
     }
   }

@@ -93,6 +93,10 @@ TEST_CASE("bash completes") {
   CHECK(completed("qga /s sh") == "shell shutdown");
   CHECK(completed("qga /s shell --user") == "--user");
   CHECK(completed("qga /s shell -- --us").empty());
+  CHECK(completed("qga /s cat -- --ra").empty());
+  CHECK(completed("qga /s wait --address ") == "any v4 v6");
+  CHECK(completed("qga -s /a -s /b sus") == "suspend");
+  CHECK(completed("qga --sockets-from list suspend d") == "disk");
   // Files, which bash adds itself.
   CHECK(completed("qga ").empty());
   CHECK(completed("qga /s cp ").empty());
