@@ -91,7 +91,7 @@ void Report::fail(std::size_t guest, std::exception_ptr error) {
   try {
     std::rethrow_exception(error);
   } catch (const std::exception& known) {
-    codes_.insert(code_of_error());
+    codes_.insert(code_of_error(tool_));
     const std::string_view kind = kind_of_error();
     if (tool_.json) {
       print_json_line({{"guest", from.name},

@@ -81,6 +81,10 @@ int give_up(Follower& follower, const RunOptions& options, const Followed& end) 
   }
   const std::string fate = "; " + process + (killed ? " was killed" : " may still run");
   if (end.why == Why::stopped) throw std::runtime_error("interrupted" + fate);
+  if (is_closed_pipe(end.error)) {
+    if (!killed) complain(process + " may still run");
+    throw ClosedPipeError();
+  }
   try {
     std::rethrow_exception(end.error);
   } catch (const std::exception& error) {
@@ -91,7 +95,7 @@ int give_up(Follower& follower, const RunOptions& options, const Followed& end) 
 int follow(Tool& tool, qga::Process process, const RunOptions& options) {
   FollowParams params{
       .input = options.input, .raw_output = options.raw_output, .encoding = options.encoding};
-  if (options.timeout) params.timeout = duration_of(*options.timeout);
+  if (options.limit) params.timeout = duration_of(*options.limit);
   Follower follower(tool, std::move(process), std::move(params));
   const Followed end = follower.follow();
   if (end.why != Followed::Why::ended) return give_up(follower, options, end);
@@ -116,7 +120,7 @@ int run(Tool& tool, const RunOptions& options) {
     }
     return run_buffered(tool, words, options);
   } catch (const qga::AgentError&) {
-    std::rethrow_exception(with_hint(std::current_exception(), words.front()));
+    std::rethrow_exception(not_started(std::current_exception(), words.front()));
   }
 }
 
@@ -126,7 +130,7 @@ void define_run(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* const sub = define(
       app, tool, "run", "Run a program in the guest, and exit as it does",
-      [&tool, options] { return run(tool, *options); }, Program::optional);
+      [&tool, options] { return run(tool, *options); }, Program::optional, ExitsAsProgram::always);
   sub->add_option("--shell", options->shell, "Run a line of /bin/sh instead of a program")
       ->type_name("LINE");
   sub->add_option("--powershell", options->powershell, "Run a line of PowerShell (Windows)")
@@ -140,8 +144,8 @@ void define_run(CLI::App& app, Tool& tool) {
   sub->add_option("--cwd", options->cwd, "The directory to run in (/)")->type_name("DIR");
   sub->add_option("--user", options->user, "The user to run as (the agent's, as a rule root)")
       ->type_name("NAME");
-  seconds_option(sub, "--timeout", options->timeout, "How long the program may run");
-  sub->add_flag("--kill", options->kill, "Kill the program in the guest after --timeout or Ctrl-C");
+  seconds_option(sub, "--for", options->limit, "How long the program may run; no limit");
+  sub->add_flag("--kill", options->kill, "Kill the program in the guest after --for or Ctrl-C");
   sub->add_option("--encoding", options->encoding,
                   "The encoding of what it writes, such as CP850, to be shown as UTF-8; "
                   "iconv -l lists them")

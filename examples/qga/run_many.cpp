@@ -81,8 +81,8 @@ class GuestProgram : public std::enable_shared_from_this<GuestProgram> {
       if (error && may_run_buffered(error, self->options_)) return self->run_buffered();
       if (error) return self->fail(std::move(error));
       self->process_ = std::move(process);
-      if (self->options_.timeout) {
-        self->until_ = qga::deadline_after(duration_of(*self->options_.timeout), qga::Clock::now());
+      if (self->options_.limit) {
+        self->until_ = qga::deadline_after(duration_of(*self->options_.limit), qga::Clock::now());
       }
       self->read();
     };
@@ -90,7 +90,7 @@ class GuestProgram : public std::enable_shared_from_this<GuestProgram> {
   }
 
  private:
-  void fail(std::exception_ptr error) { task_.fail(with_hint(std::move(error), words_.front())); }
+  void fail(std::exception_ptr error) { task_.fail(not_started(std::move(error), words_.front())); }
 
   void answer(const ProgramEnd& end) {
     Answer answer{.status = exit_code_of(end)};

@@ -25,7 +25,7 @@ std::vector<std::string> words_of(const Tool& tool, const RunOptions& options) {
 
 qga::RunParams buffered_params(const std::vector<std::string>& words, const RunOptions& options) {
   auto params = params_of<qga::RunParams>(words, options);
-  if (options.timeout) params.timeout = duration_of(*options.timeout);
+  if (options.limit) params.timeout = duration_of(*options.limit);
   params.kill = options.kill;
   return params;
 }
@@ -36,19 +36,13 @@ bool may_run_buffered(const std::exception_ptr& error, const RunOptions& options
          known->outcome() != qga::Outcome::unknown && !options.needs_shell();
 }
 
-std::exception_ptr with_hint(std::exception_ptr error, const std::string& program) {
+std::exception_ptr not_started(std::exception_ptr error, const std::string& program) {
   try {
     std::rethrow_exception(error);
   } catch (const qga::CommandNotFoundError&) {
   } catch (const qga::AgentError& refusal) {
     if (refusal.outcome() != qga::Outcome::refused) return error;
-    qga::GuestAgentError::Details details;
-    details.command = refusal.command();
-    details.outcome = refusal.outcome();
-    details.error_class = refusal.error_class();
-    details.desc = refusal.desc();
-    const std::string text = refusal.what() + hint_of_spaces(program);
-    return std::make_exception_ptr(qga::AgentError(text, std::move(details)));
+    return std::make_exception_ptr(NotStartedError(refusal, hint_of_spaces(program)));
   } catch (const std::exception&) {
   }
   return error;

@@ -28,7 +28,7 @@ struct RunOptions {
   std::string user;
   std::vector<std::string> env;
   std::vector<std::string> add_env;
-  std::optional<double> timeout;
+  std::optional<double> limit;
 
   /// Whether only a guest with a shell can do it.
   bool needs_shell() const { return !cwd.empty() || !user.empty() || !add_env.empty(); }
@@ -58,8 +58,9 @@ qga::RunParams buffered_params(const std::vector<std::string>& words, const RunO
 /// the guest has not started it.
 bool may_run_buffered(const std::exception_ptr& error, const RunOptions& options);
 
-/// Adds a hint to the refusal of a program whose name has spaces. Other errors stay as they are.
-std::exception_ptr with_hint(std::exception_ptr error, const std::string& program);
+/// Makes a NotStartedError of a guest's refusal to start a program, with a hint where the program's
+/// name has spaces. Other errors stay as they are.
+std::exception_ptr not_started(std::exception_ptr error, const std::string& program);
 
 /// In the form of a reply to guest-exec-status, where bytes are base64.
 nlohmann::json json_of(const qga::RunResult& result);

@@ -29,9 +29,13 @@ class UsageError : public std::runtime_error {
 /// Whether a subcommand takes a program and its arguments after `--`.
 enum class Program { none, optional, required };
 
+/// Whether a subcommand exits as a program does: then its own failures have other exit codes.
+enum class ExitsAsProgram { never, where_given, always };
+
 struct Command {
   std::function<int()> action;  ///< returns the exit code
   Program program = Program::none;
+  ExitsAsProgram exits_as_program = ExitsAsProgram::never;
 };
 
 struct Tool {
@@ -43,6 +47,7 @@ struct Tool {
   bool quiet = false;
   bool trace = false;
   std::vector<std::string> program;  ///< the words after `--`
+  bool exits_as_program = false;     ///< whether the command does; see exit_code.hpp
 
   std::map<const CLI::App*, Command> commands;
 
@@ -74,7 +79,8 @@ CLI::App* define(CLI::App& parent, const std::string& name, const std::string& d
 /// Defines a subcommand.
 CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
                  const std::string& description, std::function<int()> action,
-                 Program program = Program::none);
+                 Program program = Program::none,
+                 ExitsAsProgram exits_as_program = ExitsAsProgram::never);
 
 /// The options and positionals that were defined for a subcommand itself. Newer versions of CLI11
 /// also list those of its parents, which `fallthrough` lets it take.
