@@ -42,7 +42,7 @@ source tests/vm/build.sh # for vm_packages
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
   qemu-guest-agent libcli11-dev libboost-dev libarchive-dev prometheus-cpp-dev groff-base)
 [[ -z $all ]] || packages+=(valgrind pkg-config dpkg-dev lintian doxygen doxygen-awesome-css python3
-  prometheus) # for promtool
+  zsh fish g++-aarch64-linux-gnu prometheus)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)
@@ -71,7 +71,7 @@ else
        /^<end of output>/ { shown = 0 } shown' "$log"
   echo 'What was tried:'
   figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
-  figures+='|keys:|log:'
+  figures+='|keys:|log:|memory:'
   sed -n -E "s/^ *(($figures).*)/  \\1/p" "$log" | sort -u
 fi
 exit "$status"

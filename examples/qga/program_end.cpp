@@ -7,6 +7,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 #include "print.hpp"
 #include "tool.hpp"
@@ -23,17 +24,21 @@ std::optional<int> fitting_code(const ProgramEnd& end) {
   return std::nullopt;
 }
 
-/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
+/// A number as it is and, where it has 32 bits and more than 8, as Windows's documentation has it:
+/// in hexadecimal.
 std::string code_text(std::int64_t code) {
   std::ostringstream text;
   text << code;
-  if (code >= std::numeric_limits<std::int32_t>::min() &&
+  const bool is_short = code > 0 && code <= 255;
+  if (!is_short && code >= std::numeric_limits<std::int32_t>::min() &&
       code <= std::numeric_limits<std::uint32_t>::max()) {
     text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
          << static_cast<std::uint32_t>(code) << ")";
   }
   return text.str();
 }
+
+}  // namespace
 
 std::string end_text(const ProgramEnd& end) {
   if (end.exit_code) return "the program ended with exit code " + code_text(*end.exit_code);
@@ -42,7 +47,26 @@ std::string end_text(const ProgramEnd& end) {
   return "the guest does not say how the program ended";
 }
 
+int exit_code_of(const ProgramEnd& end) { return fitting_code(end).value_or(exit_no_code); }
+
+namespace {
+
+/// An agent tells why a program cannot be started by a text alone: `Failed to execute child process
+/// “x” (No such file or directory)`. The setup of a program that is followed has a text of its own.
+int code_of_refusal(const qga::AgentError& error) {
+  if (std::string_view(error.what()).starts_with("start: no such program: ")) {
+    return exit_no_program;
+  }
+  std::string_view reason = error.desc();
+  if (reason.find("Failed to execute child process") == std::string_view::npos) return exit_failed;
+  reason = reason.substr(0, reason.find_last_not_of("'. \n") + 1);
+  return reason.ends_with("(No such file or directory)") ? exit_no_program : exit_cannot_run;
+}
+
 }  // namespace
+
+NotStartedError::NotStartedError(const qga::AgentError& error, const std::string& hint)
+    : std::runtime_error(error.what() + hint), exit_code_(code_of_refusal(error)) {}
 
 int exit_as(const ProgramEnd& end) {
   if (const std::optional<int> code = fitting_code(end)) return *code;

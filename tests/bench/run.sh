@@ -8,7 +8,7 @@ usage="usage: tests/bench/run.sh [--quick] [--vm]
 
 Measures calls, what they count, transfers, decoding and compiling, against a real agent on this
 machine. Prints tables, and writes them to build/bench/results.json. Exits with 1 where watching a
-fleet costs more than it may.
+fleet, or asking it by the tool, costs more than it may.
 
   --quick  one round of each, to see that they work
   --vm     calls and transfers in a live virtual machine, too"
@@ -61,6 +61,7 @@ measure compile tests/bench/compile.sh
 echo
 "$programs/bench_fleet" 100 --rounds "$([[ -n $quick ]] && echo 1 || echo 21)" \
   --json "$parts/fleet.json" || missed=yes
+tests/bench/many.sh build/bench/examples/qga/qga 200 || missed=yes
 echo
 tests/bench/metrics.sh build/bench/examples/qga/qga \
   --scrapes "$([[ -n $quick ]] && echo 2 || echo 12)" --json "$parts/metrics.json" || missed=yes
