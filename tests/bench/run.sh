@@ -63,7 +63,7 @@ echo
   --json "$parts/fleet.json" || missed=yes
 tests/bench/many.sh build/bench/examples/qga/qga 200 || missed=yes
 echo
-tests/bench/metrics.sh build/bench/examples/qga/qga \
+tests/bench/metrics.sh build/bench/examples/qga/qga 200 \
   --scrapes "$([[ -n $quick ]] && echo 2 || echo 12)" --json "$parts/metrics.json" || missed=yes
 if [[ -n $vm ]]; then
   echo

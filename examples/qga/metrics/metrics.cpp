@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include <asio/executor_work_guard.hpp>
 
+#include "../exit_code.hpp"
 #include "fleet.hpp"
 #include "page_server.hpp"
 
