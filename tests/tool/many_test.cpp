@@ -403,6 +403,16 @@ TEST_CASE("many guests: a guest cannot drive the terminal, nor fill the memory")
   CHECK_FALSE(contains(as_json.out + as_json.err, "\x1b"));
 }
 
+TEST_CASE("many guests: --trace names them") {
+  ScriptedAgent agent;
+  agent.on("guest-get-users", script::returns("[]"));
+  Fleet fleet;
+  fleet.add("web", agent.path());
+  const Ended ended = fleet.run({"--trace", "users"});
+  CHECK(contains(ended.err, "web > {\"execute\":\"guest-get-users\""));
+  CHECK(contains(ended.err, "web < {"));
+}
+
 TEST_CASE("many guests: commands for one guest say so") {
   const Agent agent;
   for (const Words& command :
