@@ -564,6 +564,19 @@ TEST_CASE("many guests: run shows lines as they come") {
   CHECK(contains(ended.err, " may still run\n"));
 }
 
+TEST_CASE("many guests: a closed pipe kills the programs, and nothing is said about it") {
+  const Agent a;
+  const Agent b;
+  Fleet fleet;
+  fleet.add("a", a.path());
+  fleet.add("b", b.path());
+  Words words{"-c", "{ \"$0\" \"$@\"; echo $? >&2; } | head -1", tool_program};
+  for (const std::string& word : fleet.words({"run", "--", "yes"})) words.push_back(word);
+  const Ended ended = Running(words, "/dev/null", "/bin/sh").wait();
+  CHECK((ended.out == "a: y\n" || ended.out == "b: y\n"));
+  CHECK(ended.err == "141\n");
+}
+
 TEST_CASE("many guests: run's exit code, time limit and JSON") {
   const Agent a;
   const Agent b;
