@@ -285,8 +285,9 @@ class Watch::State : public std::enable_shared_from_this<State> {
 
   /// The agent may have been restarted, and the handle is that of the one before.
   void lose_memory(const std::exception_ptr& error) {
-    if (!is_of_agent(error)) return;
-    if (contact_->memory) {
+    if (!is_of_agent(error)) {
+      contact_->memory.reset();
+    } else if (contact_->memory) {
       newly_doubtful_ = true;
     } else {
       contact_->meminfo = {};

@@ -27,7 +27,8 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2 \
-  qemu-guest-agent libbenchmark-dev valgrind python3 binutils libcli11-dev libboost-dev
+  qemu-guest-agent libbenchmark-dev valgrind python3 binutils libcli11-dev libboost-dev \
+  prometheus-cpp-dev
 
 quietly cmake --preset bench
 mapfile -t benchmarks < <(cd tests/bench && printf 'bench_%s\n' *.cpp | sed 's/\.cpp$//')
@@ -61,6 +62,9 @@ echo
 "$programs/bench_fleet" 100 --rounds "$([[ -n $quick ]] && echo 1 || echo 21)" \
   --json "$parts/fleet.json" || missed=yes
 tests/bench/many.sh build/bench/examples/qga/qga 200 || missed=yes
+echo
+tests/bench/metrics.sh build/bench/examples/qga/qga 200 \
+  --scrapes "$([[ -n $quick ]] && echo 2 || echo 12)" --json "$parts/metrics.json" || missed=yes
 if [[ -n $vm ]]; then
   echo
   echo 'In a live VM:'

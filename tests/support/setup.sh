@@ -12,9 +12,10 @@ quietly() {
 }
 
 # install_packages NAME...: installs the Debian or Ubuntu packages that are missing, as root or
-# through sudo; where it may not, names them and gives up.
+# through sudo; where it may not, names them and gives up. A service that comes with one is not started,
+# now or later.
 install_packages() ( # in a shell of its own, with whose end the lock is released
-  local name missing=() as_root=()
+  local name missing=() as_root=() policy=/usr/sbin/policy-rc.d
   if ! command -v apt-get >/dev/null; then
     echo "Not Debian or Ubuntu: taking it that these are here: $*"
     return
@@ -35,8 +36,17 @@ install_packages() ( # in a shell of its own, with whose end the lock is release
   fi
   echo "Installing ${missing[*]}"
   quietly "${as_root[@]}" apt-get update
+  if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod +x "$policy"
+  fi
   quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes \
     --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}" 9<&-
+  [[ -d /run/systemd/system ]] || return 0
+  for name in "${missing[@]}"; do
+    "${as_root[@]}" systemctl disable --quiet "$name.service" 2>/dev/null || true
+  done
 )
 
 # What an agent on a developer's machine must never do.

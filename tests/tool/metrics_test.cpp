@@ -34,9 +34,9 @@
 using namespace qga_test;
 using namespace std::chrono_literals;
 
-namespace {
-
 namespace scraping {
+
+namespace {
 
 /// The value of a series; nothing where it is missing.
 std::optional<double> value_of(const std::string& text, const std::string& series) {
@@ -173,10 +173,6 @@ const std::string info = R"({"version": "10.0", "supported_commands": [)" + [] {
   }
   return all;
 }() + "]}";
-
-}  // namespace scraping
-
-using namespace scraping;
 
 }  // namespace
 
@@ -364,6 +360,7 @@ TEST_CASE("metrics --output replaces a file when it is whole, or not at all") {
   CHECK(run_tool({agent.path(), "metrics", "-o", file}).code == 0);
   check_text(contents(file));
   CHECK(contains(contents(file), "version=\"10.0\""));
+  CHECK(run_tool({agent.path(), "--json", "metrics"}).code == 2);
   const Ended nowhere = run_tool({agent.path(), "metrics", "-o", directory.file("a/b")});
   CHECK(nowhere.code == 1);
   CHECK(contains(nowhere.err, "cannot create"));
@@ -470,3 +467,5 @@ TEST_CASE("metrics --listen says what is wrong with an address") {
   CHECK(run_tool({agent.path(), "metrics", "--listen", "192.0.2.1:9547"}).code == 2);
   CHECK(run_tool({agent.path(), "metrics", "--listen", ":0", "--output", "x"}).code == 2);
 }
+
+}  // namespace scraping

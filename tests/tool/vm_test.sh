@@ -56,6 +56,23 @@ check 'top is not logged' "$lines" "$(logged)"
 qga top --count 3 --interval 1.5 --memory
 check 'top logs that it opens a file (two lines), and that it closes it' "$((lines + 3))" "$(logged)"
 
+lines=$(logged)
+qga metrics
+check 'metrics' 0 "$code"
+check 'metrics logs a file, too' "$((lines + 3))" "$(logged)"
+
+# state: that of the guest in the metrics.
+state() {
+  qga metrics
+  grep -o 'state="[a-z-]*"} 1' <<<"$out"
+}
+check 'metrics: ready' 'state="ready"} 1' "$(state)"
+qga freeze --leave /mnt/a
+check 'metrics: frozen' 'state="frozen"} 1' "$(state)"
+check 'metrics: up while it is frozen' 1 "$(qga metrics && grep -c '^qga_up.* 1$' <<<"$out")"
+qga thaw
+check 'metrics: ready again' 'state="ready"} 1' "$(state)"
+
 # With a program.
 qga freeze -- "$tool" "$observer" run --for 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
 check 'what writes while frozen takes too long' 124 "$code"

@@ -24,9 +24,9 @@ using namespace std::chrono_literals;
 using qga_tool::GuestState;
 using qga_tool::Look;
 
-namespace {
-
 namespace watching {
+
+namespace {
 
 /// A watch of one guest, with its context.
 class Watched {
@@ -88,10 +88,6 @@ std::vector<std::string> asked(ScriptedAgent& agent) {
 }
 
 using Commands = std::vector<std::string>;
-
-}  // namespace watching
-
-using namespace watching;
 
 }  // namespace
 
@@ -274,3 +270,5 @@ TEST_CASE("a watch of a real guest sees its memory change") {
   }
   FAIL("the memory has not changed");
 }
+
+}  // namespace watching

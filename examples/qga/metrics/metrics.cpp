@@ -16,10 +16,12 @@
 #include <system_error>
 #include <utility>
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <asio/executor_work_guard.hpp>
 
+#include "../exit_code.hpp"
 #include "fleet.hpp"
 #include "page_server.hpp"
 
@@ -69,6 +71,14 @@ class NewFile {
   std::string name_;
   int fd_ = -1;
 };
+
+/// Each guest has a descriptor.
+void raise_limit_of_descriptors() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 /// Runs the context until it is stopped, or a signal has asked the tool to end.
 void run_until_stopped(Tool& tool) {
@@ -128,6 +138,8 @@ int serve(Tool& tool, const std::string& where) {
 }  // namespace
 
 int metrics(Tool& tool, const MetricsOptions& options) {
+  if (tool.json) throw UsageError("metrics has no JSON: remove --json");
+  raise_limit_of_descriptors();
   return options.listen.empty() ? print_once(tool, options) : serve(tool, options.listen);
 }
 

@@ -231,8 +231,7 @@ class PageServer::State : public std::enable_shared_from_this<State> {
   void add(tcp::socket socket) {
     if (clients_.size() >= most_clients) {
       const auto idle = std::ranges::find_if_not(clients_, &Client::has_asked);
-      if (idle == clients_.end()) return;  // which closes the new one
-      (*idle)->end();
+      (idle != clients_.end() ? *idle : clients_.front())->end();
     }
     const auto client = std::make_shared<Client>(std::move(socket), make_page_);
     clients_.push_back(client);

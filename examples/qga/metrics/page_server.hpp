@@ -15,7 +15,7 @@
 namespace qga_tool {
 
 /// Answers `GET /metrics`, one request for each connection. A client has 10 seconds for its request
-/// and 8 KiB; of too many clients those that have not asked yet are closed.
+/// and 8 KiB. Where there are too many, the oldest that has not asked is closed, or else the oldest.
 class PageServer {
  public:
   using Text = std::shared_ptr<const std::string>;
