@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Measures and cuts text, and draws bars of block characters.
+#include "line.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <utility>
+
+#include "../print.hpp"
+
+namespace qga_tool::top {
+
+namespace {
+
+using Range = std::pair<char32_t, char32_t>;
+
+/// Takes the first character off a text that is UTF-8.
+char32_t take_character(std::string_view& text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t bytes = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+  char32_t code = bytes == 1 ? lead : lead & (0xFFU >> (bytes + 1));
+  for (std::size_t i = 1; i < std::min(bytes, text.size()); ++i) {
+    code = (code << 6) | (static_cast<unsigned char>(text[i]) & 0x3FU);
+  }
+  text.remove_prefix(std::min(bytes, text.size()));
+  return code;
+}
+
+template <std::size_t N>
+bool is_in(const std::array<Range, N>& ranges, char32_t code) {
+  return std::ranges::any_of(
+      ranges, [code](const Range& range) { return range.first <= code && code <= range.second; });
+}
+
+/// Letters of Hebrew, Arabic and other scripts that are written from right to left.
+bool is_right_to_left(char32_t code) {
+  constexpr std::array<Range, 5> ranges{
+      {{0x590, 0x8FF}, {0xFB1D, 0xFDFF}, {0xFE70, 0xFEFE}, {0x10800, 0x10FFF}, {0x1E800, 0x1EFFF}}};
+  return is_in(ranges, code);
+}
+
+int width_of(char32_t code) {
+  constexpr std::array<Range, 6> none{{{0x300, 0x36F},
+                                       {0x1AB0, 0x1AFF},
+                                       {0x1DC0, 0x1DFF},
+                                       {0x200B, 0x200F},
+                                       {0x20D0, 0x20FF},
+                                       {0xFE00, 0xFE2F}}};
+  constexpr std::array<Range, 9> wide{{{0x1100, 0x115F},
+                                       {0x2E80, 0xA4CF},
+                                       {0xAC00, 0xD7A3},
+                                       {0xF900, 0xFAFF},
+                                       {0xFE30, 0xFE6F},
+                                       {0xFF00, 0xFF60},
+                                       {0xFFE0, 0xFFE6},
+                                       {0x1F300, 0x1FAFF},
+                                       {0x20000, 0x3FFFD}}};
+  return is_in(none, code) ? 0 : is_in(wide, code) ? 2 : 1;
+}
+
+/// A text of at most this width, and the characters without a width that follow its last one.
+std::string_view prefix(std::string_view text, int width) {
+  std::string_view rest = text;
+  for (std::string_view next = rest; !next.empty(); rest = next) {
+    width -= width_of(take_character(next));
+    if (width < 0) break;
+  }
+  return text.substr(0, text.size() - rest.size());
+}
+
+constexpr double fair_share = 0.6;
+constexpr double bad_share = 0.85;
+
+}  // namespace
+
+Line& Line::add(std::string_view text, Style style) {
+  if (text.empty()) return *this;
+  if (!spans_.empty() && spans_.back().style == style) {
+    spans_.back().text += text;
+  } else {
+    spans_.push_back({std::string(text), style});
+  }
+  return *this;
+}
+
+Line& Line::fill(int column, Style style) {
+  const int missing = column - width();
+  return add(std::string(static_cast<std::size_t>(std::max(missing, 0)), ' '), style);
+}
+
+Line& Line::restyle(Style style) {
+  const std::string all = text();
+  spans_.clear();
+  return add(all, style);
+}
+
+Line& Line::limit(int width) {
+  std::vector<Span> kept;
+  for (Span& span : spans_) {
+    const int needed = top::width_of(span.text);
+    if (needed > width) span.text = cut(span.text, width);
+    width -= std::min(needed, width);
+    if (!span.text.empty()) kept.push_back(std::move(span));
+    if (width == 0) break;
+  }
+  spans_ = std::move(kept);
+  return *this;
+}
+
+int Line::width() const {
+  int width = 0;
+  for (const Span& span : spans_) width += top::width_of(span.text);
+  return width;
+}
+
+std::string Line::text() const {
+  std::string text;
+  for (const Span& span : spans_) text += span.text;
+  return text;
+}
+
+std::string screen_text(std::string_view text) {
+  // A longer text does not fit into a terminal, and marks need not be drawn without an end.
+  constexpr std::size_t longest = 2000;
+  const std::string safe = shown(text.substr(0, longest));
+  std::string result;
+  int marks = 0;
+  for (std::string_view rest = safe; !rest.empty();) {
+    const std::string_view before = rest;
+    const char32_t code = take_character(rest);
+    marks = width_of(code) == 0 ? marks + 1 : 0;
+    if (marks > 2) continue;
+    if (is_right_to_left(code)) {
+      std::array<char, 16> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(code));
+      result += escaped.data();
+    } else {
+      result += before.substr(0, before.size() - rest.size());
+    }
+  }
+  return result;
+}
+
+int width_of(std::string_view text) {
+  int width = 0;
+  while (!text.empty()) width += width_of(take_character(text));
+  return width;
+}
+
+std::string cut(std::string_view text, int width) {
+  if (width_of(text) <= width) return std::string(text);
+  if (width <= 0) return "";
+  return std::string(prefix(text, width - 1)) + "…";
+}
+
+std::string fit(std::string_view text, int width) {
+  std::string cell = cut(text, width);
+  return cell.append(static_cast<std::size_t>(std::max(width - width_of(cell), 0)), ' ');
+}
+
+std::string fit_right(std::string_view text, int width) {
+  const std::string cell = cut(text, width);
+  return std::string(static_cast<std::size_t>(std::max(width - width_of(cell), 0)), ' ') + cell;
+}
+
+Style style_of(double share) {
+  return share < fair_share ? Style::good : share < bad_share ? Style::fair : Style::bad;
+}
+
+void add_bar(Line& line, double share, int width) {
+  constexpr std::array<const char*, 8> parts{"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+  share = std::clamp(share, 0.0, 1.0);
+  const int eighths = static_cast<int>(std::lround(share * width * 8));
+  for (int i = 0; i < width; ++i) {
+    const int filled = std::clamp(eighths - i * 8, 0, 8);
+    const Style style = style_of((i + 0.5) / width);
+    if (filled == 8) {
+      line.add("█", style);
+    } else if (filled > 0) {
+      line.add(parts[static_cast<std::size_t>(filled)], style);
+    } else {
+      line.add("·", Style::faint);
+    }
+  }
+}
+
+}  // namespace qga_tool::top
