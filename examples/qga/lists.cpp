@@ -2,7 +2,6 @@
 //
 // Tables about the guest: ls-commands, fs, net, disks, cpu, users; and trim, whose result is one.
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -10,12 +9,12 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "answer.hpp"
 #include "print.hpp"
 #include "tool.hpp"
+#include "watch.hpp"
 
 namespace qga_tool {
 
@@ -57,15 +56,6 @@ std::string address_text(const qga::GuestIpAddress& ip) {
   const int longest = ip.ip_address_type == qga::GuestIpAddressType::ipv4 ? 32 : 128;
   const bool known = ip.prefix >= 0 && ip.prefix <= longest;
   return ip.ip_address + (known ? "/" + std::to_string(ip.prefix) : "");
-}
-
-/// Whether a file system holds what the guest has written: images that are only read, and layers
-/// over other file systems, are none.
-bool is_counted(const qga::GuestFilesystemInfo& fs) {
-  constexpr std::array<std::string_view, 6> others{"squashfs", "iso9660", "udf",
-                                                   "overlay",  "erofs",   "tmpfs"};
-  return fs.total_bytes && fs.used_bytes && !fs.name.starts_with("loop") &&
-         std::ranges::find(others, fs.type) == others.end();
 }
 
 /// The sum over the devices, each once.

@@ -19,6 +19,7 @@
 #include "answer.hpp"
 #include "print.hpp"
 #include "tool.hpp"
+#include "watch.hpp"
 
 namespace qga_tool {
 
@@ -28,11 +29,6 @@ struct TopOptions {
   std::optional<double> interval;
   std::uint64_t count = 0;
   bool memory = false;
-};
-
-struct Memory {
-  std::uint64_t total = 0;
-  std::uint64_t available = 0;
 };
 
 /// What one picture shows.
@@ -77,19 +73,6 @@ class MemoryFile {
   }
 
  private:
-  static std::optional<Memory> memory_in(const std::string& meminfo) {
-    Memory memory;
-    std::istringstream text(meminfo);
-    for (std::string name; text >> name; std::getline(text, name)) {
-      if (name == "MemTotal:") text >> memory.total;
-      if (name == "MemAvailable:") text >> memory.available;
-      text.clear();
-    }
-    constexpr std::uint64_t kib = 1024;
-    if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
-    return Memory{memory.total * kib, memory.available * kib};
-  }
-
   Tool& tool_;
   qga::File file_;
 };
