@@ -104,17 +104,15 @@ Lines cpus(const qga::Usage& usage, int width) {
   const int wanted = (static_cast<int>(usage.cpus.size()) + 3) / 4;
   const int beside = std::min(fit_beside, wanted);
   const int cell = (width - (beside - 1) * space) / beside;
-  const std::size_t rows = (usage.cpus.size() + static_cast<std::size_t>(beside) - 1) /
-                           static_cast<std::size_t>(beside);
+  const std::size_t rows =
+      (usage.cpus.size() + static_cast<std::size_t>(beside) - 1) / static_cast<std::size_t>(beside);
   for (std::size_t i = 0; i < rows; ++i) {
     Line line;
     for (int j = 0; j < beside; ++j) {
       const std::size_t index = i + static_cast<std::size_t>(j) * rows;
       if (index >= usage.cpus.size()) break;
       line.fill(j * (cell + space));
-      for (const Span& span : cpu_cell(usage.cpus[index], cell).spans()) {
-        line.add(span.text, span.style);
-      }
+      line.add(cpu_cell(usage.cpus[index], cell));
     }
     lines.push_back(line);
   }
@@ -124,7 +122,8 @@ Lines cpus(const qga::Usage& usage, int width) {
 
 Line memory_line(const Memory& memory, int width) {
   const double share = used_share(memory).value_or(0);
-  const std::string numbers = "  " + size_text(memory.total - std::min(memory.available, memory.total)) +
+  const std::string numbers = "  " +
+                              size_text(memory.total - std::min(memory.available, memory.total)) +
                               " of " + size_text(memory.total);
   constexpr int number = 5;
   const int room = width - label_width - number;
@@ -147,12 +146,12 @@ bool is_dull(const qga::DiskUsage& disk) {
 
 Lines disks(const qga::Usage& usage, int width) {
   Lines lines;
-  const std::vector<int> sizes{8, 8, 7, 8, 8};
+  const std::vector<int> sizes{8, 8, 7, 9, 10};
   for (const qga::DiskUsage& disk : usage.disks) {
     if (is_dull(disk)) continue;
     if (lines.empty()) {
-      lines.push_back(heading("DISK", {"READ/s", "WRITE/s", "BUSY", "READS/s", "WRITES/s"}, sizes,
-                              width));
+      lines.push_back(
+          heading("DISK", {"READ/s", "WRITE/s", "BUSY", "READS/s", "WRITES/s"}, sizes, width));
     }
     const auto count = [](double n) {
       std::string text = short_size(n);
@@ -177,12 +176,12 @@ Lines interfaces(const qga::Usage& usage, int width) {
     if (lines.empty()) {
       lines.push_back(heading("INTERFACE", {"IN/s", "OUT/s", "ERRORS/s"}, sizes, width));
     }
-    lines.push_back(row_of_cells({screen_text(one.name),
-                                  {{short_size(one.received_bytes), of_number(one.received_bytes)},
-                                   {short_size(one.sent_bytes), of_number(one.sent_bytes)},
-                                   {number_text(std::min(one.errors, 1e6), 0),
-                                    one.errors > 0 ? Style::bad : Style::faint}}},
-                                 sizes, width, Style::plain));
+    lines.push_back(row_of_cells(
+        {screen_text(one.name),
+         {{short_size(one.received_bytes), of_number(one.received_bytes)},
+          {short_size(one.sent_bytes), of_number(one.sent_bytes)},
+          {number_text(std::min(one.errors, 1e6), 0), one.errors > 0 ? Style::bad : Style::faint}}},
+        sizes, width, Style::plain));
   }
   return lines;
 }
@@ -200,7 +199,8 @@ Lines file_systems(const std::vector<qga::GuestFilesystemInfo>& all, int width) 
     if (lines.empty()) {
       Line line;
       line.add(fit("FILE SYSTEM", mount) + (has_type ? fit("  TYPE", 7) : "") +
-                   fit_right("USED", size) + fit_right("SIZE", size) + fit_right("USE", number) + " ",
+                   fit_right("USED", size) + fit_right("SIZE", size) + fit_right("USE", number) +
+                   " ",
                Style::heading);
       lines.push_back(line.fill(width, Style::heading).limit(width));
     }
@@ -220,10 +220,16 @@ Lines file_systems(const std::vector<qga::GuestFilesystemInfo>& all, int width) 
 Lines refused(const std::vector<std::string>& commands, int width) {
   Lines lines;
   if (commands.empty()) return lines;
-  lines.push_back(Line().add("REFUSED", Style::heading).fill(width, Style::heading));
+  constexpr std::string_view title = "refused ";
+  lines.push_back(Line().add(title));
   for (const std::string& command : commands) {
-    lines.push_back(Line().add(screen_text(command), Style::faint).limit(width));
+    const std::string text = screen_text(command);
+    if (lines.back().width() + width_of(text) + 1 > width) {
+      lines.push_back(Line().add(fit("", width_of(title))));
+    }
+    lines.back().add(text + " ", Style::faint);
   }
+  for (Line& line : lines) line.limit(width);
   return lines;
 }
 
@@ -237,10 +243,7 @@ Lines beside(const Lines& left, const Lines& right, int column) {
   Lines lines;
   for (std::size_t i = 0; i < std::max(left.size(), right.size()); ++i) {
     Line line = i < left.size() ? left[i] : Line();
-    if (i < right.size()) {
-      line.fill(column);
-      for (const Span& span : right[i].spans()) line.add(span.text, span.style);
-    }
+    if (i < right.size()) line.fill(column).add(right[i]);
     lines.push_back(line);
   }
   return lines;

@@ -18,11 +18,8 @@ inline std::vector<Line> help_lines(int width) {
   constexpr int key_width = 13;
   std::vector<Line> lines;
   const auto add = [&](std::string_view key, std::string_view meaning) {
-    lines.push_back(Line()
-                        .add(" ")
-                        .add(fit(key, key_width - 1), Style::key)
-                        .add(meaning)
-                        .limit(width));
+    lines.push_back(
+        Line().add(" ").add(fit(key, key_width - 1), Style::key).add(meaning).limit(width));
   };
   const auto title = [&](std::string_view text) {
     lines.push_back(Line().add(text, Style::heading).fill(width, Style::heading).limit(width));
@@ -63,10 +60,10 @@ inline std::vector<Line> help_lines(int width) {
         Line().add(" ").add(fit(state, key_width - 1)).add(meaning, Style::faint).limit(width));
   }
   lines.emplace_back();
-  lines.push_back(Line()
-                      .add(" A dash: the guest does not tell, or there is no second sample yet.",
-                           Style::faint)
-                      .limit(width));
+  lines.push_back(
+      Line()
+          .add(" A dash: the guest does not tell, or there is no second sample yet.", Style::faint)
+          .limit(width));
   return lines;
 }
 

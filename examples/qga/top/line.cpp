@@ -86,6 +86,11 @@ Line& Line::add(std::string_view text, Style style) {
   return *this;
 }
 
+Line& Line::add(const Line& other) {
+  for (const Span& span : other.spans_) add(span.text, span.style);
+  return *this;
+}
+
 Line& Line::fill(int column, Style style) {
   const int missing = column - width();
   return add(std::string(static_cast<std::size_t>(std::max(missing, 0)), ' '), style);

@@ -32,6 +32,8 @@ struct Span {
 class Line {
  public:
   Line& add(std::string_view text, Style style = Style::plain);
+  /// Adds another line at the end.
+  Line& add(const Line& other);
   /// Adds spaces up to a column.
   Line& fill(int column, Style style = Style::plain);
   /// Gives all of it one style.

@@ -26,17 +26,28 @@ struct Widths {
 
   int of(Column column) const {
     switch (column) {
-      case Column::name: return name;
-      case Column::state: return state;
-      case Column::cpu: return cpu + cpu_bar;
-      case Column::load: return load;
-      case Column::memory: return memory + memory_bar;
-      case Column::read: return read;
-      case Column::written: return written;
-      case Column::received: return received;
-      case Column::sent: return sent;
-      case Column::fullest: return fullest;
-      case Column::agent: return agent;
+      case Column::name:
+        return name;
+      case Column::state:
+        return state;
+      case Column::cpu:
+        return cpu + cpu_bar;
+      case Column::load:
+        return load;
+      case Column::memory:
+        return memory + memory_bar;
+      case Column::read:
+        return read;
+      case Column::written:
+        return written;
+      case Column::received:
+        return received;
+      case Column::sent:
+        return sent;
+      case Column::fullest:
+        return fullest;
+      case Column::agent:
+        return agent;
     }
     return 0;
   }
@@ -103,10 +114,14 @@ Widths widths_for(std::span<const Row> rows, int width) {
 Style style_of_state(const Row& row) {
   if (row.gone || !row.state) return Style::faint;
   switch (*row.state) {
-    case GuestState::ready: return Style::good;
-    case GuestState::frozen: return Style::frozen;
-    case GuestState::silent: return Style::fair;
-    case GuestState::no_channel: return Style::bad;
+    case GuestState::ready:
+      return Style::good;
+    case GuestState::frozen:
+      return Style::frozen;
+    case GuestState::silent:
+      return Style::fair;
+    case GuestState::no_channel:
+      return Style::bad;
   }
   return Style::plain;
 }
@@ -149,7 +164,8 @@ Line line_of(const Row& row, const Widths& widths, int width) {
   const std::string state = state_text(row);
   if (!has_figures) {
     line.add(" " + state, style_of_state(row));
-    if (!row.error.empty() && !row.gone) line.add("  " + screen_text(row.error), Style::faint);
+    const bool has_more = !row.gone && row.state != GuestState::frozen && !row.error.empty();
+    if (has_more) line.add("  " + screen_text(row.error), Style::faint);
     return line.limit(width);
   }
   if (widths.state > 0) line.add(" " + fit(state, widths.state - 1), style_of_state(row));
@@ -177,8 +193,10 @@ bool is_number(Column column) {
     case Column::read:
     case Column::written:
     case Column::received:
-    case Column::sent: return true;
-    default: return false;
+    case Column::sent:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -62,16 +62,26 @@ void add_usage(Row& row, const qga::Usage& usage) {
 /// What a column is sorted by, where it is a number.
 std::optional<double> number_in(const Row& row, Column column) {
   switch (column) {
-    case Column::cpu: return row.cpu;
-    case Column::load: return row.load;
-    case Column::memory: return row.memory;
-    case Column::read: return row.read;
-    case Column::written: return row.written;
-    case Column::received: return row.received;
-    case Column::sent: return row.sent;
-    case Column::fullest: return row.fullest ? std::optional(row.fullest->share) : std::nullopt;
-    case Column::state: return row.state ? std::optional(static_cast<double>(*row.state)) : std::nullopt;
-    default: return std::nullopt;
+    case Column::cpu:
+      return row.cpu;
+    case Column::load:
+      return row.load;
+    case Column::memory:
+      return row.memory;
+    case Column::read:
+      return row.read;
+    case Column::written:
+      return row.written;
+    case Column::received:
+      return row.received;
+    case Column::sent:
+      return row.sent;
+    case Column::fullest:
+      return row.fullest ? std::optional(row.fullest->share) : std::nullopt;
+    case Column::state:
+      return row.state ? std::optional(static_cast<double>(*row.state)) : std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -149,10 +159,14 @@ std::string state_text(const Row& row) {
   if (row.gone) return "gone";
   if (!row.state) return "asking";
   switch (*row.state) {
-    case GuestState::ready: return "ready";
-    case GuestState::frozen: return "frozen";
-    case GuestState::silent: return "silent";
-    case GuestState::no_channel: return "no channel";
+    case GuestState::ready:
+      return "ready";
+    case GuestState::frozen:
+      return "frozen";
+    case GuestState::silent:
+      return "silent";
+    case GuestState::no_channel:
+      return "no channel";
   }
   return "";
 }
@@ -164,8 +178,7 @@ void Order::choose(Column column) {
 }
 
 void sort(std::vector<Row>& rows, const Order& order) {
-  std::ranges::sort(rows,
-                    [&order](const Row& a, const Row& b) { return is_before(a, b, order); });
+  std::ranges::sort(rows, [&order](const Row& a, const Row& b) { return is_before(a, b, order); });
 }
 
 bool matches(const Row& row, std::string_view filter) {

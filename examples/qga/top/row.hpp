@@ -69,7 +69,7 @@ inline constexpr std::array<ColumnInfo, 11> columns{{
     {Column::written, 'w', "WRITE", "bytes written to disks a second"},
     {Column::received, 'i', "IN", "bytes from the network a second"},
     {Column::sent, 'o', "OUT", "bytes to the network a second"},
-    {Column::fullest, 'f', "FULLEST", "fullest file system"},
+    {Column::fullest, 'f', "FULL", "fullest file system"},
     {Column::agent, 'a', "AGENT", "version of the agent"},
 }};
 

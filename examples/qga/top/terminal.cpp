@@ -22,6 +22,8 @@
 #define _XOPEN_SOURCE_EXTENDED 1
 #include <curses.h>
 #include <term.h>
+#undef columns
+#undef lines
 
 namespace qga_tool::top {
 
@@ -40,24 +42,36 @@ bool wants_colours() {
 /// What stands for a character where the terminal has only ASCII.
 wchar_t in_ascii(wchar_t character) {
   switch (character) {
-    case L'█': return L'#';
-    case L'▓': return L'=';
-    case L'▒': return L'%';
-    case L'░': return L'-';
+    case L'█':
+      return L'#';
+    case L'▓':
+      return L'=';
+    case L'▒':
+      return L'%';
+    case L'░':
+      return L'-';
     case L'▉':
     case L'▊':
     case L'▋':
-    case L'▌': return L'+';
+    case L'▌':
+      return L'+';
     case L'▍':
     case L'▎':
     case L'▏':
-    case L'·': return L'.';
-    case L'…': return L'~';
-    case L'▼': return L'v';
-    case L'▲': return L'^';
-    case L'↑': return L'^';
-    case L'↓': return L'v';
-    default: return character < 0x80 ? character : L'?';
+    case L'·':
+      return L'.';
+    case L'…':
+      return L'~';
+    case L'▼':
+      return L'v';
+    case L'▲':
+      return L'^';
+    case L'↑':
+      return L'^';
+    case L'↓':
+      return L'v';
+    default:
+      return character < 0x80 ? character : L'?';
   }
 }
 
@@ -88,25 +102,40 @@ std::optional<Key> key_of(wint_t code, bool is_function) {
   if (!is_function) {
     switch (code) {
       case '\r':
-      case '\n': return Key{Kind::enter};
-      case 0x1B: return Key{Kind::escape};
+      case '\n':
+        return Key{Kind::enter};
+      case 0x1B:
+        return Key{Kind::escape};
       case 0x7F:
-      case '\b': return Key{Kind::backspace};
-      default: return Key{Kind::character, static_cast<char32_t>(code)};
+      case '\b':
+        return Key{Kind::backspace};
+      default:
+        return Key{Kind::character, static_cast<char32_t>(code)};
     }
   }
   switch (code) {
-    case KEY_UP: return Key{Kind::up};
-    case KEY_DOWN: return Key{Kind::down};
-    case KEY_PPAGE: return Key{Kind::page_up};
-    case KEY_NPAGE: return Key{Kind::page_down};
-    case KEY_HOME: return Key{Kind::home};
-    case KEY_END: return Key{Kind::end};
-    case KEY_ENTER: return Key{Kind::enter};
-    case KEY_BACKSPACE: return Key{Kind::backspace};
-    case KEY_F(1): return Key{Kind::character, U'?'};
-    case KEY_F(10): return Key{Kind::character, U'q'};
-    default: return std::nullopt;
+    case KEY_UP:
+      return Key{Kind::up};
+    case KEY_DOWN:
+      return Key{Kind::down};
+    case KEY_PPAGE:
+      return Key{Kind::page_up};
+    case KEY_NPAGE:
+      return Key{Kind::page_down};
+    case KEY_HOME:
+      return Key{Kind::home};
+    case KEY_END:
+      return Key{Kind::end};
+    case KEY_ENTER:
+      return Key{Kind::enter};
+    case KEY_BACKSPACE:
+      return Key{Kind::backspace};
+    case KEY_F(1):
+      return Key{Kind::character, U'?'};
+    case KEY_F(10):
+      return Key{Kind::character, U'q'};
+    default:
+      return std::nullopt;
   }
 }
 
@@ -172,25 +201,39 @@ Terminal::Look Terminal::look_of(Style style) const {
       case Style::strong:
       case Style::fair:
       case Style::bad:
-      case Style::key: return {A_BOLD};
-      case Style::heading: return {A_REVERSE};
+      case Style::key:
+        return {A_BOLD};
+      case Style::heading:
+        return {A_REVERSE};
       case Style::sorted:
-      case Style::selected: return {A_REVERSE | A_BOLD};
-      default: return {};
+      case Style::selected:
+        return {A_REVERSE | A_BOLD};
+      default:
+        return {};
     }
   }
   switch (style) {
-    case Style::plain: return {};
-    case Style::faint: return {COLORS > 8 ? A_NORMAL : A_DIM, grey};
-    case Style::strong: return {A_BOLD};
-    case Style::good: return {A_NORMAL, green};
-    case Style::fair: return {A_NORMAL, yellow};
-    case Style::bad: return {A_NORMAL, red};
-    case Style::frozen: return {A_NORMAL, cyan};
-    case Style::heading: return {A_NORMAL, on_green};
+    case Style::plain:
+      return {};
+    case Style::faint:
+      return {COLORS > 8 ? A_NORMAL : A_DIM, grey};
+    case Style::strong:
+      return {A_BOLD};
+    case Style::good:
+      return {A_NORMAL, green};
+    case Style::fair:
+      return {A_NORMAL, yellow};
+    case Style::bad:
+      return {A_NORMAL, red};
+    case Style::frozen:
+      return {A_NORMAL, cyan};
+    case Style::heading:
+      return {A_NORMAL, on_green};
     case Style::sorted:
-    case Style::selected: return {A_NORMAL, on_cyan};
-    case Style::key: return {A_BOLD, cyan};
+    case Style::selected:
+      return {A_NORMAL, on_cyan};
+    case Style::key:
+      return {A_BOLD, cyan};
   }
   return {};
 }
@@ -200,18 +243,19 @@ void Terminal::draw(const std::vector<Line>& lines) {
   for (int row = 0; row < rows; ++row) {
     ::wmove(stdscr, row, 0);
     ::wclrtoeol(stdscr);
-    if (static_cast<std::size_t>(row) < lines.size()) draw(lines[static_cast<std::size_t>(row)], row);
+    if (static_cast<std::size_t>(row) < lines.size())
+      draw(lines[static_cast<std::size_t>(row)], row);
   }
   ::wrefresh(stdscr);
 }
 
-/// Each piece begins where it belongs, also where the terminal has another opinion than we about the
-/// width of the one before.
+/// Each piece begins where it belongs, also where the terminal has another opinion than we about
+/// the width of the one before.
 void Terminal::draw(const Line& line, int row) {
   int column = 0;
-  const int columns = size().columns;
+  const int width = size().columns;
   for (const Span& span : line.spans()) {
-    if (column >= columns) break;
+    if (column >= width) break;
     const auto [attributes, pair] = look_of(span.style);
     ::wattr_set(stdscr, attributes, pair, nullptr);
     const std::wstring text = wide(span.text, !is_utf8_);

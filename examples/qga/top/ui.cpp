@@ -92,14 +92,21 @@ Ui::Ui(bool only_one, Interval interval)
 void Ui::press(const Key& key) {
   if (is_typing_) return press_in_filter(key);
   switch (key.kind) {
-    case Key::Kind::up: return move(-1);
-    case Key::Kind::down: return move(1);
-    case Key::Kind::page_up: return move(-page_rows_);
-    case Key::Kind::page_down: return move(page_rows_);
-    case Key::Kind::home: return move(PTRDIFF_MIN / 2);
-    case Key::Kind::end: return move(PTRDIFF_MAX / 2);
+    case Key::Kind::up:
+      return move(-1);
+    case Key::Kind::down:
+      return move(1);
+    case Key::Kind::page_up:
+      return move(-page_rows_);
+    case Key::Kind::page_down:
+      return move(page_rows_);
+    case Key::Kind::home:
+      return move(PTRDIFF_MIN / 2);
+    case Key::Kind::end:
+      return move(PTRDIFF_MAX / 2);
     case Key::Kind::escape:
-    case Key::Kind::backspace: return go_back();
+    case Key::Kind::backspace:
+      return go_back();
     case Key::Kind::enter:
       if (page_ == Page::help) return go_back();
       if (page_ == Page::guest || selected_.empty()) return;
@@ -107,7 +114,8 @@ void Ui::press(const Key& key) {
       scrolled_ = 0;
       page_ = Page::guest;
       return;
-    case Key::Kind::character: return press_letter(key.character);
+    case Key::Kind::character:
+      return press_letter(key.character);
   }
 }
 
@@ -116,18 +124,25 @@ void Ui::press_letter(char32_t letter) {
     case 'q':
       if (page_ == Page::list || (page_ == Page::guest && only_one_)) quit_ = true;
       return go_back();
-    case 'k': return move(-1);
-    case 'j': return move(1);
-    case ' ': paused_ = !paused_; return;
-    case '+': return change_interval(true);
-    case '-': return change_interval(false);
+    case 'k':
+      return move(-1);
+    case 'j':
+      return move(1);
+    case ' ':
+      paused_ = !paused_;
+      return;
+    case '+':
+      return change_interval(true);
+    case '-':
+      return change_interval(false);
     case '?':
     case 'h':
       if (page_ == Page::help) return go_back();
       before_help_ = std::exchange(page_, Page::help);
       scrolled_ = 0;
       return;
-    default: break;
+    default:
+      break;
   }
   if (page_ != Page::list) return;
   if (letter == '/') {
@@ -141,7 +156,9 @@ void Ui::press_letter(char32_t letter) {
 
 void Ui::press_in_filter(const Key& key) {
   switch (key.kind) {
-    case Key::Kind::enter: is_typing_ = false; return;
+    case Key::Kind::enter:
+      is_typing_ = false;
+      return;
     case Key::Kind::escape:
       is_typing_ = false;
       filter_ = filter_before_;
@@ -157,7 +174,8 @@ void Ui::press_in_filter(const Key& key) {
     case Key::Kind::character:
       if (key.character >= ' ' && filter_.size() < 100) filter_ += text_of(key.character);
       return;
-    default: return move(key.kind == Key::Kind::up ? -1 : key.kind == Key::Kind::down ? 1 : 0);
+    default:
+      return move(key.kind == Key::Kind::up ? -1 : key.kind == Key::Kind::down ? 1 : 0);
   }
 }
 
@@ -182,6 +200,7 @@ void Ui::move(std::ptrdiff_t lines) {
   index_ = static_cast<std::size_t>(
       std::clamp<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(index_) + lines, 0, last));
   selected_ = shown_[index_];
+  is_following_ = index_ > 0;
 }
 
 void Ui::change_interval(bool longer) {
@@ -221,9 +240,7 @@ Line Ui::right_of_title(Line title, int width, const std::string& clock) const {
     right = Line().add("paused", Style::fair);
     title.limit(std::max(width - right.width() - 1, 0));
   }
-  title.fill(width - right.width());
-  for (const Span& span : right.spans()) title.add(span.text, span.style);
-  return title.limit(width);
+  return title.fill(width - right.width()).add(right).limit(width);
 }
 
 std::vector<Line> Ui::draw_list(const std::vector<const Watched*>& guests, const Size& size) {
@@ -237,7 +254,7 @@ std::vector<Line> Ui::draw_list(const std::vector<const Watched*>& guests, const
   for (const Row& row : rows) shown_.push_back(row.name);
   // The cursor stays on its guest, and where that is gone on its line.
   const auto same = std::ranges::find(shown_, selected_);
-  if (same != shown_.end() && !selected_.empty()) {
+  if (is_following_ && same != shown_.end()) {
     index_ = static_cast<std::size_t>(same - shown_.begin());
   } else {
     index_ = rows.empty() ? 0 : std::min(index_, rows.size() - 1);
@@ -262,10 +279,10 @@ std::vector<Line> Ui::draw_list(const std::vector<const Watched*>& guests, const
     lines.push_back(std::move(line));
   }
   if (rows.empty()) {
-    lines.push_back(Line()
-                        .add(filter_.empty() ? "There is no guest." : "No name has this in it.",
-                             Style::faint)
-                        .limit(size.columns));
+    lines.push_back(
+        Line()
+            .add(filter_.empty() ? "There is no guest." : "No name has this in it.", Style::faint)
+            .limit(size.columns));
   }
   lines.resize(static_cast<std::size_t>(std::max(size.rows - 1, 1)));
   if (is_typing_) {
@@ -280,7 +297,7 @@ std::vector<Line> Ui::draw_list(const std::vector<const Watched*>& guests, const
                             {"?", "help"},
                             {"Enter", "open"},
                             {"/", "filter"},
-                            {"nscmrwiof", "sort"},
+                            {"nsclmrwiofa", "sort"},
                             {"Space", paused_ ? "go on" : "pause"},
                             {"+ -", "interval"}},
                            size.columns));
@@ -300,7 +317,8 @@ std::vector<Line> Ui::draw_guest(const std::vector<const Watched*>& guests, cons
     body.push_back(Line().add("The socket of this guest is not there any more.", Style::fair));
   } else {
     title.limit(std::max(size.columns / 2, 8));
-    title.add("  " + state_text(guest->row), guest->row.state == GuestState::ready ? Style::good : Style::fair);
+    title.add("  " + state_text(guest->row),
+              guest->row.state == GuestState::ready ? Style::good : Style::fair);
     if (!guest->row.version.empty()) {
       title.add("  agent " + screen_text(guest->row.version), Style::faint);
     }

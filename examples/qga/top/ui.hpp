@@ -73,6 +73,7 @@ class Ui {
   // Of the list.
   std::vector<std::string> shown_;  ///< names in the order of the last picture
   std::string selected_;            ///< a name
+  bool is_following_ = false;       ///< the cursor stays on its guest, and not on the first line
   std::size_t index_ = 0;           ///< where it was in the last picture
   std::size_t first_ = 0;
   std::ptrdiff_t page_rows_ = 1;
