@@ -104,7 +104,7 @@ Widths widths_for(std::span<const Row> rows, int width) {
     left = 0;
   }
   if (left > 0) {  // a very wide screen
-    const int bars = std::min(left, 30);
+    const int bars = std::min(left, 60);
     widths.cpu_bar += bars / 2;
     widths.memory_bar += bars / 2;
   }
