@@ -40,7 +40,7 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev groff-base)
+  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev libncurses-dev tmux groff-base)
 [[ -z $all ]] || packages+=(valgrind pkg-config dpkg-dev lintian doxygen doxygen-awesome-css python3)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
