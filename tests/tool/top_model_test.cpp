@@ -6,6 +6,7 @@
 #include "../../examples/qga/top/row.hpp"
 #include "../../examples/qga/top/ui.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <limits>
@@ -46,6 +47,10 @@ std::string all_text(const std::vector<Line>& lines) {
 
 bool says(const std::vector<Line>& lines, std::string_view text) {
   return all_text(lines).find(text) != std::string::npos;
+}
+
+bool contains_all(const std::vector<Line>& lines, const std::vector<std::string_view>& texts) {
+  return std::ranges::all_of(texts, [&](std::string_view text) { return says(lines, text); });
 }
 
 /// A guest that is busy, or whatever it says.
@@ -362,6 +367,23 @@ TEST_CASE("the keys of top sort, move, filter and open") {
   CHECK_FALSE(screen.ui.has_quit());
   screen.type(U"q");
   CHECK(screen.ui.has_quit());
+}
+
+TEST_CASE("a page that is longer than the screen can be scrolled") {
+  using namespace top_model;
+  top::Watched guest = guest_called("vm");
+  for (int i = 0; i < 30; ++i) {
+    guest.usage->interfaces.push_back({.name = "eth" + std::to_string(i + 1)});
+  }
+  Pressed screen({guest}, true);
+  CHECK(contains_all(screen.draw(), {"CPU 0", "scroll: ", " more"}));
+  screen.press(Key::Kind::end);
+  CHECK(contains_all(screen.draw(), {"eth30", "refused"}));
+  CHECK_FALSE(says(screen.draw(), " more"));
+  screen.press(Key::Kind::up);
+  CHECK(says(screen.draw(), "scroll: 1 more"));
+  screen.press(Key::Kind::home);
+  CHECK(says(screen.draw(), "CPU 0"));
 }
 
 TEST_CASE("the keys of top pause it, and change the interval") {

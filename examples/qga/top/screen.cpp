@@ -12,6 +12,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <unistd.h>
 #include <asio/io_context.hpp>
@@ -118,7 +119,7 @@ class Screen {
   }
 
   void schedule_draw() {
-    if (std::exchange(is_draw_due_, true)) return;
+    if (is_stopped_ || std::exchange(is_draw_due_, true)) return;
     draw_timer_.expires_after(draw_delay);
     draw_timer_.async_wait([this](const std::error_code& error) {
       if (!error) draw();
@@ -126,11 +127,13 @@ class Screen {
   }
 
   void draw() {
+    if (is_stopped_) return;
     is_draw_due_ = false;
     draw_timer_.cancel();
-    if (is_stopped_) return;
-    terminal_.draw(ui_.draw(watchers_.guests(), terminal_.size(), clock_));
+    terminal_.draw(picture());
   }
+
+  std::vector<Line> picture() { return ui_.draw(watchers_.guests(), terminal_.size(), clock_); }
 
   void await_keys() {
     keys_.async_wait([this] {
@@ -140,6 +143,7 @@ class Screen {
       while (const std::optional<Key> key = terminal_.key()) {
         any = true;
         ui_.press(*key);
+        picture();  // what the next key means depends on it
       }
       if (ui_.has_quit() || (!any && terminal_.is_closed())) return end();
       if (interval != ui_.interval() || paused != ui_.is_paused()) await_sample();
@@ -172,6 +176,7 @@ class Screen {
 
   void resume() {
     is_stopped_ = !terminal_.resume();
+    is_draw_due_ = false;
     if (!is_stopped_) return draw();
     draw_timer_.expires_after(background_pause);
     draw_timer_.async_wait([this](const std::error_code& error) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <string_view>
 #include <utility>
 
@@ -27,7 +28,7 @@ std::string interval_text(Ui::Interval interval) {
   return number_text(static_cast<double>(count) / 1000, count % 1000 == 0 ? 0 : 1) + " s";
 }
 
-using Keys = std::vector<std::pair<std::string_view, std::string_view>>;
+using Keys = std::vector<std::pair<std::string_view, std::string>>;
 
 Line footer(const Keys& keys, int width) {
   Line line;
@@ -335,7 +336,7 @@ std::vector<Line> Ui::draw_guest(const std::vector<const Watched*>& guests, cons
   lines.resize(static_cast<std::size_t>(std::max(size.rows - 1, 1)));
   lines.push_back(footer({{only_one_ ? "q" : "Esc", only_one_ ? "quit" : "back"},
                           {"?", "help"},
-                          {"↑ ↓", "scroll"},
+                          {"↑ ↓", scroll_text()},
                           {"Space", paused_ ? "go on" : "pause"},
                           {"+ -", "interval"}},
                          size.columns));
@@ -348,8 +349,12 @@ std::vector<Line> Ui::draw_help(const Size& size) {
     lines.push_back(std::move(line));
   }
   lines.resize(static_cast<std::size_t>(std::max(size.rows - 1, 1)));
-  lines.push_back(footer({{"Esc", "back"}, {"↑ ↓", "scroll"}}, size.columns));
+  lines.push_back(footer({{"Esc", "back"}, {"↑ ↓", scroll_text()}}, size.columns));
   return lines;
+}
+
+std::string Ui::scroll_text() const {
+  return below_ == 0 ? "scroll" : "scroll: " + std::to_string(below_) + " more";
 }
 
 std::vector<Line> Ui::part_of(std::vector<Line> lines, int rows) {
@@ -358,6 +363,7 @@ std::vector<Line> Ui::part_of(std::vector<Line> lines, int rows) {
   const auto all = static_cast<std::ptrdiff_t>(lines.size());
   scrolled_ = std::clamp<std::ptrdiff_t>(scrolled_, 0, std::max<std::ptrdiff_t>(all - count, 0));
   const auto first = lines.begin() + scrolled_;
+  below_ = std::max<std::ptrdiff_t>(all - count - scrolled_, 0);
   std::vector<Line> part(std::make_move_iterator(first),
                          std::make_move_iterator(first + std::min(count, all - scrolled_)));
   return part;

@@ -56,6 +56,8 @@ class Ui {
   std::vector<Line> draw_help(const Size& size);
   /// The part of a page that is scrolled to.
   std::vector<Line> part_of(std::vector<Line> lines, int rows);
+  std::string scroll_text() const;
+  /// Adds the interval and the time at the right end of the first line.
   Line right_of_title(Line title, int width, const std::string& clock) const;
 
   const bool only_one_;
@@ -79,8 +81,9 @@ class Ui {
   std::ptrdiff_t page_rows_ = 1;
 
   // Of a guest's own page and of the help.
-  std::string opened_;  ///< a name
-  std::ptrdiff_t scrolled_ = 0;
+  std::string opened_;           ///< a name
+  std::ptrdiff_t scrolled_ = 0;  ///< lines above the screen
+  std::ptrdiff_t below_ = 0;     ///< lines below it
 };
 
 }  // namespace qga_tool::top
