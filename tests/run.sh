@@ -41,7 +41,8 @@ source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
   qemu-guest-agent libcli11-dev libboost-dev libarchive-dev libncurses-dev tmux groff-base)
-[[ -z $all ]] || packages+=(valgrind pkg-config dpkg-dev lintian doxygen doxygen-awesome-css python3)
+[[ -z $all ]] || packages+=(valgrind pkg-config dpkg-dev lintian doxygen doxygen-awesome-css python3
+  zsh fish g++-aarch64-linux-gnu)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")
 [[ -z $clang ]] || packages+=(clang)
 [[ -z $clang || -z $sanitize ]] || packages+=(libclang-rt-dev)

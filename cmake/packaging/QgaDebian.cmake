@@ -39,8 +39,8 @@ set(CPACK_DEBIAN_TOOL_PACKAGE_SHLIBDEPS ON)
 set(CPACK_COMPONENT_TOOL_DESCRIPTION
     "command-line client of the QEMU Guest Agent
 ${about}
-This package has the program qga, its manual page and its completion for
-bash.")
+This package has the program qga, its manual page and its completions for
+bash, zsh and fish.")
 
 # What Debian wants beside what is installed.
 set(CPACK_PRE_BUILD_SCRIPTS "${CMAKE_CURRENT_LIST_DIR}/debian_files.cmake")

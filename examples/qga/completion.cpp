@@ -1,112 +1,89 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// Writes a script for bash that completes commands, options and choices. Bash completes everything
-// else as file names: sockets, files to copy, files with keys.
+// Collects what the completions of all shells need.
 #include "completion.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <set>
-#include <string>
+#include <utility>
 
 namespace qga_tool {
 
 namespace {
 
-/// The words of a choice such as `ram|disk`, with spaces between them; empty for other types.
-std::string choices_of(const CLI::Option& option) {
-  std::string type = option.get_type_name();
-  const bool closed = type.find('|') != std::string::npos;
-  std::ranges::replace(type, '|', ' ');
-  return closed ? type : "";
-}
-
-std::string option_names(const CLI::App& app) {
-  std::string names;
-  for (const CLI::Option* option : own_options(app)) {
-    for (const std::string& name : option->get_snames()) names += " -" + name;
-    for (const std::string& name : option->get_lnames()) names += " --" + name;
+/// The words of a choice such as `ram|disk`; none for other types.
+std::vector<std::string> choices_of(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  std::vector<std::string> choices;
+  if (type.find('|') == std::string::npos) return choices;
+  for (std::size_t begin = 0; begin <= type.size();) {
+    const std::size_t end = std::min(type.find('|', begin), type.size());
+    choices.push_back(type.substr(begin, end - begin));
+    begin = end + 1;
   }
-  return names;
+  return choices;
 }
 
-/// The branches of a `case`, one for each command: the words and options that may follow it.
-std::string branches(const CLI::App& app, const std::string& path, const Tool& tool) {
-  std::string words;
-  std::string text;
+OptionFacts facts_of(const CLI::Option& option) {
+  OptionFacts facts{{}, option.get_description(), option.get_expected_max() != 0, {}};
+  for (const std::string& name : option.get_snames()) facts.names.push_back("-" + name);
+  for (const std::string& name : option.get_lnames()) facts.names.push_back("--" + name);
+  facts.choices = choices_of(option);
+  return facts;
+}
+
+void add_facts(const CLI::App& app, const Tool& tool, const std::string& path,
+               std::vector<CommandFacts>& all) {
+  CommandFacts facts{path, app.get_description(), {}, {}, {}};
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    words += " " + sub->get_name();
-    text += branches(*sub, path + " " + sub->get_name(), tool);
+    facts.commands.push_back(sub->get_name());
+    add_facts(*sub, tool, path + " " + sub->get_name(), all);
   }
   for (const CLI::Option* option : own_options(app)) {
-    const std::string choices = option->get_positional() ? choices_of(*option) : "";
-    if (!choices.empty()) words += " " + choices;
+    if (option->get_positional()) {
+      const std::vector<std::string> choices = choices_of(*option);
+      facts.choices.insert(facts.choices.end(), choices.begin(), choices.end());
+    } else {
+      facts.options.push_back(facts_of(*option));
+    }
   }
   const auto found = tool.commands.find(&app);
-  const bool program = found != tool.commands.end() && found->second.program != Program::none;
-  return text + "    '" + path + "') words='" + words + "' options='" + option_names(app) +
-         (program ? " --" : "") + "' ;;\n";
-}
-
-/// Adds the options that need a value.
-void add_with_values(const CLI::App& app, std::set<std::string>& names) {
-  for (const CLI::Option* option : own_options(app)) {
-    if (option->get_positional() || option->get_expected_max() == 0) continue;
-    for (const std::string& name : option->get_snames()) names.insert("-" + name);
-    for (const std::string& name : option->get_lnames()) names.insert("--" + name);
+  if (found != tool.commands.end() && found->second.program != Program::none) {
+    facts.options.push_back({{"--"}, "A program follows", false, {}});
   }
-  for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
-    add_with_values(*sub, names);
-  }
+  all.push_back(std::move(facts));
 }
 
 }  // namespace
 
-std::string bash_completion(const CLI::App& app, const Tool& tool) {
-  std::set<std::string> with_values;
-  add_with_values(app, with_values);
-  return R"(# bash completion for qga; made by "qga --completion bash".
-_qga() {
-  local current=${COMP_WORDS[COMP_CWORD]}
-  local path='' socket='' words='' options='' skip='' word
-  COMPREPLY=()
-  _qga_words() {
-    case $1 in
-)" + branches(app, "", tool) +
-         R"(    *) return 1 ;;
-    esac
-  }
-  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    if [[ $skip ]]; then
-      skip=''
-      continue
-    fi
-    case $word in
-      --) return ;; # a program follows: for run in the guest, for freeze on this machine
-)" + "      " +
-         CLI::detail::join(with_values, " | ") +
-         R"() skip=yes ;;
-      -*) ;;
-      *)
-        if [[ ! $socket ]]; then
-          socket=$word
-        elif _qga_words "$path $word"; then
-          path+=" $word"
-        fi
-        ;;
-    esac
-  done
-  [[ ! $skip ]] || return
-  _qga_words "$path"
-  if [[ $current == -* ]]; then
-    local own=$options
-    _qga_words ''
-    mapfile -t COMPREPLY < <(compgen -W "$own $options" -- "$current" | sort -u)
-  elif [[ $socket && $words ]]; then
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-  fi
+std::vector<CommandFacts> completion_facts(const CLI::App& app, const Tool& tool) {
+  std::vector<CommandFacts> all;
+  add_facts(app, tool, "", all);
+  return all;
 }
-complete -o bashdefault -o default -F _qga qga
-)";
+
+std::vector<std::string> options_with_values(const std::vector<CommandFacts>& all) {
+  std::set<std::string> names;
+  for (const CommandFacts& command : all) {
+    for (const OptionFacts& option : command.options) {
+      if (option.has_value) names.insert(option.names.begin(), option.names.end());
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::string quoted(const std::string& text) {
+  std::string safe = "'";
+  for (const char c : text) c == '\'' ? safe += "'\\''" : safe += c;
+  return safe + "'";
+}
+
+std::string completion_script(const CLI::App& app, const Tool& tool, const std::string& shell) {
+  const std::vector<CommandFacts> all = completion_facts(app, tool);
+  return shell == "bash"  ? bash_completion(all)
+         : shell == "zsh" ? zsh_completion(all)
+                          : fish_completion(all);
 }
 
 }  // namespace qga_tool

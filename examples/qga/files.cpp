@@ -39,10 +39,21 @@ struct CopyOptions {
   TreeOptions tree;  ///< what only a directory needs
 };
 
+/// Copies a file of the guest to stdout.
+qga::TransferResult copy_to_stdout(Tool& tool, const std::string& guest,
+                                   qga::TransferParams params = {}) {
+  try {
+    return tool.ga().download(guest, std::cout, std::move(params));
+  } catch (const std::exception&) {
+    check_stdout();  // where it has failed, it says more about it
+    throw;
+  }
+}
+
 int show_files(Tool& tool, const std::vector<std::string>& paths, bool raw) {
   for (const std::string& path : paths) {
     if (raw || ::isatty(STDOUT_FILENO) == 0) {
-      tool.ga().download(path, std::cout);
+      copy_to_stdout(tool, path);
     } else {
       print_bytes(tool.ga().read_file(path, longest_shown), raw);
     }
@@ -63,7 +74,7 @@ std::string base_name(const std::string& path) {
 qga::TransferResult from_guest(Tool& tool, const CopyOptions& options, qga::TransferParams params) {
   const std::string guest = options.from.substr(1);
   try {
-    if (options.to == "-") return tool.ga().download(guest, std::cout, std::move(params));
+    if (options.to == "-") return copy_to_stdout(tool, guest, std::move(params));
     std::filesystem::path host = options.to;
     if (std::filesystem::is_directory(host)) host /= base_name(guest);
     return tool.ga().download(guest, host, std::move(params));
@@ -113,6 +124,7 @@ int copy(Tool& tool, const CopyOptions& options) {
   if (options.offset > 0 && options.from == "-") {
     throw UsageError("--offset needs a file: it cannot be used with stdin");
   }
+  if (options.tree.limit && !options.recursive) throw UsageError("--for must be used with -r");
   if (options.recursive) {
     if (const std::optional<int> status = copy_directory(tool, options)) return *status;
   }
@@ -161,8 +173,9 @@ void define_files(CLI::App& app, Tool& tool) {
       ->type_name("BYTES");
   cp->add_flag("--keep-partial", options->keep_partial,
                "Keep what was copied when it fails, to go on with --offset");
-  cp->add_flag("-r,--recursive", options->recursive,
-               "Copy a directory with all that is in it; --timeout is for all of it then");
+  cp->add_flag("-r,--recursive", options->recursive, "Copy a directory with all that is in it");
+  seconds_option(cp, "--for", options->tree.limit,
+                 "With -r: how long all of it may take; no limit");
   cp->add_flag("--owner", options->tree.owner,
                "With -r: keep owners, groups (by number) and set-user-id bits, as root");
   cp->add_option("--max-files", options->tree.max_files,

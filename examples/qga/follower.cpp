@@ -106,6 +106,9 @@ Followed Follower::follow() {
 bool Follower::kill() {
   try {
     process_.with({.timeout = kill_time}).kill();
+  } catch (const qga::GuestAgentError&) {  // it may have ended
+  }
+  try {
     return process_.with({.timeout = kill_time}).wait().ended;
   } catch (const qga::GuestAgentError&) {
     return false;

@@ -154,7 +154,7 @@ int freeze(Tool& tool, const FreezeOptions& options) {
   if (thawed.count == 0) {
     // The count of a thaw is 0 where the guest was thawed already.
     complain("the guest was thawed before its time: what was made meanwhile is not consistent");
-    if (status == 0) status = exit_failed;
+    if (status == 0) status = tool.program.empty() ? exit_failed : exit_own_failure;
   }
   if (!failure.empty()) complain(failure);
   return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : status;
@@ -184,7 +184,8 @@ void define_freeze(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<FreezeOptions>();
   CLI::App* const sub = define(
       app, tool, "freeze", "Freeze file systems while a program runs here",
-      [&tool, options] { return freeze(tool, *options); }, Program::optional);
+      [&tool, options] { return freeze(tool, *options); }, Program::optional,
+      ExitsAsProgram::where_given);
   sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; by default all");
   seconds_option(sub, "--for", options->limit,
                  "How long the guest may stay frozen (300); then the program is ended");
@@ -194,11 +195,12 @@ void define_freeze(CLI::App& app, Tool& tool) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   sub->add_flag("--dry-run", options->dry_run, "Show what would be frozen, and freeze nothing");
   sub->add_flag("--or-without", options->or_without,
-                "Run the program also where the guest cannot be frozen; then the exit code is 4");
+                "Run the program also where the guest cannot be frozen; then the exit code is 123");
   sub->add_flag("--leave", options->leave, "Leave the guest frozen, until 'thaw'");
   sub->footer(
       "The program runs on this machine, and takes a snapshot, for example; qga exits with its "
-      "exit code. Without a program the guest stays frozen until Enter, the end of stdin or "
+      "exit code, and where it fails itself with 125. Without a program the guest stays frozen "
+      "until Enter, the end of stdin or "
       "Ctrl-C. The guest is thawed then, also where the program fails or a signal ends qga. Only "
       "SIGKILL prevents that: thaw such a guest by 'thaw'.");
 

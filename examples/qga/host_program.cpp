@@ -60,7 +60,10 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
   if (stop.signal() != 0) return {};  // the program would not get the signal that came before
   pid_t pid = 0;
   if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
-    return {127,
+    const int code = err == ENOENT                    ? exit_no_program
+                     : err == EAGAIN || err == ENOMEM ? exit_own_failure
+                                                      : exit_cannot_run;
+    return {code,
             "cannot run " + program[0] + ": " + std::strerror(err) + hint_of_spaces(program[0])};
   }
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
@@ -68,7 +71,7 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
     const int err = errno;
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return {exit_failed, std::string("cannot wait for a program: ") + std::strerror(err)};
+    return {exit_own_failure, std::string("cannot wait for a program: ") + std::strerror(err)};
   }
 
   HostResult result;

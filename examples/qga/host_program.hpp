@@ -13,7 +13,7 @@
 namespace qga_tool {
 
 struct HostResult {
-  int exit_code = 0;    ///< as in a shell: 127 where there is no such program
+  int exit_code = 0;    ///< 126 and 127 as env(1) has them
   std::string failure;  ///< text for the user; empty where the program ended by itself
 };
 

@@ -20,8 +20,6 @@ namespace qga_tool {
 
 namespace {
 
-std::string join(const std::vector<std::string>& words) { return CLI::detail::join(words, ", "); }
-
 int list_commands(Tool& tool) {
   return answer(tool, qga::GuestInfoRequest(), "no commands", [](qga::GuestAgentInfo info) {
     std::ranges::sort(info.supported_commands, {}, &qga::GuestAgentCommandInfo::name);
@@ -45,7 +43,7 @@ int file_systems(Tool& tool) {
                  known ? percent_text(static_cast<double>(*fs.used_bytes),
                                       static_cast<double>(*fs.total_bytes))
                        : "",
-                 fs.name, join(disks)});
+                 fs.name, joined(disks, ", ")});
     }
     return table;
   });
@@ -147,7 +145,7 @@ int disks(Tool& tool) {
       }
       table.row({disk.name, disk.partition ? "partition" : "disk", bus, serial,
                  disk.alias.value_or(""),
-                 join(disk.dependencies.value_or(std::vector<std::string>()))});
+                 joined(disk.dependencies.value_or(std::vector<std::string>()), ", ")});
     }
     return table;
   });

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// qga: the guest agent from the command line. Parses the command line, runs one subcommand, and
-// makes an exit code of its errors.
+// qga: the guest agent from the command line. Parses the command line and runs one subcommand.
 #include <algorithm>
 #include <exception>
 #include <iostream>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <qga/client.hpp>
 
 #include "completion.hpp"
 #include "manual.hpp"
@@ -50,51 +47,73 @@ const CLI::App* chosen(const CLI::App& app) {
   return at;
 }
 
-int run(const CLI::App& app, Tool& tool, bool dashes) {
+int run(const CLI::App& app, Tool& tool, bool has_dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
   if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
   if (!tool.guests.are_named()) throw UsageError("SOCKET must stand before the command");
   const Command& command = found->second;
-  if (dashes && command.program == Program::none) {
-    throw UsageError("'" + sub->get_name() + "' does not run a program: remove --");
-  }
-  if (tool.program.empty() && (dashes || command.program == Program::required)) {
+  if (tool.program.empty() && (has_dashes || command.program == Program::required)) {
     throw UsageError("a program must follow --");
   }
   const int status = command.action();
-  std::cout.flush();
-  if (!std::cout) throw std::runtime_error("cannot write to stdout");
+  check_stdout();
   return status;
 }
 
-/// Prints the exception that is being handled, and returns the exit code for it.
-int explained(const Tool& tool) {
-  try {
-    throw;
-  } catch (const CLI::ParseError& error) {
-    complain(error.what());
-    return exit_wrong_use;
-  } catch (const UsageError& error) {
-    complain(error.what());
-    return exit_wrong_use;
-  } catch (const std::exception& error) {
-    complain(error.what());
+/// Whether the subcommand that was given exits as a program does.
+bool exits_as_program(const CLI::App& app, const Tool& tool) {
+  const auto found = tool.commands.find(chosen(app));
+  if (found == tool.commands.end()) return false;
+  switch (found->second.exits_as_program) {
+    case ExitsAsProgram::always:
+      return true;
+    case ExitsAsProgram::where_given:
+      return !tool.program.empty();
+    default:
+      return false;
   }
-  if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
-  try {
-    throw;
-  } catch (const qga::ProgramTimeoutError&) {
-    return exit_too_long;
-  } catch (const qga::ConnectError& error) {
-    const bool wrong_address =
-        error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
-    return wrong_address ? exit_wrong_use : exit_unreachable;
-  } catch (const qga::UnreachableError&) {
-    return exit_unreachable;
-  } catch (const std::exception&) {
-    return exit_failed;
+}
+
+/// Whether words that follow `--` belong to the command before it, or name it.
+bool names_command(const CLI::App& app) {
+  return !chosen(app)->get_subcommands([](const CLI::App*) { return true; }).empty();
+}
+
+/// Parses the words of the command line. Behind `--` there are no options of the tool: these words
+/// are the program, where the command takes one, and otherwise arguments as they are.
+/// @return whether a command that takes a program has `--`
+bool parse(CLI::App& app, Tool& tool, std::vector<std::string> words) {
+  const auto parse_words = [&app](std::vector<std::string> some) {
+    std::ranges::reverse(some);  // CLI11 needs the last one first
+    app.parse(std::move(some));
+  };
+  auto dashes = std::ranges::find(words, std::string("--"));
+  while (dashes != words.end()) {
+    // Which command it is decides; whether the words before `--` are enough is known later.
+    try {
+      parse_words({words.begin(), dashes});
+    } catch (const CLI::Success&) {
+      throw;
+    } catch (const CLI::ParseError&) {
+    }
+    if (!names_command(app)) break;
+    // SOCKET or a command follows. A path that begins with '-' must not be taken for an option.
+    dashes = words.erase(dashes);
+    if (dashes == words.end()) break;
+    if (dashes->starts_with('-')) dashes->insert(0, "./");
+    dashes = std::find(dashes + 1, words.end(), "--");
   }
+  const auto found = tool.commands.find(chosen(app));
+  const bool takes_program = dashes != words.end() && found != tool.commands.end() &&
+                             found->second.program != Program::none;
+  // The arguments of a program are kept from the parser, which would split some, such as '[a,b]'.
+  if (takes_program) {
+    tool.program.assign(dashes + 1, words.end());
+    words.erase(dashes, words.end());
+  }
+  parse_words(std::move(words));
+  return takes_program;
 }
 
 int main(int argc, char** argv) try {
@@ -107,7 +126,8 @@ int main(int argc, char** argv) try {
   bool manual = false;
   std::string shell;
   app.add_flag("--man", manual, "Print the manual page and exit");
-  allow(app.add_option("--completion", shell, "Print a completion script and exit"), {"bash"});
+  allow(app.add_option("--completion", shell, "Print a completion script and exit"),
+        completed_shells);
   app.require_subcommand(0, 1);
   define_info(app, tool);
   define_wait(app, tool);
@@ -122,31 +142,22 @@ int main(int argc, char** argv) try {
   define_raw(app, tool);
   app.footer(help_footer());  // after the commands, which would inherit it
 
-  // The arguments of a program are kept from the parser, which would split some, such as '[a,b]'.
-  std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-  const auto dashes = std::ranges::find(arguments, std::string("--"));
-  const bool has_dashes = dashes != arguments.end();
-  if (has_dashes) tool.program.assign(dashes + 1, arguments.end());
-  arguments.erase(dashes, arguments.end());
-  std::ranges::reverse(arguments);  // CLI11 needs the last one first
-
   try {
-    app.parse(arguments);
+    const bool has_dashes = parse(app, tool, {argv + std::min(argc, 1), argv + argc});
+    if (!manual && shell.empty()) return run(app, tool, has_dashes);
+    std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION)
+                         : completion_script(app, tool, shell));
+    check_stdout();
+    return exit_done;
   } catch (const CLI::Success& success) {  // --help, --version
-    return app.exit(success);
-  } catch (const CLI::ParseError&) {
-    return explained(tool);
-  }
-  if (manual || !shell.empty()) {
-    std::cout << (manual ? manual_page(app, tool, QGA_TOOL_VERSION) : bash_completion(app, tool))
-              << std::flush;
-    return std::cout ? exit_done : exit_failed;
-  }
-  try {
-    return run(app, tool, has_dashes);
+    app.exit(success);
+    check_stdout();
+    return exit_done;
   } catch (const std::exception&) {
-    return explained(tool);
+    return explain_error(tool, exits_as_program(app, tool));
   }
+} catch (const ClosedPipeError&) {
+  return exit_closed_pipe;
 } catch (const std::exception& error) {
   complain(error.what());
   return exit_failed;

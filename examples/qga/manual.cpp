@@ -15,17 +15,19 @@ namespace qga_tool {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 10> exit_codes{{
-    {"0", "Done. run, shell, and freeze with a program, exit as the program did"},
+constexpr std::array<std::pair<std::string_view, std::string_view>, 12> exit_codes{{
+    {"0", "Done"},
     {"1", "The guest or its agent refused, or failed"},
     {"2", "The command line is wrong"},
     {"3", "The agent cannot be reached: no channel, no answer in time, or the channel broke"},
-    {"4", "freeze --or-without: the program has run, and the guest was not frozen"},
-    {"124", "run, freeze, cp -r: it took longer than --timeout or --for allowed"},
-    {"127", "freeze: the program could not be started"},
-    {"128+N", "run, shell, freeze: signal N ended the program"},
-    {"130", "Ctrl-C; for other signals that end qga, 128 + their number"},
-    {"255", "run: the program's code does not fit here; stderr says it. shell: left by ~."},
+    {"123", "freeze --or-without: the program ended with 0, and the guest was not frozen"},
+    {"124", "run, freeze, cp -r: it took longer than --for allowed"},
+    {"125", "run, shell, freeze with a program: qga failed, instead of 1, 2 or 3"},
+    {"126", "run, shell, freeze: there is such a program, but it cannot be run"},
+    {"127", "run, shell, freeze: there is no such program"},
+    {"128+N", "Signal N ended the program, or qga: 130 is Ctrl-C"},
+    {"141", "Nobody reads what qga writes any more, as in qga SOCKET fs | head -1"},
+    {"255", "run, shell: the program's code does not fit here; stderr says it"},
 }};
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 8> examples{{
@@ -68,7 +70,7 @@ std::string usage(const CLI::App& app, const Tool& tool) {
     for (const CLI::Option* option : own_options(app)) {
       if (!option->get_positional()) continue;
       std::string name = option->get_name(true);
-      if (option->get_expected_max() >= CLI::detail::expected_max_vector_size) name += "...";
+      if (option->get_expected_max() > 1) name += "...";
       text += option->get_required() ? " " + name : " [" + name + "]";
     }
   }
@@ -182,7 +184,8 @@ std::shared_ptr<CLI::FormatterBase> help_formatter(const Tool& tool) {
 }
 
 std::string help_footer() {
-  std::string text = "Exit codes:\n";
+  std::string text =
+      "Exit codes; run, shell, and freeze with a program, otherwise exit as the program did:\n";
   for (const auto& [code, meaning] : exit_codes) {
     text.append("  ").append(code).append(8 - code.size(), ' ').append(meaning).append("\n");
   }
@@ -205,7 +208,8 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
       "Ctrl-C ends every command, and thaws what the command has frozen.\n");
   page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);
-  page += ".SH EXIT STATUS\n";
+  page += ".SH EXIT STATUS\nrun, shell, and freeze with a program, exit as the program did. ";
+  page += "Otherwise:\n";
   for (const auto& [code, meaning] : exit_codes) page += item(code, std::string(meaning) + ".");
   page += ".SH EXAMPLES\n";
   for (const auto& [command, meaning] : examples) page += item(command, std::string(meaning) + ".");

@@ -8,65 +8,26 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <iostream>
+#include <system_error>
 #include <utility>
 
+#include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "width.hpp"
 
 namespace qga_tool {
 
 namespace {
 
-struct Character {
-  char32_t code = 0;
-  std::size_t bytes = 0;  ///< 0: these bytes are not UTF-8
-};
-
-/// The first character. Overlong forms, surrogates and codes beyond Unicode are not UTF-8.
-Character first_character(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < bytes) return {};
-  char32_t code = lead & (0xFFU >> (bytes + 1));
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80) return {};
-    code = (code << 6) | (byte(i) & 0x3FU);
-  }
-  constexpr std::array<char32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xD800 && code < 0xE000;
-  if (code < least[bytes] || surrogate || code > 0x10FFFF) return {};
-  return {code, bytes};
-}
-
-bool harmless(char32_t code) {
-  constexpr std::array<std::pair<char32_t, char32_t>, 9> harmful{{
-      {0x00, 0x1F},        // C0
-      {0x7F, 0x9F},        // DEL, C1
-      {0x61C, 0x61C},      // Arabic letter mark
-      {0x200E, 0x200F},    // marks of direction
-      {0x2028, 0x202E},    // separators of lines; embeddings and overrides of direction
-      {0x2066, 0x2069},    // isolates of direction
-      {0xFEFF, 0xFEFF},    // byte order mark
-      {0xFFF9, 0xFFFB},    // interlinear annotations
-      {0xE0000, 0xE007F},  // tags, which are invisible
-  }};
-  return std::ranges::none_of(
-      harmful, [code](const auto& range) { return range.first <= code && code <= range.second; });
-}
-
 std::string escape(const char* format, unsigned value) {
   std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), format, value);
   return text.data();
-}
-
-std::size_t width(std::string_view text) {
-  // Continuation bytes are a part of the character before them.
-  return static_cast<std::size_t>(std::ranges::count_if(
-      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
 }
 
 std::string scaled(double bytes) {
@@ -91,7 +52,7 @@ std::string shown(std::string_view text, std::string_view kept) {
     const auto [code, bytes] = first_character(text);
     if (bytes == 0) {
       safe += escape("\\x%02x", static_cast<unsigned char>(text.front()));
-    } else if (harmless(code) || kept.find(text.front()) != std::string_view::npos) {
+    } else if (is_visible(code) || kept.find(text.front()) != std::string_view::npos) {
       safe += text.substr(0, bytes);
     } else {
       safe += escape(code < 0x80 ? "\\x%02x" : "\\u%04x", static_cast<unsigned>(code));
@@ -110,6 +71,15 @@ std::size_t cut_character(std::string_view text) {
     return cut < whole ? cut : 0;
   }
   return 0;
+}
+
+std::string joined(const std::vector<std::string>& words, std::string_view separator) {
+  std::string text;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i > 0) text += separator;
+    text += words[i];
+  }
+  return text;
 }
 
 std::string size_text(std::uint64_t bytes) { return scaled(static_cast<double>(bytes)); }
@@ -164,13 +134,14 @@ std::string Table::text() const {
   std::vector<std::size_t> widths;
   for (const auto& cells : rows_) {
     widths.resize(std::max(widths.size(), cells.size()));
-    for (std::size_t i = 0; i < cells.size(); ++i) widths[i] = std::max(widths[i], width(cells[i]));
+    for (std::size_t i = 0; i < cells.size(); ++i)
+      widths[i] = std::max(widths[i], width_of(cells[i]));
   }
   std::string text;
   for (const auto& cells : rows_) {
     std::string line;
     for (std::size_t i = 0; i < cells.size(); ++i) {
-      const std::string padding(widths[i] - width(cells[i]), ' ');
+      const std::string padding(widths[i] - width_of(cells[i]), ' ');
       const bool number = i < numbers_.size() && numbers_[i];
       line += number ? padding + cells[i] : cells[i] + padding;
       line += "  ";
@@ -192,6 +163,39 @@ void print_json_line(const nlohmann::json& json) { std::cout << dumped(json, -1)
 void print_bytes(std::string_view bytes, bool raw) {
   const bool escaped = !raw && ::isatty(STDOUT_FILENO) != 0;
   std::cout << (escaped ? shown_text(bytes) : std::string(bytes)) << std::flush;
+}
+
+bool stdout_is_closed() {
+  if (std::cout) return false;
+  pollfd fds{STDOUT_FILENO, 0, 0};
+  const bool failed = ::poll(&fds, 1, 0) > 0;
+  struct stat info {};
+  return failed && ::fstat(STDOUT_FILENO, &info) == 0 &&
+         (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
+}
+
+bool is_closed_pipe(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::system_error& known) {
+    return known.code() == std::errc::broken_pipe;
+  } catch (...) {
+    return false;
+  }
+}
+
+void check_stdout() {
+  std::cout.flush();
+  if (stdout_is_closed()) throw ClosedPipeError();
+  if (!std::cout) throw std::runtime_error("cannot write to stdout");
+}
+
+bool wants_colour() {
+  const char* const no_color = std::getenv("NO_COLOR");
+  const char* const term = std::getenv("TERM");
+  const bool refused = no_color != nullptr && *no_color != '\0';
+  const bool dumb = term == nullptr || std::string_view(term) == "dumb";
+  return !refused && !dumb && ::isatty(STDOUT_FILENO) != 0;
 }
 
 void complain(std::string_view line) {

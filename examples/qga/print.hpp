@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +19,7 @@
 namespace qga_tool {
 
 /// Escapes what could drive a terminal or deceive its user: control characters, characters that
-/// change the direction of writing, and bytes that are not UTF-8.
+/// change the direction of writing or cannot be seen, and bytes that are not UTF-8.
 /// @param kept control characters that are not escaped
 std::string shown(std::string_view text, std::string_view kept = "");
 
@@ -26,6 +28,9 @@ inline std::string shown_text(std::string_view text) { return shown(text, "\n\t"
 
 /// How many bytes at the end are the beginning of a character that may go on: 0 to 3.
 std::size_t cut_character(std::string_view text);
+
+/// Words with a separator between them.
+std::string joined(const std::vector<std::string>& words, std::string_view separator);
 
 /// A size, such as `1.5 GiB`.
 std::string size_text(std::uint64_t bytes);
@@ -45,7 +50,8 @@ std::string percent_text(double part, double whole);
 /// The line of an overview about an answer that it does not have.
 inline std::string missing_line(const std::string& reason) { return "missing: " + reason; }
 
-/// Rows of text with aligned columns. Numbers are aligned to the right.
+/// Rows of text with aligned columns, also where characters are wide or combining. Numbers are
+/// aligned to the right.
 class Table {
  public:
   /// @param heading the name of each column, with '>' before it where the column holds numbers;
@@ -73,6 +79,24 @@ void print_json_line(const nlohmann::json& json);
 
 /// Prints bytes on stdout. They are escaped on a terminal, unless `raw` is true.
 void print_bytes(std::string_view bytes, bool raw);
+
+/// Nobody reads what is written any more. The tool ends without a word, as SIGPIPE ends a program.
+class ClosedPipeError : public std::runtime_error {
+ public:
+  ClosedPipeError() : std::runtime_error("nobody reads what is written") {}
+};
+
+/// Whether stdout has failed because it is a pipe that nobody reads any more.
+bool stdout_is_closed();
+/// Whether an error of writing says so.
+bool is_closed_pipe(const std::exception_ptr& error);
+/// Flushes stdout.
+/// @throws ClosedPipeError, std::runtime_error what was written has not arrived
+void check_stdout();
+
+/// Whether what is printed on stdout is to have colours: it is a terminal that has them, and the
+/// user has not set NO_COLOR.
+bool wants_colour();
 
 /// Prints `qga: <line>` on stderr.
 void complain(std::string_view line);

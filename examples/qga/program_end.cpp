@@ -7,6 +7,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 #include "print.hpp"
 #include "tool.hpp"
@@ -42,7 +43,22 @@ std::string end_text(const ProgramEnd& end) {
   return "the guest does not say how the program ended";
 }
 
+/// An agent tells why a program cannot be started by a text alone: `Failed to execute child process
+/// “x” (No such file or directory)`. The setup of a program that is followed has a text of its own.
+int code_of_refusal(const qga::AgentError& error) {
+  if (std::string_view(error.what()).starts_with("start: no such program: ")) {
+    return exit_no_program;
+  }
+  std::string_view reason = error.desc();
+  if (reason.find("Failed to execute child process") == std::string_view::npos) return exit_failed;
+  reason = reason.substr(0, reason.find_last_not_of("'. \n") + 1);
+  return reason.ends_with("(No such file or directory)") ? exit_no_program : exit_cannot_run;
+}
+
 }  // namespace
+
+NotStartedError::NotStartedError(const qga::AgentError& error, const std::string& hint)
+    : std::runtime_error(error.what() + hint), exit_code_(code_of_refusal(error)) {}
 
 int exit_as(const ProgramEnd& end) {
   if (const std::optional<int> code = fitting_code(end)) return *code;

@@ -34,7 +34,7 @@ struct RunOptions {
   std::string user;
   std::vector<std::string> env;
   std::vector<std::string> add_env;
-  std::optional<double> timeout;
+  std::optional<double> limit;
 
   /// Whether only a guest with a shell can do it.
   bool needs_shell() const { return !cwd.empty() || !user.empty() || !add_env.empty(); }
@@ -92,7 +92,7 @@ int run_buffered(Tool& tool, const std::vector<std::string>& words, const RunOpt
   params.cwd = options.cwd;
   params.user = options.user;
   if (options.input) params.input = read_stdin(tool.stop, longest_input);
-  if (options.timeout) params.timeout = duration_of(*options.timeout);
+  if (options.limit) params.timeout = duration_of(*options.limit);
   params.kill = options.kill;
 
   const qga::RunResult result = tool.ga().run(words.front(), std::move(params));
@@ -145,6 +145,10 @@ int give_up(Follower& follower, const RunOptions& options, const Followed& end) 
   }
   const std::string fate = "; " + process + (killed ? " was killed" : " may still run");
   if (end.why == Why::stopped) throw std::runtime_error("interrupted" + fate);
+  if (is_closed_pipe(end.error)) {
+    if (!killed) complain(process + " may still run");
+    throw ClosedPipeError();
+  }
   try {
     std::rethrow_exception(end.error);
   } catch (const std::exception& error) {
@@ -155,7 +159,7 @@ int give_up(Follower& follower, const RunOptions& options, const Followed& end) 
 int follow(Tool& tool, qga::Process process, const RunOptions& options) {
   FollowParams params{
       .input = options.input, .raw_output = options.raw_output, .encoding = options.encoding};
-  if (options.timeout) params.timeout = duration_of(*options.timeout);
+  if (options.limit) params.timeout = duration_of(*options.limit);
   Follower follower(tool, std::move(process), std::move(params));
   const Followed end = follower.follow();
   if (end.why != Followed::Why::ended) return give_up(follower, options, end);
@@ -179,7 +183,7 @@ int run(Tool& tool, const RunOptions& options) {
     throw;
   } catch (const qga::AgentError& error) {
     if (error.outcome() != qga::Outcome::refused) throw;
-    throw std::runtime_error(error.what() + hint_of_spaces(words.front()));
+    throw NotStartedError(error, hint_of_spaces(words.front()));
   }
 }
 
@@ -189,7 +193,7 @@ void define_run(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* const sub = define(
       app, tool, "run", "Run a program in the guest, and exit as it does",
-      [&tool, options] { return run(tool, *options); }, Program::optional);
+      [&tool, options] { return run(tool, *options); }, Program::optional, ExitsAsProgram::always);
   sub->add_option("--shell", options->shell, "Run a line of /bin/sh instead of a program")
       ->type_name("LINE");
   sub->add_option("--powershell", options->powershell, "Run a line of PowerShell (Windows)")
@@ -203,8 +207,8 @@ void define_run(CLI::App& app, Tool& tool) {
   sub->add_option("--cwd", options->cwd, "The directory to run in (/)")->type_name("DIR");
   sub->add_option("--user", options->user, "The user to run as (the agent's, as a rule root)")
       ->type_name("NAME");
-  seconds_option(sub, "--timeout", options->timeout, "How long the program may run");
-  sub->add_flag("--kill", options->kill, "Kill the program in the guest after --timeout or Ctrl-C");
+  seconds_option(sub, "--for", options->limit, "How long the program may run; no limit");
+  sub->add_flag("--kill", options->kill, "Kill the program in the guest after --for or Ctrl-C");
   sub->add_option("--encoding", options->encoding,
                   "The encoding of what it writes, such as CP850, to be shown as UTF-8; "
                   "iconv -l lists them")

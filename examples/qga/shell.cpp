@@ -82,18 +82,30 @@ Started start(Tool& tool, const ShellOptions& options) {
   }
 }
 
+Started start_or_explain(Tool& tool, const ShellOptions& options) {
+  try {
+    return start(tool, options);
+  } catch (const qga::CommandNotFoundError&) {
+    throw;
+  } catch (const qga::AgentError& error) {
+    if (error.outcome() != qga::Outcome::refused) throw;
+    throw NotStartedError(error);
+  }
+}
+
 /// Ends after something other than the end of the program, with the terminal as it was before.
 int give_up(const Followed& end) {
   switch (end.why) {
     case Followed::Why::left:
       complain("left; the program is ended");
-      return exit_no_code;
+      return exit_own_failure;
     case Followed::Why::stopped:
       throw std::runtime_error("interrupted; the program is ended");
     case Followed::Why::lost:
       complain("the program is lost: the guest or its agent was restarted, or does not answer");
       break;
     default:
+      if (is_closed_pipe(end.error)) throw ClosedPipeError();
       break;
   }
   std::rethrow_exception(end.error);
@@ -102,7 +114,7 @@ int give_up(const Followed& end) {
 int shell(Tool& tool, const ShellOptions& options) {
   if (tool.json) throw UsageError("shell must be used without --json");
   const Stop::TidyUp tidy(tool.stop);
-  Started started = start(tool, options);
+  Started started = start_or_explain(tool, options);
   FollowParams params{.input = true, .raw_output = true, .terminal = started.terminal};
   if (started.terminal) {
     const auto keys = std::make_shared<EscapeKeys>();
@@ -126,7 +138,8 @@ void define_shell(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<ShellOptions>();
   CLI::App* const sub = define(
       app, tool, "shell", "Use a terminal in the guest",
-      [&tool, options] { return shell(tool, *options); }, Program::optional);
+      [&tool, options] { return shell(tool, *options); }, Program::optional,
+      ExitsAsProgram::always);
   sub->add_option("--cwd", options->cwd, "The directory to begin in (the user's own)")
       ->type_name("DIR");
   sub->add_option("--user", options->user, "The user to be (the agent's, as a rule root)")

@@ -4,9 +4,11 @@
 #include "tool.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <iostream>
 #include <memory>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "print.hpp"
@@ -53,9 +55,10 @@ CLI::App* define(CLI::App& parent, const std::string& name, const std::string& d
 }
 
 CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
-                 const std::string& description, std::function<int()> action, Program program) {
+                 const std::string& description, std::function<int()> action, Program program,
+                 ExitsAsProgram exits_as_program) {
   CLI::App* const sub = define(parent, name, description);
-  tool.commands[sub] = {std::move(action), program};
+  tool.commands[sub] = {std::move(action), program, exits_as_program};
   return sub;
 }
 
@@ -75,7 +78,9 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
   const auto set = [&value](const double& seconds) { value = seconds; };
   const auto check = [](const std::string& text) {
     double seconds = 0;
-    const bool valid = CLI::detail::lexical_cast(text, seconds) && seconds > 0 && seconds <= 1e9;
+    const char* const end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, seconds);
+    const bool valid = error == std::errc() && rest == end && seconds > 0 && seconds <= 1e9;
     return valid ? std::string() : "'" + text + "' must be a number of seconds, more than 0";
   };
   return app->add_option_function<double>(name, set, description)
@@ -107,7 +112,7 @@ std::string hint_of_spaces(const std::string& program) {
 }
 
 void allow(CLI::Option* option, const std::vector<std::string>& choices) {
-  option->type_name(CLI::detail::join(choices, "|"))->check(CLI::IsMember(choices).description(""));
+  option->type_name(joined(choices, "|"))->check(CLI::IsMember(choices).description(""));
 }
 
 }  // namespace qga_tool

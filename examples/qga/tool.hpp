@@ -14,19 +14,11 @@
 #include <asio/io_context.hpp>
 #include <qga/client.hpp>
 
+#include "exit_code.hpp"
 #include "guests.hpp"
 #include "stop.hpp"
 
 namespace qga_tool {
-
-/// The tool's own exit codes; the manual explains them.
-inline constexpr int exit_done = 0;
-inline constexpr int exit_failed = 1;
-inline constexpr int exit_wrong_use = 2;
-inline constexpr int exit_unreachable = 3;
-inline constexpr int exit_without_freeze = 4;
-inline constexpr int exit_too_long = 124;  ///< as with timeout(1)
-inline constexpr int exit_no_code = 255;
 
 /// A mistake in the command line that the parser cannot find.
 class UsageError : public std::runtime_error {
@@ -37,9 +29,13 @@ class UsageError : public std::runtime_error {
 /// Whether a subcommand takes a program and its arguments after `--`.
 enum class Program { none, optional, required };
 
+/// Whether a subcommand exits as a program does: then its own failures have other exit codes.
+enum class ExitsAsProgram { never, where_given, always };
+
 struct Command {
   std::function<int()> action;  ///< returns the exit code
   Program program = Program::none;
+  ExitsAsProgram exits_as_program = ExitsAsProgram::never;
 };
 
 struct Tool {
@@ -82,7 +78,8 @@ CLI::App* define(CLI::App& parent, const std::string& name, const std::string& d
 /// Defines a subcommand.
 CLI::App* define(CLI::App& parent, Tool& tool, const std::string& name,
                  const std::string& description, std::function<int()> action,
-                 Program program = Program::none);
+                 Program program = Program::none,
+                 ExitsAsProgram exits_as_program = ExitsAsProgram::never);
 
 /// The options and positionals that were defined for a subcommand itself. Newer versions of CLI11
 /// also list those of its parents, which `fallthrough` lets it take.

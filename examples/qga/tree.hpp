@@ -21,6 +21,7 @@ struct TreeOptions {
   bool owner = false;
   std::uint64_t max_files = 10'000'000;
   std::optional<std::uint64_t> max_bytes;
+  std::optional<double> limit;  ///< seconds, for all of it
 };
 
 #ifdef QGA_TOOL_HAS_LIBARCHIVE

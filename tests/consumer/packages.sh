@@ -95,6 +95,9 @@ if [[ -n $tool ]]; then
   [[ $("$usr/bin/qga" --version) == "qga $version" ]] || fail "the tool says another version"
   gzip -dc "$usr/share/man/man1/qga.1.gz" | grep -q '^\.SH NAME' || fail "the manual page"
   bash -n "$usr/share/bash-completion/completions/qga" || fail "the completion"
+  grep -q '^#compdef qga' "$usr/share/zsh/site-functions/_qga" || fail "the completion for zsh"
+  grep -q '^complete -c qga ' "$usr/share/fish/vendor_completions.d/qga.fish" ||
+    fail "the completion for fish"
 fi
 
 if [[ ${as_root[*]} != false ]]; then

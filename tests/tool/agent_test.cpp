@@ -55,7 +55,7 @@ TEST_CASE("a program's output and exit code are those of the tool") {
 
   CHECK(run_tool({agent.path(), "run", "--", "sh", "-c", "kill -9 $$"}).code == 128 + SIGKILL);
   const Ended missing = run_tool({agent.path(), "run", "--", "/no/such/program"});
-  CHECK(missing.code == 1);
+  CHECK(missing.code == 127);
   CHECK(missing.err.starts_with("qga: guest-exec: "));
 }
 
@@ -92,7 +92,7 @@ TEST_CASE("what a program did is one JSON document") {
 TEST_CASE("a program that takes too long can be killed") {
   const Agent agent;
   const Ended ended =
-      run_tool({agent.path(), "run", "--timeout", "0.3", "--kill", "--", "sleep", "1000"});
+      run_tool({agent.path(), "run", "--for", "0.3", "--kill", "--", "sleep", "1000"});
   CHECK(ended.code == 124);
   CHECK(contains(ended.err, "was killed"));
 }
@@ -166,11 +166,6 @@ TEST_CASE("wrong use is exit code 2, before anything is sent") {
       {"/no/socket", "dance"},
       {"/no/socket", "ping", "--loudly"},
       {"/no/socket", "ping", "--", "ls"},
-      {"/no/socket", "run"},
-      {"/no/socket", "run", "ls"},
-      {"/no/socket", "run", "--"},
-      {"/no/socket", "run", "-e", "=x", "--", "ls"},
-      {"/no/socket", "run", "-e", "novalue", "--", "ls"},
       {"/no/socket", "--timeout", "0", "ping"},
       {"/no/socket", "--timeout", "-1", "ping"},
       {"/no/socket", "--timeout", "nan", "ping"},
@@ -180,7 +175,6 @@ TEST_CASE("wrong use is exit code 2, before anything is sent") {
       {"/no/socket", "cp", ":/tmp/..", "/tmp"},
       {"/no/socket", "cp", ":/", "/tmp"},
       {"/no/socket", "cp", ":", "x"},
-      {"/no/socket", "freeze", "--leave", "--", "ls"},
       {"/no/socket", "raw", "[]"},
       {"/no/socket", "raw", "{\"execute\": \"guest-ping\", \"id\": 1}"},
       {"/no/socket", "suspend", "deeply"},
@@ -227,18 +221,6 @@ TEST_CASE("a request by hand") {
   CHECK(run_tool({agent.path(), "raw", "{\"execute\": \"guest-ping\"}"}).out == "{}\n");
   const std::string sync = R"({"execute": "guest-sync", "arguments": {"id": 12}})";
   CHECK(run_tool({agent.path(), "raw", sync}).out == "12\n");
-}
-
-TEST_CASE("output that nobody takes is an error") {
-  const Agent agent;
-  const Ended full = Running({"-c", tool_program + " " + agent.path() + " info >/dev/full"},
-                             "/dev/null", "/bin/sh")
-                         .wait();
-  CHECK(full.code == 1);
-  const Ended closed =
-      Running({"-c", tool_program + " " + agent.path() + " info | :"}, "/dev/null", "/bin/sh")
-          .wait();
-  CHECK(closed.code == 0);  // of the last program
 }
 
 TEST_CASE("settings stand before and behind the command") {

@@ -102,9 +102,9 @@ TEST_CASE(
   CHECK(run_tool({agent.path(), "run", "--buffered", "--cwd", "/usr", "--", "pwd"}).out ==
         "/usr\n");
   const Ended nowhere = run_tool({agent.path(), "run", "--cwd", "/no/such", "--", "pwd"});
-  CHECK(nowhere.code == 1);
+  CHECK(nowhere.code == 125);
   CHECK(contains(nowhere.err, "/no/such"));
-  CHECK(run_tool({agent.path(), "run", "--user", "no-such-user", "--", "id"}).code == 1);
+  CHECK(run_tool({agent.path(), "run", "--user", "no-such-user", "--", "id"}).code == 125);
 }
 
 TEST_CASE("run makes UTF-8 of a guest's encoding, also of a character in two pieces") {
@@ -177,7 +177,7 @@ TEST_CASE("a signal to the tool leaves the program in the guest, or kills it wit
 TEST_CASE("a program that runs for too long is left behind, or killed with --kill") {
   const Agent agent;
   const std::string seconds = unique_sleep();
-  const Ended ended = run_tool({agent.path(), "run", "--timeout", "0.2", "--", "sleep", seconds});
+  const Ended ended = run_tool({agent.path(), "run", "--for", "0.2", "--", "sleep", seconds});
   CHECK(ended.code == 124);
   CHECK(contains(ended.err, "is left behind"));
   REQUIRE(processes_with(seconds).size() == 1);
@@ -193,8 +193,7 @@ TEST_CASE("a program is killed where nobody takes its output") {
                               "/dev/null", "/bin/sh")
                           .wait();
   CHECK(ended.out == text + "\n");
-  CHECK(contains(ended.err, "cannot write to stdout"));
-  CHECK(contains(ended.err, "was killed\n1\n"));
+  CHECK(ended.err == "141\n");
   CHECK(nothing_left(text));
 }
 
@@ -221,9 +220,9 @@ TEST_CASE("a guest without a shell or files has output in the end, and is asked 
   CHECK(programs == 1);
   // What only a shell can do is not left out.
   for (const std::string option : {"--cwd", "--user"}) {
-    CHECK(run_tool({agent.path(), "run", option, "x", "--", "x.exe"}).code == 1);
+    CHECK(run_tool({agent.path(), "run", option, "x", "--", "x.exe"}).code == 125);
   }
-  CHECK(run_tool({agent.path(), "run", "--env-add", "A=b", "--", "x.exe"}).code == 1);
+  CHECK(run_tool({agent.path(), "run", "--env-add", "A=b", "--", "x.exe"}).code == 125);
   CHECK(programs == 1);
 }
 
@@ -252,7 +251,7 @@ TEST_CASE("run --powershell gives the line to PowerShell as UTF-16 in base64") {
   CHECK(run_tool({agent.path(), "run", "--powershell", "\"\u00E4\""}).code == 0);
   CHECK(arguments ==
         nlohmann::json{"-NoProfile", "-NonInteractive", "-EncodedCommand", "IgDkACIA"});
-  CHECK(run_tool({agent.path(), "run", "--powershell", "\xff"}).code == 2);
+  CHECK(run_tool({agent.path(), "run", "--powershell", "\xff"}).code == 125);
 }
 
 TEST_CASE("run refuses what does not go together") {
@@ -263,10 +262,14 @@ TEST_CASE("run refuses what does not go together") {
       {"--json", "run", "--encoding", "CP850", "--", "ls"},
       {"run", "--env-add", "novalue", "--", "ls"},
       {"--json", "shell"},
+      {"run", "--"},
+      {"run", "ls"},
+      {"run", "-e", "=x", "--", "ls"},
+      {"run", "-e", "novalue", "--", "ls"},
   };
   for (std::vector<std::string> arguments : wrong) {
-    INFO(arguments.at(1));
+    INFO(arguments.at(0) << " " << arguments.at(1));
     arguments.insert(arguments.begin(), "/no/socket");
-    CHECK(run_tool(arguments).code == 2);
+    CHECK(run_tool(arguments).code == 125);
   }
 }

@@ -68,22 +68,22 @@ TEST_CASE("runs the program without a freeze where that was asked for, and says 
   Freezer agent;
   agent.on("guest-fsfreeze-freeze", script::fails("the hook failed"));
   agent.on("guest-fsfreeze-status", script::returns("\"thawed\""));
-  for (const auto& [program, code] : {std::pair("exit 0", 4), std::pair("exit 5", 5)}) {
+  for (const auto& [program, code] : {std::pair("exit 0", 123), std::pair("exit 5", 5)}) {
     const Ended ended = run_tool(freeze(agent, {"--or-without", "--", "sh", "-c", program}));
     CHECK(ended.code == code);
     CHECK(contains(ended.err, "the program runs without a freeze"));
   }
-  CHECK(run_tool(freeze(agent, {"--", "true"})).code == 1);
+  CHECK(run_tool(freeze(agent, {"--", "true"})).code == 125);
   // A guest that may still be frozen is left to people.
   agent.on("guest-fsfreeze-status", script::returns("\"frozen\""));
-  CHECK(run_tool(freeze(agent, {"--or-without", "--", "true"})).code == 1);
+  CHECK(run_tool(freeze(agent, {"--or-without", "--", "true"})).code == 125);
   CHECK(run_tool(freeze(agent, {"--or-without"})).code == 2);
 }
 
 TEST_CASE("fails where the guest was thawed meanwhile, by others") {
   Freezer agent;
   agent.on("guest-fsfreeze-thaw", script::returns("0"));
-  for (const auto& [program, code] : {std::pair("exit 0", 1), std::pair("exit 5", 5)}) {
+  for (const auto& [program, code] : {std::pair("exit 0", 125), std::pair("exit 5", 5)}) {
     const Ended ended = run_tool(freeze(agent, {"--", "sh", "-c", program}));
     CHECK(ended.code == code);
     CHECK(contains(ended.err, "was thawed before its time"));
@@ -208,7 +208,7 @@ TEST_CASE("some mountpoints, or nothing at all") {
   CHECK(agent.executed().back().command == "guest-fsfreeze-thaw");
   agent.on("guest-fsfreeze-freeze-list", script::returns("0"));
   const Ended ended = run_tool(freeze(agent, {"/none", "--", "echo", "snapshot"}));
-  CHECK(ended.code == 1);
+  CHECK(ended.code == 125);
   CHECK(ended.out.empty());
 }
 
@@ -217,7 +217,7 @@ TEST_CASE("a thaw that fails is told, whatever the program did") {
   agent.on("guest-fsfreeze-thaw", script::fails("hook failed"));
   agent.on("guest-fsfreeze-status", script::returns("\"thawed\""));
   const Ended ended = run_tool(freeze(agent, {"--", "true"}));
-  CHECK(ended.code == 1);
+  CHECK(ended.code == 125);
   CHECK(contains(ended.err, "hook failed"));
 }
 

@@ -86,13 +86,17 @@ TEST_CASE("bash completes") {
   CHECK(completed("qga /s ssh-keys ") == "list add remove");
   CHECK(completed("qga /s ssh-keys add --re") == "--reset");
   CHECK(completed("qga /s cp --") ==
-        "--completion --help --json --keep-partial --man --max-bytes --max-files --offset --owner "
-        "--quiet --recursive --timeout --trace --verify --version");
+        "--completion --for --help --json --keep-partial --man --max-bytes --max-files --offset "
+        "--owner --quiet --recursive --socket --sockets-from --timeout --trace --verify --version");
   CHECK(completed("qga --ti") == "--timeout");
   CHECK(completed("qga /s run --en") == "--encoding --env --env-add");
   CHECK(completed("qga /s sh") == "shell shutdown");
   CHECK(completed("qga /s shell --user") == "--user");
   CHECK(completed("qga /s shell -- --us").empty());
+  CHECK(completed("qga /s cat -- --ra").empty());
+  CHECK(completed("qga /s wait --address ") == "any v4 v6");
+  CHECK(completed("qga -s /a -s /b sus") == "suspend");
+  CHECK(completed("qga --sockets-from list suspend d") == "disk");
   // Files, which bash adds itself.
   CHECK(completed("qga ").empty());
   CHECK(completed("qga /s cp ").empty());

@@ -15,7 +15,7 @@ TEST_CASE("text without harm stays as it is") {
   CHECK(shown("") == "");
   CHECK(shown("plain ~ text \\x1b") == "plain ~ text \\x1b");
   CHECK(shown("Grüße, 世界, 🐧, עברית") == "Grüße, 世界, 🐧, עברית");
-  CHECK(shown("\u00A0\u0100\uFFFD\U0010FFFF") == "\u00A0\u0100\uFFFD\U0010FFFF");
+  CHECK(shown("\u00A0\u0100\uFFFD\U00030000") == "\u00A0\u0100\uFFFD\U00030000");
 }
 
 TEST_CASE("control characters are escaped") {

@@ -69,7 +69,7 @@ TEST_CASE("a program that cannot be started and has a space in its name is a lin
   ScriptedAgent agent;
   agent.on("guest-exec", script::fails("Failed to execute child process"));
   const Ended guest = run_tool({agent.path(), "run", "--", line.program});
-  CHECK(guest.code == 1);
+  CHECK(guest.code == 126);
   CHECK(guest.err.starts_with("qga: guest-exec: Failed to execute child process"));
   CHECK(contains(guest.err, line.hint));
   CHECK(contains(guest.err, "'" + line.program + "'") == !line.hint.empty());
@@ -86,12 +86,12 @@ TEST_CASE("a program that cannot be started and has a space in its name is a lin
 TEST_CASE("a line for a shell is no hint where the program was started, or may not be") {
   ScriptedAgent agent;
   const Ended forbidden = run_tool({agent.path(), "run", "--", "ls -l"});
-  CHECK(forbidden.code == 1);
+  CHECK(forbidden.code == 125);
   CHECK_FALSE(contains(forbidden.err, "shell"));
 
   agent.on("guest-exec", script::returns("{\"pid\": 7}"));
   agent.on("guest-exec-status", script::fails("no such process"));
   const Ended started = run_tool({agent.path(), "run", "--", "C:\\Program Files\\x.exe"});
-  CHECK(started.code == 1);
+  CHECK(started.code == 125);
   CHECK_FALSE(contains(started.err, "shell"));
 }

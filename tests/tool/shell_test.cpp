@@ -145,7 +145,7 @@ TEST_CASE("the keys ~. leave, and the program in the guest ends") {
   shell.terminal.type("~");
   shell.terminal.type(".");
   const Ended ended = shell.wait();
-  CHECK(ended.code == 255);
+  CHECK(ended.code == 125);
   CHECK(contains(ended.out, "qga: left"));
   CHECK(nothing_left(seconds));
 }
@@ -178,7 +178,7 @@ TEST_CASE("an agent that is restarted ends the shell with a message on a termina
   shell.terminal.await("up\r\n");
   agent.restart();
   const Ended ended = shell.wait();
-  CHECK(ended.code == 3);
+  CHECK(ended.code == 125);
   CHECK(contains(ended.out, "the program is lost"));
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("a program that cannot be started leaves the terminal as it was") {
   OnTerminal terminal(Shell::arguments(agent, {"/no/such/program"}));
   const Modes before = OnTerminal::first_modes();
   const Ended ended = terminal.wait();
-  CHECK(ended.code == 1);
+  CHECK(ended.code == 127);
   CHECK(contains(ended.out, "/no/such/program"));
   CHECK(terminal.modes() == before);
 }

@@ -338,11 +338,11 @@ TEST_CASE("a stream that never ends is ended") {
                         "; while head -c 65536 /dev/zero; do sleep 0.02; done");
   const std::string guest = ":" + agent.file("state");
 
-  SECTION("by --timeout") {
-    const Ended ended = copy(agent, guest, host.file("to"), {"--timeout", "5"});
+  SECTION("by --for") {
+    const Ended ended = copy(agent, guest, host.file("to"), {"--for", "5"});
     CHECK(ended.code == 124);
     CHECK(contains(ended.err, "still here: 1 file"));
-    CHECK(contains(ended.err, "--timeout"));
+    CHECK(contains(ended.err, "--for"));
     CHECK(fs::file_size(host.file("to/large")) > 0);
   }
   SECTION("by --max-bytes") {
@@ -415,9 +415,9 @@ TEST_CASE("a copy into the guest leaves nothing behind, whatever it ran into") {
     running.signal(SIGINT);
     CHECK(running.wait().code == 128 + SIGINT);
   }
-  SECTION("--timeout") {
+  SECTION("--for") {
     faked.add("tar", note + "exec sleep 1000");
-    const Ended ended = copy(agent, host.file("from"), guest, {"--timeout", "5"});
+    const Ended ended = copy(agent, host.file("from"), guest, {"--for", "5"});
     CHECK(ended.code == 124);
   }
   REQUIRE(directory().starts_with("/tmp/qga-cp-"));

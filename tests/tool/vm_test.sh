@@ -26,7 +26,7 @@ qga() {
 # writes NAME SECONDS: whether a write ends within that time, as the guest itself sees it. One to a
 # frozen file system ends with the thaw.
 writes() {
-  "$tool" "$observer" run --timeout "$2" -- sh -c "echo x >/mnt/$1/probe && sync /mnt/$1/probe" \
+  "$tool" "$observer" run --for "$2" -- sh -c "echo x >/mnt/$1/probe && sync /mnt/$1/probe" \
     >/dev/null 2>&1 && echo yes || echo no
 }
 
@@ -57,7 +57,7 @@ qga top --count 3 --interval 1.5 --memory
 check 'top logs that it opens a file (two lines), and that it closes it' "$((lines + 3))" "$(logged)"
 
 # With a program.
-qga freeze -- "$tool" "$observer" run --timeout 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
+qga freeze -- "$tool" "$observer" run --for 0.7 -- sh -c 'echo x >/mnt/a/probe && sync'
 check 'what writes while frozen takes too long' 124 "$code"
 check 'thawed after the program: a writes' yes "$(writes a 30)"
 qga freeze -- sh -c 'exit 9'

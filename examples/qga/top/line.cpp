@@ -10,63 +10,28 @@
 #include <utility>
 
 #include "../print.hpp"
+#include "../width.hpp"
 
 namespace qga_tool::top {
 
 namespace {
 
-using Range = std::pair<char32_t, char32_t>;
-
-/// Takes the first character off a text that is UTF-8.
-char32_t take_character(std::string_view& text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t bytes = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-  char32_t code = bytes == 1 ? lead : lead & (0xFFU >> (bytes + 1));
-  for (std::size_t i = 1; i < std::min(bytes, text.size()); ++i) {
-    code = (code << 6) | (static_cast<unsigned char>(text[i]) & 0x3FU);
-  }
-  text.remove_prefix(std::min(bytes, text.size()));
-  return code;
-}
-
-template <std::size_t N>
-bool is_in(const std::array<Range, N>& ranges, char32_t code) {
-  return std::ranges::any_of(
-      ranges, [code](const Range& range) { return range.first <= code && code <= range.second; });
-}
-
 /// Letters of Hebrew, Arabic and other scripts that are written from right to left.
 bool is_right_to_left(char32_t code) {
-  constexpr std::array<Range, 5> ranges{
+  constexpr std::array<std::pair<char32_t, char32_t>, 5> ranges{
       {{0x590, 0x8FF}, {0xFB1D, 0xFDFF}, {0xFE70, 0xFEFE}, {0x10800, 0x10FFF}, {0x1E800, 0x1EFFF}}};
-  return is_in(ranges, code);
-}
-
-int width_of(char32_t code) {
-  constexpr std::array<Range, 6> none{{{0x300, 0x36F},
-                                       {0x1AB0, 0x1AFF},
-                                       {0x1DC0, 0x1DFF},
-                                       {0x200B, 0x200F},
-                                       {0x20D0, 0x20FF},
-                                       {0xFE00, 0xFE2F}}};
-  constexpr std::array<Range, 9> wide{{{0x1100, 0x115F},
-                                       {0x2E80, 0xA4CF},
-                                       {0xAC00, 0xD7A3},
-                                       {0xF900, 0xFAFF},
-                                       {0xFE30, 0xFE6F},
-                                       {0xFF00, 0xFF60},
-                                       {0xFFE0, 0xFFE6},
-                                       {0x1F300, 0x1FAFF},
-                                       {0x20000, 0x3FFFD}}};
-  return is_in(none, code) ? 0 : is_in(wide, code) ? 2 : 1;
+  return std::ranges::any_of(
+      ranges, [code](const auto& range) { return range.first <= code && code <= range.second; });
 }
 
 /// A text of at most this width, and the characters without a width that follow its last one.
 std::string_view prefix(std::string_view text, int width) {
   std::string_view rest = text;
-  for (std::string_view next = rest; !next.empty(); rest = next) {
-    width -= width_of(take_character(next));
+  while (!rest.empty()) {
+    const auto [code, bytes] = first_character(rest);
+    width -= static_cast<int>(columns_of(code));
     if (width < 0) break;
+    rest.remove_prefix(std::max<std::size_t>(bytes, 1));
   }
   return text.substr(0, text.size() - rest.size());
 }
@@ -133,27 +98,25 @@ std::string screen_text(std::string_view text) {
   const std::string safe = shown(text.substr(0, longest));
   std::string result;
   int marks = 0;
-  for (std::string_view rest = safe; !rest.empty();) {
-    const std::string_view before = rest;
-    const char32_t code = take_character(rest);
-    marks = width_of(code) == 0 ? marks + 1 : 0;
+  std::size_t bytes = 0;
+  for (std::string_view rest = safe; !rest.empty(); rest.remove_prefix(bytes)) {
+    const Character character = first_character(rest);
+    const char32_t code = character.code;
+    bytes = std::max<std::size_t>(character.bytes, 1);
+    marks = columns_of(code) == 0 ? marks + 1 : 0;
     if (marks > 2) continue;
     if (is_right_to_left(code)) {
       std::array<char, 16> escaped{};
       std::snprintf(escaped.data(), escaped.size(), "\\u%04x", static_cast<unsigned>(code));
       result += escaped.data();
     } else {
-      result += before.substr(0, before.size() - rest.size());
+      result += rest.substr(0, bytes);
     }
   }
   return result;
 }
 
-int width_of(std::string_view text) {
-  int width = 0;
-  while (!text.empty()) width += width_of(take_character(text));
-  return width;
-}
+int width_of(std::string_view text) { return static_cast<int>(qga_tool::width_of(text)); }
 
 std::string cut(std::string_view text, int width) {
   if (width_of(text) <= width) return std::string(text);

@@ -18,6 +18,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../width.hpp"
+
 #define NCURSES_NOMACROS 1
 #define _XOPEN_SOURCE_EXTENDED 1
 #include <curses.h>
@@ -79,17 +81,11 @@ wchar_t in_ascii(wchar_t character) {
 std::wstring wide(std::string_view text, bool ascii) {
   std::wstring result;
   while (!text.empty()) {
-    const auto lead = static_cast<unsigned char>(text.front());
-    const std::size_t bytes = lead < 0xC0 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-    unsigned code = bytes == 1 ? lead : lead & (0xFFU >> (bytes + 1));
-    for (std::size_t i = 1; i < std::min(bytes, text.size()); ++i) {
-      code = (code << 6) | (static_cast<unsigned char>(text[i]) & 0x3FU);
-    }
+    const auto [code, bytes] = first_character(text);
+    text.remove_prefix(std::max<std::size_t>(bytes, 1));
     const auto character = static_cast<wchar_t>(code);
-    const int width = width_of(text.substr(0, bytes));
-    text.remove_prefix(std::min(bytes, text.size()));
     if (ascii) {
-      result.append(static_cast<std::size_t>(width), in_ascii(character));
+      result.append(columns_of(code), in_ascii(character));
     } else {
       result += character;
     }

@@ -14,11 +14,11 @@ namespace qga_tool {
 
 namespace {
 
-qga::CallOptions limits_of(const Tool& tool) {
+qga::CallOptions limits_of(const Tool& tool, const TreeOptions& options) {
   qga::CallOptions limits;
   limits.stop = tool.stop.token();
-  if (tool.timeout) {
-    limits.deadline = qga::deadline_after(duration_of(*tool.timeout), qga::Clock::now());
+  if (options.limit) {
+    limits.deadline = qga::deadline_after(duration_of(*options.limit), qga::Clock::now());
   }
   return limits;
 }
@@ -49,7 +49,7 @@ void check_verify(const TreeCopy& copy) {
 TreeCopy::TreeCopy(Tool& its_tool, const TreeOptions& its_options)
     : tool(its_tool),
       options(its_options),
-      limits(limits_of(its_tool)),
+      limits(limits_of(its_tool, its_options)),
       shown_(!its_tool.quiet && !its_tool.json) {}
 
 qga::RunResult TreeCopy::run(const std::string& script,
@@ -171,7 +171,7 @@ std::optional<int> copy_tree(Tool& tool, const TreeOptions& options) {
                files_text(copy.count.files) + ", " + size_text(copy.count.bytes));
     }
     if (tool.stop.signal() != 0 || qga::Clock::now() < copy.limits.deadline) throw;
-    complain("the copy took longer than --timeout");
+    complain("the copy took longer than --for");
     return exit_too_long;
   }
 }

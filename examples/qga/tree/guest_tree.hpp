@@ -28,7 +28,7 @@ class TreeCopy {
   Tool& tool;
   const TreeOptions& options;
   TreeCount count;
-  /// Where --timeout ends the copy. A signal ends it, too.
+  /// Where --for ends the copy. A signal ends it, too.
   const qga::CallOptions limits;
 
   qga::AnyClient::WithOptions ga() const { return tool.client().with(limits); }

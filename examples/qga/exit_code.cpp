@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// Makes an exit code of an error. It is the only place that does.
+#include "exit_code.hpp"
+
+#include <exception>
+#include <system_error>
+
+#include <CLI/CLI.hpp>
+#include <qga/client.hpp>
+
+#include "print.hpp"
+#include "program_end.hpp"
+#include "tool.hpp"
+
+namespace qga_tool {
+
+namespace {
+
+/// The code that the exception being handled has, where no program's code can be taken for it.
+int code_of_error() {
+  try {
+    throw;
+  } catch (const CLI::ParseError&) {
+    return exit_wrong_use;
+  } catch (const UsageError&) {
+    return exit_wrong_use;
+  } catch (const NotStartedError& error) {
+    return error.exit_code();
+  } catch (const qga::ProgramTimeoutError&) {
+    return exit_too_long;
+  } catch (const qga::ConnectError& error) {
+    const bool wrong_address =
+        error.err() == std::errc::invalid_argument || error.err() == std::errc::filename_too_long;
+    return wrong_address ? exit_wrong_use : exit_unreachable;
+  } catch (const qga::UnreachableError&) {
+    return exit_unreachable;
+  } catch (const std::exception&) {
+    return exit_failed;
+  }
+}
+
+}  // namespace
+
+int explain_error(const Tool& tool, bool as_program) {
+  try {
+    throw;
+  } catch (const ClosedPipeError&) {
+    return exit_closed_pipe;
+  } catch (const std::exception& error) {
+    if (stdout_is_closed()) return exit_closed_pipe;
+    complain(error.what());
+  }
+  const int code = code_of_error();
+  if (tool.stop.signal() != 0 && code != exit_wrong_use) return 128 + tool.stop.signal();
+  const bool ambiguous = code == exit_failed || code == exit_wrong_use || code == exit_unreachable;
+  return as_program && ambiguous ? exit_own_failure : code;
+}
+
+}  // namespace qga_tool

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-3.0-or-later
+//
+// The tool's own exit codes, and which one an error has. The manual explains them.
+#pragma once
+
+namespace qga_tool {
+
+struct Tool;
+
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_wrong_use = 2;
+inline constexpr int exit_unreachable = 3;
+// The codes of commands that exit as a program does, as env(1) and timeout(1) have them.
+inline constexpr int exit_without_freeze = 123;
+inline constexpr int exit_too_long = 124;
+inline constexpr int exit_own_failure = 125;  ///< instead of 1, 2 and 3
+inline constexpr int exit_cannot_run = 126;   ///< there is such a program, but it cannot be run
+inline constexpr int exit_no_program = 127;   ///< there is no such program
+inline constexpr int exit_closed_pipe = 141;  ///< as a program that SIGPIPE ends
+inline constexpr int exit_no_code = 255;      ///< the program's own does not fit
+
+/// Prints the exception that is being handled, and returns the exit code for it. Nothing is printed
+/// where nobody reads stdout any more.
+/// @param as_program whether the command exits as a program does
+int explain_error(const Tool& tool, bool as_program);
+
+}  // namespace qga_tool
