@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "completion.hpp"
+#include "exit_code.hpp"
 #include "manual.hpp"
 #include "print.hpp"
 #include "tool.hpp"
@@ -47,32 +48,28 @@ const CLI::App* chosen(const CLI::App& app) {
   return at;
 }
 
+/// Whether a subcommand exits as a program does.
+bool exits_as_program(const CLI::App& sub, const Tool& tool) {
+  const auto found = tool.commands.find(&sub);
+  if (found == tool.commands.end()) return false;
+  const ExitsAsProgram when = found->second.exits_as_program;
+  return when == ExitsAsProgram::always ||
+         (when == ExitsAsProgram::where_given && !tool.program.empty());
+}
+
 int run(const CLI::App& app, Tool& tool, bool has_dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
   if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
   if (!tool.guests.are_named()) throw UsageError("SOCKET must stand before the command");
   const Command& command = found->second;
+  tool.exits_as_program = exits_as_program(*sub, tool);
   if (tool.program.empty() && (has_dashes || command.program == Program::required)) {
     throw UsageError("a program must follow --");
   }
   const int status = command.action();
   check_stdout();
   return status;
-}
-
-/// Whether the subcommand that was given exits as a program does.
-bool exits_as_program(const CLI::App& app, const Tool& tool) {
-  const auto found = tool.commands.find(chosen(app));
-  if (found == tool.commands.end()) return false;
-  switch (found->second.exits_as_program) {
-    case ExitsAsProgram::always:
-      return true;
-    case ExitsAsProgram::where_given:
-      return !tool.program.empty();
-    default:
-      return false;
-  }
 }
 
 /// Whether words that follow `--` belong to the command before it, or name it.
@@ -154,7 +151,8 @@ int main(int argc, char** argv) try {
     check_stdout();
     return exit_done;
   } catch (const std::exception&) {
-    return explain_error(tool, exits_as_program(app, tool));
+    tool.exits_as_program = exits_as_program(*chosen(app), tool);  // also where parsing failed
+    return explain_error(tool);
   }
 } catch (const ClosedPipeError&) {
   return exit_closed_pipe;

@@ -22,6 +22,11 @@ struct ProgramEnd {
 /// not fit.
 int exit_as(const ProgramEnd& end);
 
+/// The same code, without a word.
+int exit_code_of(const ProgramEnd& end);
+
+/// How it ended, such as `the program ended with exit code 7`.
+std::string end_text(const ProgramEnd& end);
 /// A program could not be started.
 class NotStartedError : public std::runtime_error {
  public:

@@ -47,6 +47,7 @@ struct Tool {
   bool quiet = false;
   bool trace = false;
   std::vector<std::string> program;  ///< the words after `--`
+  bool exits_as_program = false;     ///< whether the command does; see exit_code.hpp
 
   std::map<const CLI::App*, Command> commands;
 
@@ -97,6 +98,9 @@ void allow(CLI::Option* option, const std::vector<std::string>& choices);
 /// A hint for the error about a program that cannot be started. It is empty where the program's
 /// name has no space. A name with spaces may be a program and its arguments in one word.
 std::string hint_of_spaces(const std::string& program);
+
+/// Ends a subcommand whose only answer is that it succeeded.
+int done(const Tool& tool);
 
 inline qga::Clock::duration duration_of(double seconds) {
   return std::chrono::duration_cast<qga::Clock::duration>(std::chrono::duration<double>(seconds));
