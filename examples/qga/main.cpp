@@ -134,6 +134,7 @@ int main(int argc, char** argv) try {
   define_freeze(app, tool);
   define_lists(app, tool);
   define_top(app, tool);
+  define_metrics(app, tool);
   define_accounts(app, tool);
   define_power(app, tool);
   define_raw(app, tool);

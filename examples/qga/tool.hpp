@@ -117,6 +117,7 @@ void define_files(CLI::App& app, Tool& tool);     // cat cp
 void define_freeze(CLI::App& app, Tool& tool);    // freeze thaw status
 void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users trim
 void define_top(CLI::App& app, Tool& tool);       // top
+void define_metrics(CLI::App& app, Tool& tool);   // metrics
 void define_accounts(CLI::App& app, Tool& tool);  // passwd ssh-keys
 void define_power(CLI::App& app, Tool& tool);     // time shutdown reboot suspend
 
