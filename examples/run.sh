@@ -32,7 +32,7 @@ fi
 
 # git is for what the distribution has only in a version too old.
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev \
-  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev prometheus-cpp-dev
+  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev libncurses-dev prometheus-cpp-dev
 programs=${QGA_EXAMPLES:-}
 if [[ -z $programs ]]; then
   echo "Building the examples"

@@ -40,7 +40,8 @@ source tests/support/setup.sh
 source tests/vm/build.sh # for vm_packages
 
 packages=(g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2
-  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev prometheus-cpp-dev groff-base)
+  qemu-guest-agent libcli11-dev libboost-dev libarchive-dev libncurses-dev prometheus-cpp-dev
+  tmux groff-base)
 [[ -z $all ]] || packages+=(valgrind pkg-config dpkg-dev lintian doxygen doxygen-awesome-css python3
   zsh fish g++-aarch64-linux-gnu prometheus)
 [[ -z $vm ]] || packages+=("${vm_packages[@]}")

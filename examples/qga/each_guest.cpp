@@ -25,7 +25,7 @@ GuestTask::GuestTask(Tool& tool, const GuestName& guest, std::size_t max_reply_s
       timer_(tool.context) {}
 
 void GuestTask::start(const std::function<void(GuestTask&)>& work, bool later) {
-  qga::ClientParams params = tool_.client_params();
+  qga::ClientParams params = tool_.client_params(tool_.guests.are_many() ? guest_.name : "");
   params.max_reply_size = max_reply_size_;
   params.defer_connect = true;
   try {

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// The subcommands freeze, thaw and status. The tool thaws a guest that it has frozen: after errors,
-// after signals, and when the time is up. Only SIGKILL prevents that, and --leave turns it off.
+// The subcommands freeze, thaw and status. One guest or many are frozen, all or none, and the tool
+// thaws what it has frozen: after errors, after signals, and when the time is up. Only SIGKILL
+// prevents that, and --leave turns it off.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +16,8 @@
 #include <unistd.h>
 
 #include "answer.hpp"
+#include "freeze_guests.hpp"
+#include "freeze_report.hpp"
 #include "host_program.hpp"
 #include "print.hpp"
 #include "questions.hpp"
@@ -33,11 +38,6 @@ struct FreezeOptions {
 
 constexpr double default_limit = 300;
 
-std::string count_text(std::optional<std::int64_t> count) {
-  if (!count) return "file systems";
-  return std::to_string(*count) + (*count == 1 ? " file system" : " file systems");
-}
-
 /// Whether stdin may still end the freeze: by Enter on a terminal, or by the end of a pipe.
 bool has_live_stdin() {
   struct stat info {};
@@ -57,26 +57,7 @@ void hold(const Tool& tool, qga::Clock::time_point until) {
   }
 }
 
-qga::Frozen start_freeze(Tool& tool, const FreezeOptions& options) {
-  auto ga = tool.ga();
-  qga::Frozen frozen = !options.except.empty()       ? ga.freeze({.except = options.except})
-                       : options.mountpoints.empty() ? ga.freeze()
-                                                     : ga.freeze(options.mountpoints);
-  if (frozen.count() == 0) throw std::runtime_error("the guest froze no file system");
-  return frozen;
-}
-
-/// Shows what would be frozen.
-int show_what(Tool& tool, const FreezeOptions& options) {
-  std::vector<std::string> mountpoints = options.mountpoints;
-  if (mountpoints.empty()) {
-    for (const auto& one : tool.ga().get_fsinfo()) mountpoints.push_back(one.mountpoint);
-    for (const std::string& except : options.except) {
-      if (std::erase(mountpoints, except) == 0) {
-        throw UsageError("--except must be one of the mount points that fs lists, not " + except);
-      }
-    }
-  }
+int show_mountpoints(const Tool& tool, const std::vector<std::string>& mountpoints) {
   if (tool.json) {
     print_json(mountpoints);
   } else {
@@ -85,16 +66,116 @@ int show_what(Tool& tool, const FreezeOptions& options) {
   return 0;
 }
 
-/// Runs the program although the guest could not be frozen.
-int run_without(Tool& tool, const FreezeOptions& options, const std::string& why) {
+int show_many(const Tool& tool, const std::vector<GuestFreeze>& results) {
+  nlohmann::json guests = nlohmann::json::array();
+  Table table({"GUEST", "MOUNTPOINT"});
+  for (const GuestFreeze& one : results) {
+    nlohmann::json told{{"guest", one.guest.name},
+                        {"socket", one.guest.address},
+                        {"mountpoints", nullptr},
+                        {"error", nullptr}};
+    if (one.error) {
+      told["error"] = text_of(one.error);
+      complain(one.guest.name + ": " + text_of(one.error));
+    } else {
+      told["mountpoints"] = *one.mountpoints;
+      for (const std::string& mountpoint : *one.mountpoints) {
+        table.row({one.guest.name, mountpoint});
+      }
+    }
+    guests.push_back(std::move(told));
+  }
+  tool.json ? print_json({{"guests", guests}}) : print(table);
+  return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : code_of(tool, results);
+}
+
+/// Shows what would be frozen.
+int show_what(Tool& tool, const FreezeOptions& options) {
+  const bool many = tool.guests.are_many();
+  if (!many && !options.mountpoints.empty()) return show_mountpoints(tool, options.mountpoints);
+  FreezeGuests guests(tool, {options.mountpoints, options.except, FreezeWhat::Listing::always});
+  guests.connect();
+  const std::vector<GuestFreeze> results = guests.results();
+  if (!many) {
+    if (results.front().error) std::rethrow_exception(results.front().error);
+    return show_mountpoints(tool, results.front().mountpoints.value());
+  }
+  return show_many(tool, results);
+}
+
+/// Runs the program although not all guests could be frozen.
+/// @param told the JSON document
+int run_without(Tool& tool, const FreezeOptions& options, const std::string& why,
+                const nlohmann::json& told) {
   complain(why + "; the program runs without a freeze");
   const auto limit = duration_of(options.limit.value_or(default_limit));
   const HostResult result =
       run_on_host(tool.stop, tool.program, qga::Clock::now() + limit, tool.json);
-  if (tool.json) print_json({{"frozen", false}, {"error", why}});
+  if (tool.json) print_json(told);
   if (!result.failure.empty()) complain(result.failure);
   if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
   return result.exit_code != 0 ? result.exit_code : exit_without_freeze;
+}
+
+/// Tells why there is no freeze, of which nothing is left.
+int give_up(Tool& tool, const FreezeOptions& options, const FreezeGuests& guests) {
+  const std::vector<GuestFreeze> results = guests.results();
+  // A guest that may still be frozen is no guest to take a snapshot of.
+  const bool all_thawed = std::ranges::all_of(
+      results, [](const GuestFreeze& one) { return one.state == GuestFreeze::State::thawed; });
+  const bool runs = options.or_without && all_thawed && tool.stop.signal() == 0;
+  if (!tool.guests.are_many()) {
+    const std::exception_ptr& error = results.front().error;
+    if (!error) return 128 + tool.stop.signal();  // which came when it had just been frozen
+    const std::string why = text_of(error);
+    if (runs) return run_without(tool, options, why, {{"frozen", false}, {"error", why}});
+    return tell_error(tool, results.front());
+  }
+  tell_each(tool, results);
+  const nlohmann::json told = document_of(results, false);
+  const std::string why = "not all of the guests could be frozen";
+  if (runs) return run_without(tool, options, why, told);
+  complain(why + (all_thawed ? ": none is frozen" : "") +
+           (tool.program.empty() ? "" : ", and the program was not started"));
+  if (tool.json) print_json(told);
+  return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : code_of(tool, results);
+}
+
+/// Tells what was frozen.
+void tell_frozen(const Tool& tool, const FreezeOptions& options, const FreezeGuests& guests,
+                 const std::vector<GuestFreeze>& results) {
+  std::optional<std::int64_t> count = 0;
+  for (const GuestFreeze& one : results) {
+    count = count && one.frozen ? std::optional(*count + *one.frozen) : std::nullopt;
+  }
+  std::string text = "froze " + count_text(count);
+  if (tool.guests.are_many()) {
+    text += " of " + std::to_string(results.size()) +
+            (results.size() == 1 ? " guest within " : " guests within ") +
+            seconds_text(guests.last_frozen() - guests.first_frozen());
+  }
+  if (!options.leave) return tool.note(text);
+  if (!tool.guests.are_many()) text += "; thaw with: qga " + tool.guests.one() + " thaw";
+  tool.note(text);
+  if (!tool.guests.are_many()) return;
+  for (const GuestFreeze& one : results) {
+    tool.note(one.guest.name + ": thaw with: qga " + one.guest.address + " thaw");
+  }
+}
+
+/// Tells how the thaw of one guest ended. @return the exit code
+int tell_thawed(const Tool& tool, const GuestFreeze& result) {
+  if (result.error) return tell_error(tool, result);
+  tool.note("thawed " + count_text(result.thawed) + " after " + seconds_text(*result.time));
+  if (tool.json) {
+    print_json({{"frozen", result.frozen ? nlohmann::json(*result.frozen) : nullptr},
+                {"thawed", *result.thawed},
+                {"seconds", std::chrono::duration<double>(*result.time).count()}});
+  }
+  if (result.was_thawed_early()) {
+    complain("the guest was thawed before its time: what was made meanwhile is not consistent");
+  }
+  return code_of(tool, {result});
 }
 
 void check(const Tool& tool, const FreezeOptions& options) {
@@ -109,57 +190,48 @@ void check(const Tool& tool, const FreezeOptions& options) {
   }
 }
 
+/// Leaves all frozen.
+int leave(Tool& tool, FreezeGuests& guests, const std::vector<GuestFreeze>& results) {
+  guests.release();
+  if (!tool.json) return 0;
+  const std::optional<std::int64_t> count = results.front().frozen;
+  print_json(tool.guests.are_many()
+                 ? document_of(results, true)
+                 : nlohmann::json{{"frozen", count ? nlohmann::json(*count) : nullptr}});
+  return 0;
+}
+
 int freeze(Tool& tool, const FreezeOptions& options) {
   check(tool, options);
   if (options.dry_run) return show_what(tool, options);
   const Stop::TidyUp tidy(tool.stop);
-  qga::Frozen frozen;
-  try {
-    frozen = start_freeze(tool, options);
-  } catch (const qga::FreezeError& error) {
-    // A guest that may still be frozen is no guest to take a snapshot of.
-    if (!options.or_without || !error.thawed() || tool.stop.signal() != 0) throw;
-    return run_without(tool, options, error.what());
-  } catch (const qga::UnreachableError& error) {
-    if (!options.or_without || tool.stop.signal() != 0) throw;
-    return run_without(tool, options, error.what());
-  }
-  const std::string note = "froze " + count_text(frozen.count());
-  nlohmann::json told{{"frozen", frozen.count() ? nlohmann::json(*frozen.count()) : nullptr}};
-  if (options.leave) {
-    frozen.release();
-    tool.note(note + "; thaw with: qga " + tool.guests.one() + " thaw");
-    if (tool.json) print_json(told);
-    return 0;
-  }
-  tool.note(note);
-
   const auto limit = duration_of(options.limit.value_or(default_limit));
-  const auto until = qga::Clock::now() + limit;
-  int status = 0;
-  std::string failure;
+  FreezeGuests guests(tool, {options.mountpoints, options.except});
+  if (!guests.connect() || !guests.freeze(limit)) return give_up(tool, options, guests);
+  tell_frozen(tool, options, guests, guests.results());
+  if (options.leave) return leave(tool, guests, guests.results());
+
+  const auto until = qga::deadline_after(limit, guests.first_frozen());
+  HostResult program;
   if (tool.program.empty()) {
     hold(tool, until);
   } else {
-    const HostResult result = run_on_host(tool.stop, tool.program, until, tool.json);
-    status = result.exit_code;
-    failure = result.failure;
+    program = run_on_host(tool.stop, tool.program, until, tool.json);
   }
 
-  const qga::ThawResult thawed = tool.unstoppable().thaw(frozen);
-  tool.note("thawed " + count_text(thawed.count) + " after " + seconds_text(thawed.frozen_for));
-  if (tool.json) {
-    told["thawed"] = thawed.count;
-    told["seconds"] = std::chrono::duration<double>(thawed.frozen_for).count();
-    print_json(told);
+  guests.thaw();
+  const std::vector<GuestFreeze> results = guests.results();
+  int code = 0;
+  if (tool.guests.are_many()) {
+    tell_each(tool, results);
+    if (tool.json) print_json(document_of(results, true));
+    code = code_of(tool, results);
+  } else {
+    code = tell_thawed(tool, results.front());
   }
-  if (thawed.count == 0) {
-    // The count of a thaw is 0 where the guest was thawed already.
-    complain("the guest was thawed before its time: what was made meanwhile is not consistent");
-    if (status == 0) status = tool.program.empty() ? exit_failed : exit_own_failure;
-  }
-  if (!failure.empty()) complain(failure);
-  return tool.stop.signal() != 0 ? 128 + tool.stop.signal() : status;
+  if (!program.failure.empty()) complain(program.failure);
+  if (tool.stop.signal() != 0) return 128 + tool.stop.signal();
+  return program.exit_code != 0 ? program.exit_code : code;
 }
 
 int thaw(Tool& tool) {
@@ -186,8 +258,9 @@ void define_freeze(CLI::App& app, Tool& tool) {
       ExitsAsProgram::where_given);
   sub->add_option("MOUNTPOINT", options->mountpoints, "What to freeze; by default all");
   seconds_option(sub, "--for", options->limit,
-                 "How long the guest may stay frozen (300); then the program is ended");
-  sub->add_option("--except", options->except, "A mount point that is not frozen; may be repeated")
+                 "How long a guest may stay frozen (300); then the program is ended");
+  sub->add_option("--except", options->except,
+                  "A mount point that is not frozen, where a guest has it; may be repeated")
       ->type_name("MOUNTPOINT")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
@@ -200,7 +273,9 @@ void define_freeze(CLI::App& app, Tool& tool) {
       "exit code, and where it fails itself with 125. Without a program the guest stays frozen "
       "until Enter, the end of stdin or "
       "Ctrl-C. The guest is thawed then, also where the program fails or a signal ends qga. Only "
-      "SIGKILL prevents that: thaw such a guest by 'thaw'.");
+      "SIGKILL prevents that: thaw such a guest by 'thaw'. Of many guests all are frozen or none, "
+      "and all are thawed: where one is silent or refuses, it is named, and the program is not "
+      "started.");
 
   define(app, tool, "thaw", "Thaw all file systems", [&tool] { return thaw(tool); });
   define(app, tool, "status", "Show whether file systems are frozen",

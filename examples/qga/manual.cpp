@@ -205,7 +205,14 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
       "terminal.\n"
       "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
       "answers, and a line for each that is missing; with --json these are the list 'missing'.\n"
-      "Ctrl-C ends every command, and thaws what the command has frozen.\n");
+      "Ctrl-C ends every command, and thaws what the command has frozen.\n"
+      "Many guests, named by a pattern, by --socket or by --sockets-from, are asked at the same "
+      "time, each with its own time, by info, ping, wait, status, thaw, fs, net, disks, cpu, "
+      "users, "
+      "time, ls-commands, trim and run. Tables have a column GUEST, lines begin with the name of "
+      "the guest, and with --json each guest is an object on a line: 'guest' and 'socket' with "
+      "'result', or with 'error' and 'kind'. The exit code is 0 where all succeeded, that of the "
+      "guests that failed where they have the same, and 1 otherwise.\n");
   page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);
   page += ".SH EXIT STATUS\nrun, shell, and freeze with a program, exit as the program did. ";

@@ -90,6 +90,9 @@ void Report::fail(std::size_t guest, std::exception_ptr error) {
   const GuestName& from = guests_[guest];
   try {
     std::rethrow_exception(error);
+  } catch (const ClosedPipeError&) {
+    ++done_;
+    codes_.insert(exit_closed_pipe);
   } catch (const std::exception& known) {
     codes_.insert(code_of_error(tool_));
     const std::string_view kind = kind_of_error();
@@ -99,9 +102,7 @@ void Report::fail(std::size_t guest, std::exception_ptr error) {
                        {"error", known.what()},
                        {"kind", kind}});
     }
-    if (kind == "interrupted" && tool_.stop.signal() != 0) {
-      return;
-    }
+    if (kind == "interrupted" && tool_.stop.signal() != 0) return;
     ++done_;
     if (kind == "refused") {
       complaints_[known.what()].insert(guest);

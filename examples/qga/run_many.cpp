@@ -192,6 +192,10 @@ class GuestProgram : public std::enable_shared_from_this<GuestProgram> {
     const std::string name = "process " + std::to_string(process_.pid());
     process_.release();
     process_ = {};
+    if (stdout_is_closed()) {  // nothing is said about that
+      if (!killed) task_.complain(name + " may still run");
+      return task_.fail(std::make_exception_ptr(ClosedPipeError()));
+    }
     if (!why.empty()) {
       const std::string fate = killed ? " was killed" : " may still run";
       return task_.fail(std::make_exception_ptr(std::runtime_error(why + "; " + name + fate)));

@@ -15,15 +15,16 @@
 
 namespace qga_tool {
 
-qga::ClientParams Tool::client_params() const {
+qga::ClientParams Tool::client_params(const std::string& guest) const {
   qga::ClientParams params;
   if (timeout) params.timeout = duration_of(*timeout);
   if (trace) {
-    params.trace = [](qga::TraceDirection direction, std::string_view line) {
+    const std::string name = guest.empty() ? "" : shown(guest) + " ";
+    params.trace = [name](qga::TraceDirection direction, std::string_view line) {
       const char* const mark = direction == qga::TraceDirection::sent       ? "> "
                                : direction == qga::TraceDirection::received ? "< "
                                                                             : "! ";
-      std::cerr << mark << shown(line) << '\n';
+      std::cerr << name << mark << shown(line) << '\n';
     };
   }
   return params;

@@ -66,7 +66,8 @@ struct Tool {
   void note(const std::string& line) const;
 
   /// The settings of a client, with the user's options.
-  qga::ClientParams client_params() const;
+  /// @param guest is named in the lines of --trace; empty: there is only one
+  qga::ClientParams client_params(const std::string& guest = "") const;
 
  private:
   std::optional<qga::AnyClient> client_;

@@ -307,7 +307,7 @@ TEST_CASE("many guests: silent ones delay nobody, and are named") {
     const Ended ended = fleet.run(words);
     // One after the other would take 10 s.
     CHECK(std::chrono::steady_clock::now() - begun < std::chrono::seconds(8));
-    CHECK(ended.code == 3);
+    CHECK(ended.code == (command.front() == "run" ? 125 : 3));
     for (int i = 0; i < 10; ++i) CHECK(blames(ended, "silent" + std::to_string(i)));
     CHECK_FALSE(contains(ended.err, "good"));
     CHECK(contains(ended.out, "good") == (command.front() != "run"));
@@ -403,6 +403,16 @@ TEST_CASE("many guests: a guest cannot drive the terminal, nor fill the memory")
   CHECK_FALSE(contains(as_json.out + as_json.err, "\x1b"));
 }
 
+TEST_CASE("many guests: --trace names them") {
+  ScriptedAgent agent;
+  agent.on("guest-get-users", script::returns("[]"));
+  Fleet fleet;
+  fleet.add("web", agent.path());
+  const Ended ended = fleet.run({"--trace", "users"});
+  CHECK(contains(ended.err, "web > {\"execute\":\"guest-get-users\""));
+  CHECK(contains(ended.err, "web < {"));
+}
+
 TEST_CASE("many guests: commands for one guest say so") {
   const Agent agent;
   for (const Words& command :
@@ -413,7 +423,8 @@ TEST_CASE("many guests: commands for one guest say so") {
     Words words{"-s", agent.path(), "-s", agent.path() + "2"};
     words.insert(words.end(), command.begin(), command.end());
     const Ended ended = run_tool(words);
-    CHECK(ended.code == 2);
+    const bool exits_as_program = command.front() == "run" || command.front() == "shell";
+    CHECK(ended.code == (exits_as_program ? 125 : 2));
     CHECK(contains(ended.err, "must be used with one SOCKET, not with many"));
     CHECK(ended.out.empty());
   }
@@ -554,6 +565,19 @@ TEST_CASE("many guests: run shows lines as they come") {
   CHECK(contains(ended.err, " may still run\n"));
 }
 
+TEST_CASE("many guests: a closed pipe kills the programs, and nothing is said about it") {
+  const Agent a;
+  const Agent b;
+  Fleet fleet;
+  fleet.add("a", a.path());
+  fleet.add("b", b.path());
+  Words words{"-c", "{ \"$0\" \"$@\"; echo $? >&2; } | head -1", tool_program};
+  for (const std::string& word : fleet.words({"run", "--", "yes"})) words.push_back(word);
+  const Ended ended = Running(words, "/dev/null", "/bin/sh").wait();
+  CHECK((ended.out == "a: y\n" || ended.out == "b: y\n"));
+  CHECK(ended.err == "141\n");
+}
+
 TEST_CASE("many guests: run's exit code, time limit and JSON") {
   const Agent a;
   const Agent b;
@@ -574,12 +598,12 @@ TEST_CASE("many guests: run's exit code, time limit and JSON") {
   CHECK(contains(differ.err, "qga: b: the program ended with exit code 7\n"));
 
   const Ended missing = fleet.run({"run", "--", "/no/such program"});
-  CHECK(missing.code == 1);
+  CHECK(missing.code == 127);
   CHECK(count_of(missing.err, "\n") == 1);
   CHECK(contains(missing.err, "qga: all 2 guests: "));
   CHECK(contains(missing.err, "write -- /no/such program"));
 
-  const Ended slow = fleet.run({"run", "--timeout", "0.3", "--kill", "--", "sleep", "1000"});
+  const Ended slow = fleet.run({"run", "--for", "0.3", "--kill", "--", "sleep", "1000"});
   CHECK(slow.code == 124);
   CHECK(count_of(slow.err, " ran for too long and was killed\n") == 2);
 

@@ -9,7 +9,7 @@ source tests/support/setup.sh
 tool=${1:-}
 if [[ -z $tool ]]; then
   install_packages g++ cmake ninja-build libasio-dev nlohmann-json3-dev libcli11-dev libboost-dev \
-    qemu-guest-agent
+    libncurses-dev qemu-guest-agent
   cmake --preset static
   cmake --build --preset static
   tool=build/static/examples/qga/qga

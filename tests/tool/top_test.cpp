@@ -56,17 +56,6 @@ TEST_CASE("top asks nothing that the guest logs, unless it is to show the memory
   }
 }
 
-TEST_CASE("top draws in place on a terminal, until Ctrl-C, and leaves it as it was") {
-  const Agent agent;
-  OnTerminal terminal({agent.path(), "top", "--interval", "0.1"});
-  terminal.await("\x1b[J\x1b[H");  // the second picture over the first
-  terminal.type("\x03");
-  const Ended ended = terminal.wait();
-  CHECK(ended.code == 130);
-  CHECK(contains(ended.out, "\x1b[?7l"));
-  CHECK(ended.out.rfind("\x1b[?7h") > ended.out.rfind("\x1b[H"));
-}
-
 TEST_CASE("top does with what there is, and escapes it") {
   ScriptedAgent agent;
   const Ended nothing = run_tool({agent.path(), "top", "--count", "1", "--interval", "0.1"});
@@ -86,4 +75,63 @@ TEST_CASE("top does with what there is, and escapes it") {
   CHECK(contains(some.out, "\nmissing: guest-get-cpustats\n"));
   CHECK(contains(some.out, "\nmissing: guest-file-open: "));
   CHECK_FALSE(contains(some.out, "\x1b"));
+}
+
+TEST_CASE("top prints a row for each of many guests") {
+  const Agent agent;
+  ScriptedAgent silent;
+  silent.mute();
+  const TemporaryDirectory directory;
+  const std::vector<std::string> guests{"-s", agent.path(), "-s", silent.path(), "-s",
+                                        directory.file("none")};
+  std::vector<std::string> words = guests;
+  words.insert(words.end(), {"top", "--count", "2", "--interval", "0.2"});
+  const Ended table = run_tool(words);
+  CHECK(table.code == 0);
+  CHECK(table.out.starts_with("GUEST "));
+  CHECK(contains(table.out, "\n\nGUEST "));
+  CHECK(contains(table.out, "  ready "));
+  CHECK(contains(table.out, "  asking "));  // nobody waits for the silent one
+  CHECK(contains(table.out, "\nnone"));
+  CHECK(contains(table.out, "  no channel "));
+  CHECK(contains(table.out, "\nnone: cannot connect to "));
+  CHECK_FALSE(contains(table.out, "\x1b"));
+
+  words.emplace_back("--json");
+  const Ended documents = run_tool(words);
+  std::istringstream lines(documents.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count) {
+    const json picture = json::parse(line);
+    REQUIRE(picture.size() == 3);
+    CHECK(picture[0].at("guest") == agent.path());
+    CHECK(picture[0].at("state") == "ready");
+    CHECK(picture[0].at("seconds") > 0.05);
+    CHECK_FALSE(picture[0].at("cpus").empty());
+    CHECK(picture[0].contains("memory"));
+    CHECK(picture[0].contains("version"));
+    CHECK(picture[1].at("state") == "asking");
+    CHECK(picture[2].at("guest") == "none");
+    CHECK(picture[2].at("state") == "no-channel");
+    CHECK(contains(picture[2].at("error").get<std::string>(), "cannot connect"));
+  }
+  CHECK(count == 2);
+}
+
+TEST_CASE("top of many guests fails where nobody answers, and ends by a signal") {
+  const TemporaryDirectory directory;
+  const std::string none = directory.file("none");
+  const Ended nobody = run_tool({"-s", none, "top", "--count", "1", "--interval", "0.1"});
+  CHECK(nobody.code == 3);
+  CHECK(contains(nobody.err, "no guest has answered"));
+  const Ended nothing = run_tool({directory.file("*.sock"), "top", "--count", "1"});
+  CHECK(nothing.code == 2);
+  CHECK(contains(nothing.err, "no socket matches"));
+
+  ScriptedAgent silent;
+  silent.mute();
+  Running running({"-s", silent.path(), "top", "--interval", "0.1"});
+  running.await_out("asking");
+  running.signal(SIGTERM);
+  CHECK(running.wait().code == 128 + SIGTERM);
 }

@@ -140,6 +140,7 @@ class ConnectionGuards final : public GuardList {
     } else if (cleanup.second && cleanup.first->answered_as_expected()) {
       cleanup.first = std::move(cleanup.second);
       start(std::move(cleanup));
+      if (connection_.driver_) connection_.driver_->post_advance();  // no other event writes it
     } else if (cleanup.done != nullptr) {
       *cleanup.done = true;
     }
