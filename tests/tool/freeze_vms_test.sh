@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Three virtual machines under one freeze: whatever happens at whichever step, all are thawed, as the
 # guests themselves see it. Usage: freeze_vms_test.sh TOOL
+#
+# shellcheck disable=SC2016 # what is in single quotes is for the shells of the guests
 set -euo pipefail
 
 tool=$1
@@ -33,9 +35,9 @@ check() {
 
 mkdir "$dir/guests" "$dir/observers"
 "$run_sh" -- true # builds the guest, and finds out how to run it
+stay='echo "$QGA_VM" >"$1.new" && mv "$1.new" "$1.dir" && exec cat' # until this script ends
 for name in "${names[@]}"; do
-  exec {life}> >(exec "$run_sh" -- sh -c "echo \"\$QGA_VM\" >$dir/$name.new && mv $dir/$name.new $dir/$name.dir && exec cat" \
-    >/dev/null 2>"$dir/$name.log")
+  exec {life}> >(exec "$run_sh" -- sh -c "$stay" stay "$dir/$name" >/dev/null 2>"$dir/$name.log")
   lives+=("$life")
 done
 for name in "${names[@]}"; do
@@ -228,8 +230,8 @@ check 'web is frozen already' '125 ' "$code $out"
 check 'no other was frozen' ' ' "$(hooks cache) $(hooks db)"
 check 'web is left alone' 'cache=thawed db=thawed web=frozen ' "$(frozen_now)"
 qga thaw
-check 'thaw reaches all' 'cache: thawed 0 file systems db: thawed 0 file systems web: thawed 2 file systems' \
-  "$(sort "$dir/out" | tr '\n' ' ' | sed 's/ $//')"
+check 'thaw reaches all' 'cache: thawed 0,db: thawed 0,web: thawed 2,' \
+  "$(sort "$dir/out" | sed 's/ file systems//' | tr '\n' ',')"
 qga freeze -- "$tool" "$dir/observers/db.sock" thaw
 check 'db is thawed by somebody else' 125 "$code"
 check 'the tool tells' yes "$(grep -q 'db: thawed before its time' "$dir/err" && echo yes)"
