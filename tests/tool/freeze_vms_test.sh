@@ -54,12 +54,12 @@ done
 inside() {
   "$tool" "$dir/observers/$1.sock" run --for 60 -- sh -c "$2"
 }
-# probe NAME SECONDS: whether the guest's file systems can be written to within that time, as it sees
-# it. What writes to a frozen one goes on with the thaw.
+# probe NAME SECONDS: whether the guest's file systems can be written to within that time, as the
+# guest sees it. What writes to a frozen one goes on with the thaw.
 probe() {
   echo "$1=$(inside "$1" '
     for l in a b; do
-      (echo x >/mnt/$l/probe.$$ && sync /mnt/$l/probe.$$ && rm /mnt/$l/probe.$$ && touch /tmp/$l.$$) \
+      (cd /mnt/$l && echo x >probe.$$ && sync probe.$$ && rm probe.$$ && touch /tmp/$l.$$) \
         </dev/null >/dev/null 2>&1 &
     done
     for i in $(seq '"$(($2 * 10))"'); do
@@ -68,10 +68,11 @@ probe() {
     done
     [ -e /tmp/a.$$ ] || [ -e /tmp/b.$$ ] && echo half || echo frozen')"
 }
-# probe_all SECONDS: all three at the same time.
+# probe_all SECONDS [NAME...]: all three, or some, at the same time.
 probe_all() {
-  local name
-  for name in "${names[@]}"; do probe "$name" "$1" & done | sort | tr '\n' ' '
+  local name seconds=$1
+  shift
+  for name in "${@:-${names[@]}}"; do probe "$name" "$seconds" & done | sort | tr '\n' ' '
 }
 all_frozen='cache=frozen db=frozen web=frozen '
 all_thawed='cache=thawed db=thawed web=thawed '
@@ -255,7 +256,7 @@ for _ in {1..100}; do # the tool gives up, and still waits for db
   sleep 0.2
 done
 check 'the others are thawed while db stands still' 'cache=thawed web=thawed ' \
-  "$(names=(cache web) && probe_all 5)"
+  "$(probe_all 5 cache web)"
 check 'the tool still waits for db' yes "$(kill -0 "$tool_pid" && echo yes)"
 qmp db cont
 end
@@ -271,7 +272,7 @@ for _ in {1..100}; do
   sleep 0.2
 done
 check 'the others are thawed while web stands still' 'cache=thawed db=thawed ' \
-  "$(names=(cache db) && probe_all 5)"
+  "$(probe_all 5 cache db)"
 sleep 6 # the time of its thaw is over
 qmp web cont
 end
@@ -327,7 +328,7 @@ qemu web KILL
 end
 check 'a machine was killed' 125 "$code"
 check 'the others are thawed' 'cache=thawed db=thawed ' \
-  "$(names=(cache db) && probe_all 30)"
+  "$(probe_all 30 cache db)"
 qga freeze -- echo snapshot
 check 'without it nothing is frozen' '125 ' "$code $out"
 
