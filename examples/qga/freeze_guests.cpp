@@ -161,7 +161,8 @@ void FreezeGuests::ask(Member& member) {
                                     : qga::GuestFsfreezeFreezeListRequest::command.data();
     if (can.frozen) {
       member.result.state = State::others;
-      member.result.error = failure("the guest is frozen already");
+      member.result.error = failure("the guest is frozen already; this thaws it: qga " +
+                                    member.result.guest.address + " thaw");
     } else if (!can.supports(command)) {
       member.result.error =
           failure(std::string("the agent lacks ") + command + ", or is forbidden to use it");

@@ -502,7 +502,7 @@ TEST_CASE("the program runs without a freeze of three guests where that was aske
 TEST_CASE("one guest that a pattern finds is told as many are") {
   const Three guests;
   const std::string pattern = guests.pattern();
-  const std::string only_b = pattern.substr(0, pattern.rfind('*')) + "b*";
+  const std::string only_b = pattern.substr(0, pattern.rfind('*')) + "b*.sock";
   const Ended ended = run_tool({only_b, "freeze", "--", "true"});
   CHECK(ended.code == 0);
   CHECK(contains(ended.err, "froze 2 file systems of 1 guest within"));

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Three virtual machines under one freeze: whatever happens at whichever step, all are thawed, as the
 # guests themselves see it. Usage: freeze_vms_test.sh TOOL
+#
+# shellcheck disable=SC2016 # what is in single quotes is for the shells of the guests
 set -euo pipefail
 
 tool=$1
@@ -33,9 +35,9 @@ check() {
 
 mkdir "$dir/guests" "$dir/observers"
 "$run_sh" -- true # builds the guest, and finds out how to run it
+stay='echo "$QGA_VM" >"$1.new" && mv "$1.new" "$1.dir" && exec cat' # until this script ends
 for name in "${names[@]}"; do
-  exec {life}> >(exec "$run_sh" -- sh -c "echo \"\$QGA_VM\" >$dir/$name.new && mv $dir/$name.new $dir/$name.dir && exec cat" \
-    >/dev/null 2>"$dir/$name.log")
+  exec {life}> >(exec "$run_sh" -- sh -c "$stay" stay "$dir/$name" >/dev/null 2>"$dir/$name.log")
   lives+=("$life")
 done
 for name in "${names[@]}"; do
@@ -52,12 +54,12 @@ done
 inside() {
   "$tool" "$dir/observers/$1.sock" run --for 60 -- sh -c "$2"
 }
-# probe NAME SECONDS: whether the guest's file systems can be written to within that time, as it sees
-# it. What writes to a frozen one goes on with the thaw.
+# probe NAME SECONDS: whether the guest's file systems can be written to within that time, as the
+# guest sees it. What writes to a frozen one goes on with the thaw.
 probe() {
   echo "$1=$(inside "$1" '
     for l in a b; do
-      (echo x >/mnt/$l/probe.$$ && sync /mnt/$l/probe.$$ && rm /mnt/$l/probe.$$ && touch /tmp/$l.$$) \
+      (cd /mnt/$l && echo x >probe.$$ && sync probe.$$ && rm probe.$$ && touch /tmp/$l.$$) \
         </dev/null >/dev/null 2>&1 &
     done
     for i in $(seq '"$(($2 * 10))"'); do
@@ -66,10 +68,11 @@ probe() {
     done
     [ -e /tmp/a.$$ ] || [ -e /tmp/b.$$ ] && echo half || echo frozen')"
 }
-# probe_all SECONDS: all three at the same time.
+# probe_all SECONDS [NAME...]: all three, or some, at the same time.
 probe_all() {
-  local name
-  for name in "${names[@]}"; do probe "$name" "$1" & done | sort | tr '\n' ' '
+  local name seconds=$1
+  shift
+  for name in "${@:-${names[@]}}"; do probe "$name" "$seconds" & done | sort | tr '\n' ' '
 }
 all_frozen='cache=frozen db=frozen web=frozen '
 all_thawed='cache=thawed db=thawed web=thawed '
@@ -228,8 +231,8 @@ check 'web is frozen already' '125 ' "$code $out"
 check 'no other was frozen' ' ' "$(hooks cache) $(hooks db)"
 check 'web is left alone' 'cache=thawed db=thawed web=frozen ' "$(frozen_now)"
 qga thaw
-check 'thaw reaches all' 'cache: thawed 0 file systems db: thawed 0 file systems web: thawed 2 file systems' \
-  "$(sort "$dir/out" | tr '\n' ' ' | sed 's/ $//')"
+check 'thaw reaches all' 'cache: thawed 0,db: thawed 0,web: thawed 2,' \
+  "$(sort "$dir/out" | sed 's/ file systems//' | tr '\n' ',')"
 qga freeze -- "$tool" "$dir/observers/db.sock" thaw
 check 'db is thawed by somebody else' 125 "$code"
 check 'the tool tells' yes "$(grep -q 'db: thawed before its time' "$dir/err" && echo yes)"
@@ -253,7 +256,7 @@ for _ in {1..100}; do # the tool gives up, and still waits for db
   sleep 0.2
 done
 check 'the others are thawed while db stands still' 'cache=thawed web=thawed ' \
-  "$(names=(cache web) && probe_all 5)"
+  "$(probe_all 5 cache web)"
 check 'the tool still waits for db' yes "$(kill -0 "$tool_pid" && echo yes)"
 qmp db cont
 end
@@ -269,7 +272,7 @@ for _ in {1..100}; do
   sleep 0.2
 done
 check 'the others are thawed while web stands still' 'cache=thawed db=thawed ' \
-  "$(names=(cache db) && probe_all 5)"
+  "$(probe_all 5 cache db)"
 sleep 6 # the time of its thaw is over
 qmp web cont
 end
@@ -325,7 +328,7 @@ qemu web KILL
 end
 check 'a machine was killed' 125 "$code"
 check 'the others are thawed' 'cache=thawed db=thawed ' \
-  "$(names=(cache db) && probe_all 30)"
+  "$(probe_all 30 cache db)"
 qga freeze -- echo snapshot
 check 'without it nothing is frozen' '125 ' "$code $out"
 
