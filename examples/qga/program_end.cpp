@@ -66,4 +66,16 @@ int exit_as(const ProgramEnd& end) {
   return exit_no_code;
 }
 
+nlohmann::json json_of_run(const qga::RunResult& result) {
+  qga::GuestExecStatus status;
+  status.exited = true;
+  status.exitcode = result.exit_code;
+  status.signal = result.signal;
+  status.out_data = result.out;
+  status.err_data = result.err;
+  status.out_truncated = result.out_truncated != qga::Truncated::no;
+  status.err_truncated = result.err_truncated != qga::Truncated::no;
+  return status;
+}
+
 }  // namespace qga_tool

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include <nlohmann/json.hpp>
 #include <qga/client.hpp>
 
 namespace qga_tool {
@@ -21,6 +22,9 @@ struct ProgramEnd {
 /// The tool's exit code for it, as a shell has it. Says so on stderr where the program's own does
 /// not fit.
 int exit_as(const ProgramEnd& end);
+
+/// What a program did, in the form of a reply to `guest-exec-status`.
+nlohmann::json json_of_run(const qga::RunResult& result);
 
 /// A program could not be started.
 class NotStartedError : public std::runtime_error {

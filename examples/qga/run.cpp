@@ -66,19 +66,6 @@ void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated)
   tool.note(output + is + ": the agent keeps 16 MiB");
 }
 
-nlohmann::json json_of(const qga::RunResult& result) {
-  // The form of a reply to guest-exec-status, where bytes are base64.
-  qga::GuestExecStatus status;
-  status.exited = true;
-  status.exitcode = result.exit_code;
-  status.signal = result.signal;
-  status.out_data = result.out;
-  status.err_data = result.err;
-  status.out_truncated = result.out_truncated != qga::Truncated::no;
-  status.err_truncated = result.err_truncated != qga::Truncated::no;
-  return status;
-}
-
 void print_all(std::ostream& out, int fd, const std::string& bytes, const RunOptions& options) {
   GuestText text(!options.raw_output && ::isatty(fd) != 0, options.encoding);
   out << text.add(bytes) << text.finish() << std::flush;
@@ -97,7 +84,7 @@ int run_buffered(Tool& tool, const std::vector<std::string>& words, const RunOpt
 
   const qga::RunResult result = tool.ga().run(words.front(), std::move(params));
   if (tool.json) {
-    print_json(json_of(result));
+    print_json(json_of_run(result));
   } else {
     print_all(std::cout, STDOUT_FILENO, result.out, options);
     print_all(std::cerr, STDERR_FILENO, result.err, options);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "print.hpp"
+#include "program_end.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -59,7 +60,10 @@ int wait_ready(Tool& tool, const WaitOptions& options) {
   const std::string text = text_of(readiness, options.command);
   if (tool.json) {
     const std::chrono::duration<double> waited = readiness.waited;
-    print_json({{"ready", bool(readiness)}, {"state", text}, {"seconds", waited.count()}});
+    print_json({{"ready", bool(readiness)},
+                {"state", readiness.state},
+                {"text", text},
+                {"seconds", waited.count()}});
   } else {
     print(text + " after " + seconds_text(readiness.waited));
   }
@@ -85,7 +89,9 @@ int wait_for_program(Tool& tool, const WaitOptions& options) {
   const qga::WaitResult result =
       tool.ga().wait_for(tool.program.front(), std::move(params), options.time());
   if (tool.json) {
-    print_json(nlohmann::json(result));
+    nlohmann::json told = result;
+    if (result.last) told["last"] = json_of_run(*result.last);
+    print_json(told);
   } else if (result) {
     print("ended with 0 after " + seconds_text(result.waited));
   } else if (!result.error.empty()) {
@@ -175,7 +181,7 @@ int wait(Tool& tool, const WaitOptions& options) {
 void define_wait(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<WaitOptions>();
   CLI::App* const sub = define(
-      app, tool, "wait", "Wait until the agent answers, or for something in the guest",
+      app, tool, "wait", "Wait for the agent, or for something in the guest",
       [&tool, options] { return wait(tool, *options); }, Program::optional);
   sub->add_option("--command", options->command, "A command that must be enabled, too")
       ->type_name("NAME");
