@@ -34,6 +34,17 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> exit_cod
 constexpr std::string_view codes_of_programs =
     "run, shell, and freeze with a program, exit as that did. Other exit codes:";
 
+/// What the manual page says of all commands.
+constexpr std::array<std::string_view, 4> remarks{
+    "An agent serves one client at a time: where another program, such as libvirt, has the channel "
+    "open, it does not answer.",
+    "Text of the guest is escaped where people read it: control characters, characters that change "
+    "the direction of writing, and characters that nobody sees. What shell shows is not: there the "
+    "guest drives the terminal.",
+    "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
+    "answers, and a line for each that is missing; with --json these are the list 'missing'.",
+    "Ctrl-C ends every command, and thaws what the command has frozen."};
+
 struct Example {
   std::string_view command;  ///< whose help shows it
   std::string_view line;
@@ -238,16 +249,12 @@ std::string manual_page(const CLI::App& app, const Tool& tool, const std::string
   page += ".SH NAME\nqga \\- talk to the QEMU guest agent of a virtual machine\n";
   page += ".SH SYNOPSIS\n.B qga\n.I SOCKET COMMAND\n[\\fIOPTIONS\\fR] [\\fIARGUMENTS\\fR]\n";
   page += ".SH DESCRIPTION\n" + roff(app.get_description()) + "\n";
-  page += roff(
-      "An agent serves one client at a time: where another program, such as libvirt, has the "
-      "channel open, it does not answer.\n"
-      "Text of the guest is escaped where people read it: control characters, and characters that "
-      "change the direction of writing. What shell shows is not: there the guest drives the "
-      "terminal.\n"
-      "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
-      "answers, and a line for each that is missing; with --json these are the list 'missing'.\n"
-      "Ctrl-C ends every command, and thaws what the command has frozen.\n");
-  page += ".SH OPTIONS\nThey may stand before or after the command.\n" + options_of(app);
+  for (const std::string_view paragraph : remarks) page += ".PP\n" + roff(paragraph) + "\n";
+  page +=
+      ".SH OPTIONS\nThey may stand before or after the command. Behind \\-\\- there are no "
+      "options: ";
+  page += "these words are the program of run, shell, freeze and wait, and plain arguments of the ";
+  page += "other commands.\n" + options_of(app);
   page += ".SH COMMANDS\n" + commands_of(app, tool);
   page += ".SH EXIT STATUS\n" + roff(codes_of_programs) + "\n";
   for (const auto& [code, meaning] : exit_codes) page += item(code, std::string(meaning) + ".");
