@@ -56,8 +56,6 @@ quick_group(unit session session_barrier session_hostile session_order session_p
 quick_group(unit addresses capabilities clock file keys run sha256)
 quick_group(unit freeze transfer text system)
 quick_group(unit run_input usage wait_ready)
-quick_group(unit process)
-quick_group(unit start_script)
 quick_group(unit address base64 decode encode envelope error methods names protocol transcript
             stream_concept operation)
 quick_group(unit process)

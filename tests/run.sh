@@ -71,7 +71,7 @@ else
        /^<end of output>/ { shown = 0 } shown' "$log"
   echo 'What was tried:'
   figures='skipped|hostile inputs tried|fuzz inputs replayed|cut at positions|deadlines overrun|soak:'
-  figures+='|keys:|log:'
+  figures+='|keys:|log:|memory:'
   sed -n -E "s/^ *(($figures).*)/  \\1/p" "$log" | sort -u
 fi
 exit "$status"

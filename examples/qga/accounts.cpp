@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "answer.hpp"
 #include "input.hpp"
 #include "print.hpp"
 #include "tool.hpp"

@@ -17,7 +17,7 @@ namespace qga_tool {
 namespace {
 
 /// The code that the exception being handled has, where no program's code can be taken for it.
-int code_of_error() {
+int plain_code_of_error() {
   try {
     throw;
   } catch (const UsageError&) {
@@ -39,7 +39,39 @@ int code_of_error() {
 
 }  // namespace
 
-int explain_error(const Tool& tool, bool as_program) {
+int code_of_error(const Tool& tool) {
+  const int code = plain_code_of_error();
+  const bool ambiguous = code == exit_failed || code == exit_wrong_use || code == exit_unreachable;
+  return tool.exits_as_program && ambiguous ? exit_own_failure : code;
+}
+
+std::string_view kind_of_error() {
+  switch (plain_code_of_error()) {
+    case exit_wrong_use:
+      return "wrong-address";
+    case exit_too_long:
+      return "too-long";
+    case exit_unreachable:
+      return "unreachable";
+    default:
+      break;
+  }
+  try {
+    throw;
+  } catch (const qga::AgentError&) {
+    return "refused";
+  } catch (const NotStartedError&) {
+    return "refused";
+  } catch (const qga::BadReplyError&) {
+    return "bad-reply";
+  } catch (const qga::CancelledError&) {
+    return "interrupted";
+  } catch (const std::exception&) {
+    return "failed";
+  }
+}
+
+int explain_error(const Tool& tool) {
   try {
     throw;
   } catch (const ClosedPipeError&) {
@@ -48,10 +80,8 @@ int explain_error(const Tool& tool, bool as_program) {
     if (stdout_is_closed()) return exit_closed_pipe;
     complain(error.what());
   }
-  const int code = code_of_error();
-  if (tool.stop.signal() != 0 && code != exit_wrong_use) return 128 + tool.stop.signal();
-  const bool ambiguous = code == exit_failed || code == exit_wrong_use || code == exit_unreachable;
-  return as_program && ambiguous ? exit_own_failure : code;
+  const bool wrong_use = plain_code_of_error() == exit_wrong_use;
+  return tool.stop.signal() != 0 && !wrong_use ? 128 + tool.stop.signal() : code_of_error(tool);
 }
 
 }  // namespace qga_tool

@@ -3,6 +3,8 @@
 // The tool's own exit codes, and which one an error has. The manual explains them.
 #pragma once
 
+#include <string_view>
+
 namespace qga_tool {
 
 struct Tool;
@@ -20,9 +22,12 @@ inline constexpr int exit_no_program = 127;   ///< there is no such program
 inline constexpr int exit_closed_pipe = 141;  ///< as a program that SIGPIPE ends
 inline constexpr int exit_no_code = 255;      ///< the program's own does not fit
 
+/// The exit code for the exception that is being handled.
+int code_of_error(const Tool& tool);
+/// What kind of error the exception that is being handled is: `kind` in the JSON of many guests.
+std::string_view kind_of_error();
 /// Prints the exception that is being handled, and returns the exit code for it. Nothing is printed
 /// where nobody reads stdout any more.
-/// @param as_program whether the command exits as a program does
-int explain_error(const Tool& tool, bool as_program);
+int explain_error(const Tool& tool);
 
 }  // namespace qga_tool

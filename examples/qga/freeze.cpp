@@ -12,8 +12,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "answer.hpp"
 #include "host_program.hpp"
 #include "print.hpp"
+#include "questions.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -161,21 +163,17 @@ int freeze(Tool& tool, const FreezeOptions& options) {
 }
 
 int thaw(Tool& tool) {
-  if (tool.json) {
-    print_json(tool.ga().execute(qga::GuestFsfreezeThawRequest::command));
-  } else {
-    print("thawed " + count_text(tool.ga().fsfreeze_thaw()));
-  }
-  return 0;
+  const auto show = [](std::int64_t count) {
+    return Answer{.text = "thawed " + count_text(count)};
+  };
+  return ask_each(tool, show, qga::GuestFsfreezeThawRequest());
 }
 
 int status(Tool& tool) {
-  if (tool.json) {
-    print_json(tool.ga().execute(qga::GuestFsfreezeStatusRequest::command));
-  } else {
-    print(tool.ga().fsfreeze_status() == qga::GuestFsfreezeStatus::frozen ? "frozen" : "thawed");
-  }
-  return 0;
+  const auto show = [](qga::GuestFsfreezeStatus now) {
+    return Answer{.text = now == qga::GuestFsfreezeStatus::frozen ? "frozen" : "thawed"};
+  };
+  return ask_each(tool, show, qga::GuestFsfreezeStatusRequest());
 }
 
 }  // namespace

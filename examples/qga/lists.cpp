@@ -2,7 +2,6 @@
 //
 // Tables about the guest: ls-commands, fs, net, disks, cpu, users; and trim, whose result is one.
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -11,30 +10,33 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "answer.hpp"
+#include "each_guest.hpp"
 #include "print.hpp"
+#include "questions.hpp"
 #include "tool.hpp"
+#include "watch.hpp"
 
 namespace qga_tool {
 
 namespace {
 
 int list_commands(Tool& tool) {
-  return answer(tool, qga::GuestInfoRequest(), "no commands", [](qga::GuestAgentInfo info) {
+  const auto show = [](qga::GuestAgentInfo info) {
     std::ranges::sort(info.supported_commands, {}, &qga::GuestAgentCommandInfo::name);
     Table table({"COMMAND", "ENABLED"});
     for (const auto& command : info.supported_commands) {
       table.row({command.name, command.enabled ? "yes" : "no"});
     }
-    return table;
-  });
+    return Answer{.text = table, .nothing = "no commands"};
+  };
+  return ask_each(tool, show, qga::GuestInfoRequest());
 }
 
 int file_systems(Tool& tool) {
-  return answer(tool, qga::GuestGetFsinfoRequest(), "no file systems", [](const auto& all) {
+  const auto show = [](const auto& all) {
     Table table({"MOUNTPOINT", "TYPE", ">SIZE", ">USED", ">USE", "DEVICE", "DISKS"});
     for (const auto& fs : all) {
       std::vector<std::string> disks;
@@ -47,8 +49,9 @@ int file_systems(Tool& tool) {
                        : "",
                  fs.name, joined(disks, ", ")});
     }
-    return table;
-  });
+    return Answer{.text = table, .nothing = "no file systems"};
+  };
+  return ask_each(tool, show, qga::GuestGetFsinfoRequest());
 }
 
 /// An address with its prefix. Guests send -1 where they do not know the prefix.
@@ -58,81 +61,68 @@ std::string address_text(const qga::GuestIpAddress& ip) {
   return ip.ip_address + (known ? "/" + std::to_string(ip.prefix) : "");
 }
 
-/// Whether a file system holds what the guest has written: images that are only read, and layers
-/// over other file systems, are none.
-bool is_counted(const qga::GuestFilesystemInfo& fs) {
-  constexpr std::array<std::string_view, 6> others{"squashfs", "iso9660", "udf",
-                                                   "overlay",  "erofs",   "tmpfs"};
-  return fs.total_bytes && fs.used_bytes && !fs.name.starts_with("loop") &&
-         std::ranges::find(others, fs.type) == others.end();
-}
-
 /// The sum over the devices, each once.
-int total(Tool& tool) {
+Answer sum_of(const std::vector<qga::GuestFilesystemInfo>& all) {
   std::set<std::string> devices;
   std::uint64_t size = 0;
   std::uint64_t used = 0;
-  for (const auto& fs : tool.ga().get_fsinfo()) {
+  for (const auto& fs : all) {
     if (!is_counted(fs) || !devices.insert(fs.name).second) continue;
     size += *fs.total_bytes;
     used += *fs.used_bytes;
   }
-  if (tool.json) {
-    print_json({{"devices", devices.size()}, {"total-bytes", size}, {"used-bytes", used}});
-    return 0;
-  }
   Table table({">DEVICES", ">SIZE", ">USED", ">USE"});
   table.row({std::to_string(devices.size()), size_text(size), size_text(used),
              percent_text(static_cast<double>(used), static_cast<double>(size))});
-  print(table);
-  return 0;
+  return {.text = table,
+          .json = {{"devices", devices.size()}, {"total-bytes", size}, {"used-bytes", used}}};
+}
+
+int total(Tool& tool) {
+  return each_guest(tool, [](GuestTask& task) {
+    task.ask(qga::GuestGetFsinfoRequest(), [&task](const auto& all) { task.answer(sum_of(all)); });
+  });
 }
 
 int trim(Tool& tool, std::int64_t minimum) {
-  const qga::GuestFstrimRequest request(minimum);
-  if (tool.json) {
-    print_json(tool.ga().execute(qga::GuestFstrimRequest::command, {{"minimum", minimum}}));
-    return 0;
-  }
-  const qga::GuestFilesystemTrimResponse trimmed = tool.ga().execute(request);
-  Table table({"MOUNTPOINT", ">TRIMMED", "ERROR"});
-  int status = 0;
-  for (const auto& one : trimmed.paths) {
-    const bool known = one.trimmed && *one.trimmed >= 0;
-    table.row({one.path, known ? size_text(static_cast<std::uint64_t>(*one.trimmed)) : "",
-               one.error.value_or("")});
-    if (one.error) status = exit_failed;
-  }
-  print(table, "no file systems");
-  return status;
+  const auto show = [](const qga::GuestFilesystemTrimResponse& trimmed) {
+    Table table({"MOUNTPOINT", ">TRIMMED", "ERROR"});
+    int status = exit_done;
+    for (const auto& one : trimmed.paths) {
+      const bool known = one.trimmed && *one.trimmed >= 0;
+      table.row({one.path, known ? size_text(static_cast<std::uint64_t>(*one.trimmed)) : "",
+                 one.error.value_or("")});
+      if (one.error) status = exit_failed;
+    }
+    return Answer{.text = table, .nothing = "no file systems", .status = status};
+  };
+  return ask_each(tool, show, qga::GuestFstrimRequest(minimum));
 }
 
 int interfaces(Tool& tool) {
-  return answer(
-      tool, qga::GuestNetworkGetInterfacesRequest(), "no interfaces", [](const auto& all) {
-        Table table({"INTERFACE", "HARDWARE", "ADDRESS", ">RECEIVED", ">SENT"});
-        for (const auto& interface : all) {
-          std::string rx, tx;
-          if (interface.statistics) {
-            rx = size_text(interface.statistics->rx_bytes);
-            tx = size_text(interface.statistics->tx_bytes);
-          }
-          std::vector<std::string> addresses;
-          for (const auto& ip :
-               interface.ip_addresses.value_or(std::vector<qga::GuestIpAddress>())) {
-            addresses.push_back(address_text(ip));
-          }
-          if (addresses.empty()) addresses.emplace_back();
-          table.row(
-              {interface.name, interface.hardware_address.value_or(""), addresses[0], rx, tx});
-          for (std::size_t i = 1; i < addresses.size(); ++i) table.row({"", "", addresses[i]});
-        }
-        return table;
-      });
+  const auto show = [](const auto& all) {
+    Table table({"INTERFACE", "HARDWARE", "ADDRESS", ">RECEIVED", ">SENT"});
+    for (const auto& interface : all) {
+      std::string rx, tx;
+      if (interface.statistics) {
+        rx = size_text(interface.statistics->rx_bytes);
+        tx = size_text(interface.statistics->tx_bytes);
+      }
+      std::vector<std::string> addresses;
+      for (const auto& ip : interface.ip_addresses.value_or(std::vector<qga::GuestIpAddress>())) {
+        addresses.push_back(address_text(ip));
+      }
+      if (addresses.empty()) addresses.emplace_back();
+      table.row({interface.name, interface.hardware_address.value_or(""), addresses[0], rx, tx});
+      for (std::size_t i = 1; i < addresses.size(); ++i) table.row({"", "", addresses[i]});
+    }
+    return Answer{.text = table, .nothing = "no interfaces"};
+  };
+  return ask_each(tool, show, qga::GuestNetworkGetInterfacesRequest());
 }
 
 int routes(Tool& tool) {
-  return answer(tool, qga::GuestNetworkGetRouteRequest(), "no routes", [](const auto& all) {
+  const auto show = [](const auto& all) {
     Table table({"DESTINATION", "GATEWAY", "INTERFACE", ">METRIC"});
     for (const auto& route : all) {
       const auto prefix = route.desprefixlen ? route.desprefixlen : route.mask;
@@ -141,12 +131,13 @@ int routes(Tool& tool) {
       table.row({route.destination + (known ? "/" + *prefix : ""), gateway.value_or(""),
                  route.iface, route.metric < 0 ? "" : std::to_string(route.metric)});
     }
-    return table;
-  });
+    return Answer{.text = table, .nothing = "no routes"};
+  };
+  return ask_each(tool, show, qga::GuestNetworkGetRouteRequest());
 }
 
 int disks(Tool& tool) {
-  return answer(tool, qga::GuestGetDisksRequest(), "no disks", [](const auto& all) {
+  const auto show = [](const auto& all) {
     Table table({"DEVICE", "KIND", "BUS", "SERIAL", "ALIAS", "MADE OF"});
     for (const auto& disk : all) {
       std::string bus, serial;
@@ -158,8 +149,9 @@ int disks(Tool& tool) {
                  disk.alias.value_or(""),
                  joined(disk.dependencies.value_or(std::vector<std::string>()), ", ")});
     }
-    return table;
-  });
+    return Answer{.text = table, .nothing = "no disks"};
+  };
+  return ask_each(tool, show, qga::GuestGetDisksRequest());
 }
 
 /// The shares of the time since boot that a processor was busy or idle.
@@ -172,20 +164,14 @@ std::vector<std::string> share_cells(const qga::GuestLinuxCpuStats& stats) {
   return {percent_text(user, whole), percent_text(system, whole), percent_text(idle, whole)};
 }
 
-int processors(Tool& tool) {
-  Overview overview(tool);
-  if (tool.json) {
-    overview.print_json<qga::GuestGetVcpusRequest, qga::GuestGetCpustatsRequest>();
-    return 0;
-  }
-  // The cells of each processor. Either answer may be missing, or lack a processor.
-  std::map<std::int64_t, std::vector<std::string>> rows;
-  const auto all = overview.ask(qga::GuestGetVcpusRequest());
+/// Either answer may be missing, or lack a processor.
+Answer processors_of(const std::optional<std::vector<qga::GuestLogicalProcessor>>& all,
+                     const std::optional<std::vector<qga::GuestCpuStats>>& stats) {
+  std::map<std::int64_t, std::vector<std::string>> rows;  // the cells of each processor
   for (const auto& cpu : all.value_or(std::vector<qga::GuestLogicalProcessor>())) {
     rows[cpu.logical_id] = {std::to_string(cpu.logical_id), cpu.online ? "online" : "offline",
                             cpu.can_offline.value_or(false) ? "yes" : "no"};
   }
-  const auto stats = overview.ask(qga::GuestGetCpustatsRequest());
   for (const auto& cpu : stats.value_or(std::vector<qga::GuestCpuStats>())) {
     if (!cpu.linux_) continue;
     std::vector<std::string>& cells = rows[cpu.linux_->cpu];
@@ -196,12 +182,15 @@ int processors(Tool& tool) {
   }
   Table table({">CPU", "STATE", "CAN GO OFFLINE", ">USER", ">SYSTEM", ">IDLE"});
   for (const auto& [cpu, cells] : rows) table.row(cells);
-  overview.print(table, "no processors");
-  return 0;
+  return {.text = table, .nothing = "no processors"};
+}
+
+int processors(Tool& tool) {
+  return ask_each(tool, processors_of, qga::GuestGetVcpusRequest(), qga::GuestGetCpustatsRequest());
 }
 
 int users(Tool& tool) {
-  return answer(tool, qga::GuestGetUsersRequest(), "no users logged in", [](const auto& all) {
+  const auto show = [](const auto& all) {
     Table table({"USER", "DOMAIN", "SINCE"});
     for (const auto& user : all) {
       // A guest may send any number: only times from 1970 to 2096 are shown.
@@ -212,8 +201,9 @@ int users(Tool& tool) {
                                  std::chrono::duration_cast<std::chrono::nanoseconds>(since)))
                            : "?"});
     }
-    return table;
-  });
+    return Answer{.text = table, .nothing = "no users logged in"};
+  };
+  return ask_each(tool, show, qga::GuestGetUsersRequest());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "completion.hpp"
+#include "exit_code.hpp"
 #include "manual.hpp"
 #include "print.hpp"
 #include "tool.hpp"
@@ -41,32 +42,28 @@ void define_globals(CLI::App& app, Tool& tool) {
   app.add_flag("--trace", tool.trace, "Show on stderr what is sent and received, without secrets");
 }
 
+/// Whether a subcommand exits as a program does.
+bool exits_as_program(const CLI::App& sub, const Tool& tool) {
+  const auto found = tool.commands.find(&sub);
+  if (found == tool.commands.end()) return false;
+  const ExitsAsProgram when = found->second.exits_as_program;
+  return when == ExitsAsProgram::always ||
+         (when == ExitsAsProgram::where_given && !tool.program.empty());
+}
+
 int run(const CLI::App& app, Tool& tool, bool has_dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
   if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
   if (!tool.guests.are_named()) throw UsageError("SOCKET must stand before the command");
   const Command& command = found->second;
+  tool.exits_as_program = exits_as_program(*sub, tool);
   if (tool.program.empty() && (has_dashes || command.program == Program::required)) {
     throw UsageError("a program must follow --");
   }
   const int status = command.action();
   check_stdout();
   return status;
-}
-
-/// Whether the subcommand that was given exits as a program does.
-bool exits_as_program(const CLI::App& app, const Tool& tool) {
-  const auto found = tool.commands.find(chosen(app));
-  if (found == tool.commands.end()) return false;
-  switch (found->second.exits_as_program) {
-    case ExitsAsProgram::always:
-      return true;
-    case ExitsAsProgram::where_given:
-      return !tool.program.empty();
-    default:
-      return false;
-  }
 }
 
 /// Whether words that follow `--` belong to the command before it, or name it.
@@ -137,6 +134,7 @@ int main(int argc, char** argv) try {
   define_freeze(app, tool);
   define_lists(app, tool);
   define_top(app, tool);
+  define_metrics(app, tool);
   define_accounts(app, tool);
   define_power(app, tool);
   define_raw(app, tool);
@@ -154,7 +152,8 @@ int main(int argc, char** argv) try {
     check_stdout();
     return exit_done;
   } catch (const std::exception&) {
-    return explain_error(tool, exits_as_program(app, tool));
+    tool.exits_as_program = exits_as_program(*chosen(app), tool);  // also where parsing failed
+    return explain_error(tool);
   }
 } catch (const ClosedPipeError&) {
   return exit_closed_pipe;

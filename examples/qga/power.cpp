@@ -3,11 +3,16 @@
 // The guest's clock and its power: time, shutdown, reboot, suspend.
 #include <chrono>
 #include <cmath>
+#include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "answer.hpp"
+#include "each_guest.hpp"
 #include "print.hpp"
+#include "questions.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -16,43 +21,49 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Makes the handshake, which must not be measured. An agent that refuses the ping has made it,
-/// too.
-void reach(Tool& tool) {
-  try {
-    tool.ga().ping();
-  } catch (const qga::AgentError&) {
-  }
-}
-
-int show_time(Tool& tool) {
-  if (tool.json) {
-    print_json(tool.ga().execute("guest-get-time"));
-    return 0;
-  }
-  reach(tool);
-  const auto before = std::chrono::system_clock::now();
-  const qga::GuestTime guest = tool.ga().get_time();
+Facts compared(std::chrono::system_clock::time_point before, std::int64_t time) {
+  const qga::GuestTime guest{std::chrono::nanoseconds(time)};
   const auto host = before + (std::chrono::system_clock::now() - before) / 2;
   // The guest may give any number, and a difference of integers could overflow.
   const double seconds = std::chrono::duration<double>(guest.time_since_epoch()).count() -
                          std::chrono::duration<double>(host.time_since_epoch()).count();
-  Table table;
-  table.row({"guest", time_text(guest)});
-  table.row({"difference", number_text(std::abs(seconds), 3) + " s " +
-                               (seconds < 0 ? "behind this machine" : "ahead of this machine")});
-  print(table);
-  return 0;
+  return {{"guest", time_text(guest), "CLOCK"},
+          {"difference", number_text(std::abs(seconds), 3) + " s " +
+                             (seconds < 0 ? "behind this machine" : "ahead of this machine")}};
+}
+
+void show_time(GuestTask& task) {
+  if (task.tool().json) {
+    return task.ask(AsJson<qga::GuestGetTimeRequest>(),
+                    [&task](nlohmann::json reply) { task.answer({.json = std::move(reply)}); });
+  }
+  // The first command makes the handshake, which must not be measured. An agent that refuses it
+  // has made it, too.
+  task.execute(qga::GuestPingRequest(), [&task](std::exception_ptr error) {
+    const qga::GuestAgentError* const known = qga::error_of(error);
+    if (error && (known == nullptr || known->code() != qga::err_from_agent)) {
+      return task.fail(std::move(error));
+    }
+    const auto before = std::chrono::system_clock::now();
+    task.ask(qga::GuestGetTimeRequest(),
+             [&task, before](std::int64_t time) { task.answer({.text = compared(before, time)}); });
+  });
 }
 
 /// Sets the clock. That the hardware clock is not set is no failure: many guests have none.
-void set_time(Tool& tool) {
-  try {
-    tool.ga().set_clock();
-  } catch (const qga::ClockError& error) {
-    if (!error.is_set()) throw;
-    complain(error.what());
-  }
+void set_time(GuestTask& task) {
+  const auto then = [&task](std::exception_ptr error, const qga::ClockChange&) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const qga::ClockError& refusal) {
+      if (!refusal.is_set()) return task.fail(std::move(error));
+      task.complain(refusal.what());
+    } catch (const std::exception&) {
+      return task.fail(std::move(error));
+    }
+    show_time(task);
+  };
+  task.ga(then).set_clock();
 }
 
 /// How long to wait for the answer of a guest that goes down. A guest that refuses says so within
@@ -90,10 +101,8 @@ int suspend(Tool& tool, const std::string& kind) {
 void define_power(CLI::App& app, Tool& tool) {
   const auto set = std::make_shared<bool>(false);
   CLI::App* const time =
-      define(app, tool, "time", "Compare the guest's clock with this machine's", [&tool, set] {
-        if (*set) set_time(tool);
-        return show_time(tool);
-      });
+      define(app, tool, "time", "Compare the guest's clock with this machine's",
+             [&tool, set] { return each_guest(tool, *set ? set_time : show_time); });
   time->add_flag("--set", *set, "Set it to the time of this machine first");
 
   const auto halt = std::make_shared<bool>(false);

@@ -128,6 +128,18 @@ void Table::row(std::vector<std::string> cells) {
   rows_.push_back(std::move(cells));
 }
 
+void Table::append(const std::string& column, const std::string& cell, const Table& other) {
+  if (rows_.empty()) {
+    numbers_ = other.numbers_;
+    numbers_.insert(numbers_.begin(), false);
+  }
+  const std::string safe = shown(cell);
+  for (std::size_t i = rows_.empty() ? 0 : 1; i < other.rows_.size(); ++i) {
+    rows_.push_back(other.rows_[i]);
+    rows_.back().insert(rows_.back().begin(), i == 0 ? column : safe);
+  }
+}
+
 bool Table::empty() const { return rows_.size() == (numbers_.empty() ? 0 : 1); }
 
 std::string Table::text() const {

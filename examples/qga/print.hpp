@@ -58,6 +58,10 @@ class Table {
   ///        empty: the table has no heading
   explicit Table(std::vector<std::string> heading = {});
   void row(std::vector<std::string> cells);
+  /// Adds the rows of another table, which has a heading, with a cell before each. All tables that
+  /// are added have the same heading, which becomes the heading of this one.
+  /// @param column the heading of the new cells
+  void append(const std::string& column, const std::string& cell, const Table& other);
   /// Whether it has no row but the heading.
   bool empty() const;
   std::string text() const;

@@ -24,11 +24,13 @@ std::optional<int> fitting_code(const ProgramEnd& end) {
   return std::nullopt;
 }
 
-/// A number as it is and, where it has 32 bits, as Windows's documentation has it: in hexadecimal.
+/// A number as it is and, where it has 32 bits and more than 8, as Windows's documentation has it:
+/// in hexadecimal.
 std::string code_text(std::int64_t code) {
   std::ostringstream text;
   text << code;
-  if (code >= std::numeric_limits<std::int32_t>::min() &&
+  const bool is_short = code > 0 && code <= 255;
+  if (!is_short && code >= std::numeric_limits<std::int32_t>::min() &&
       code <= std::numeric_limits<std::uint32_t>::max()) {
     text << " (0x" << std::hex << std::setfill('0') << std::setw(8)
          << static_cast<std::uint32_t>(code) << ")";
@@ -36,12 +38,18 @@ std::string code_text(std::int64_t code) {
   return text.str();
 }
 
+}  // namespace
+
 std::string end_text(const ProgramEnd& end) {
   if (end.exit_code) return "the program ended with exit code " + code_text(*end.exit_code);
   // A Windows agent has the number of an exception for a signal.
   if (end.signal) return "the program ended by signal or exception " + code_text(*end.signal);
   return "the guest does not say how the program ended";
 }
+
+int exit_code_of(const ProgramEnd& end) { return fitting_code(end).value_or(exit_no_code); }
+
+namespace {
 
 /// An agent tells why a program cannot be started by a text alone: `Failed to execute child process
 /// “x” (No such file or directory)`. The setup of a program that is followed has a text of its own.
@@ -64,18 +72,6 @@ int exit_as(const ProgramEnd& end) {
   if (const std::optional<int> code = fitting_code(end)) return *code;
   complain(end_text(end) + "; qga exits with " + std::to_string(exit_no_code));
   return exit_no_code;
-}
-
-nlohmann::json json_of_run(const qga::RunResult& result) {
-  qga::GuestExecStatus status;
-  status.exited = true;
-  status.exitcode = result.exit_code;
-  status.signal = result.signal;
-  status.out_data = result.out;
-  status.err_data = result.err;
-  status.out_truncated = result.out_truncated != qga::Truncated::no;
-  status.err_truncated = result.err_truncated != qga::Truncated::no;
-  return status;
 }
 
 }  // namespace qga_tool

@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <string>
 
-#include <nlohmann/json.hpp>
 #include <qga/client.hpp>
 
 namespace qga_tool {
@@ -23,8 +22,11 @@ struct ProgramEnd {
 /// not fit.
 int exit_as(const ProgramEnd& end);
 
-/// What a program did, in the form of a reply to `guest-exec-status`.
-nlohmann::json json_of_run(const qga::RunResult& result);
+/// The same code, without a word.
+int exit_code_of(const ProgramEnd& end);
+
+/// How it ended, such as `the program ended with exit code 7`.
+std::string end_text(const ProgramEnd& end);
 
 /// A program could not be started.
 class NotStartedError : public std::runtime_error {

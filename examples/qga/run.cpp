@@ -16,55 +16,17 @@
 #include "input.hpp"
 #include "print.hpp"
 #include "program_end.hpp"
+#include "run_options.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
 
 namespace {
 
-struct RunOptions {
-  bool input = false;
-  bool kill = false;
-  bool raw_output = false;
-  bool buffered = false;
-  std::optional<std::string> shell;
-  std::optional<std::string> powershell;
-  std::string encoding;
-  std::string cwd;
-  std::string user;
-  std::vector<std::string> env;
-  std::vector<std::string> add_env;
-  std::optional<double> limit;
-
-  /// Whether only a guest with a shell can do it.
-  bool needs_shell() const { return !cwd.empty() || !user.empty() || !add_env.empty(); }
-};
-
 /// The input is held in memory where it is not passed on as it comes.
 constexpr std::size_t longest_input = 1 << 30;
 
-/// The program and its arguments.
-std::vector<std::string> words_of(const Tool& tool, const RunOptions& options) {
-  const int given =
-      (tool.program.empty() ? 0 : 1) + (options.shell ? 1 : 0) + (options.powershell ? 1 : 0);
-  if (given != 1) {
-    throw UsageError("one of -- PROGRAM, --shell and --powershell must be given");
-  }
-  if (options.shell) return {"/bin/sh", "-c", *options.shell};
-  if (options.powershell) {
-    return {"powershell.exe", "-NoProfile", "-NonInteractive", "-EncodedCommand",
-            encoded_command(*options.powershell)};
-  }
-  return tool.program;
-}
-
 // ---- output at the end --------------------------------------------------------------------------
-
-void warn_of_cut(const Tool& tool, const char* output, qga::Truncated truncated) {
-  if (truncated == qga::Truncated::no) return;
-  const std::string is = truncated == qga::Truncated::yes ? " is cut" : " may be cut";
-  tool.note(output + is + ": the agent keeps 16 MiB");
-}
 
 void print_all(std::ostream& out, int fd, const std::string& bytes, const RunOptions& options) {
   GuestText text(!options.raw_output && ::isatty(fd) != 0, options.encoding);
@@ -72,25 +34,19 @@ void print_all(std::ostream& out, int fd, const std::string& bytes, const RunOpt
 }
 
 int run_buffered(Tool& tool, const std::vector<std::string>& words, const RunOptions& options) {
-  qga::RunParams params;
-  params.args.assign(words.begin() + 1, words.end());
-  if (!options.env.empty()) params.env = options.env;
-  params.add_env = options.add_env;
-  params.cwd = options.cwd;
-  params.user = options.user;
+  qga::RunParams params = buffered_params(words, options);
   if (options.input) params.input = read_stdin(tool.stop, longest_input);
-  if (options.limit) params.timeout = duration_of(*options.limit);
-  params.kill = options.kill;
-
   const qga::RunResult result = tool.ga().run(words.front(), std::move(params));
   if (tool.json) {
-    print_json(json_of_run(result));
+    print_json(json_of(result));
   } else {
     print_all(std::cout, STDOUT_FILENO, result.out, options);
     print_all(std::cerr, STDERR_FILENO, result.err, options);
   }
-  warn_of_cut(tool, "stdout", result.out_truncated);
-  warn_of_cut(tool, "stderr", result.err_truncated);
+  for (const std::string& cut :
+       {cut_text("stdout", result.out_truncated), cut_text("stderr", result.err_truncated)}) {
+    if (!cut.empty()) tool.note(cut);
+  }
   return exit_as({result.exit_code, result.signal});
 }
 
@@ -100,17 +56,10 @@ int run_buffered(Tool& tool, const std::vector<std::string>& words, const RunOpt
 /// then
 std::optional<qga::Process> start(Tool& tool, const std::vector<std::string>& words,
                                   const RunOptions& options) {
-  qga::StartParams params;
-  params.args.assign(words.begin() + 1, words.end());
-  if (!options.env.empty()) params.env = options.env;
-  params.add_env = options.add_env;
-  params.cwd = options.cwd;
-  params.user = options.user;
   try {
-    return tool.ga().start(words.front(), std::move(params));
-  } catch (const qga::AgentError& error) {
-    const bool has_effect = error.outcome() == qga::Outcome::unknown;
-    if (has_effect || options.needs_shell()) throw;
+    return tool.ga().start(words.front(), params_of<qga::StartParams>(words, options));
+  } catch (const qga::AgentError&) {
+    if (!may_run_buffered(std::current_exception(), options)) throw;
     return std::nullopt;
   }
 }
@@ -159,6 +108,10 @@ int run(Tool& tool, const RunOptions& options) {
     throw UsageError("--encoding must be used without --json, which shows the bytes");
   }
   const GuestText checked(false, options.encoding);
+  if (tool.guests.are_many()) {
+    if (options.input) throw UsageError("--input must be used with one SOCKET, not with many");
+    return run_many(tool, words, options);
+  }
   try {
     if (!options.buffered && !tool.json) {
       if (auto process = start(tool, words, options)) {
@@ -166,11 +119,8 @@ int run(Tool& tool, const RunOptions& options) {
       }
     }
     return run_buffered(tool, words, options);
-  } catch (const qga::CommandNotFoundError&) {
-    throw;
-  } catch (const qga::AgentError& error) {
-    if (error.outcome() != qga::Outcome::refused) throw;
-    throw NotStartedError(error, hint_of_spaces(words.front()));
+  } catch (const qga::AgentError&) {
+    std::rethrow_exception(not_started(std::current_exception(), words.front()));
   }
 }
 
@@ -210,7 +160,9 @@ void define_run(CLI::App& app, Tool& tool) {
       "them, and with --json or --buffered, output is shown when the program has ended, stdin is "
       "read to its end first, and the guest's log shows the arguments. --cwd, --user and --env-add "
       "take such a guest. Without --kill a program that is left behind goes on in the guest. A "
-      "program whose output cannot be written here is killed.");
+      "program whose output cannot be written here is killed. Of many guests, each line begins "
+      "with "
+      "the guest's name.");
 }
 
 }  // namespace qga_tool

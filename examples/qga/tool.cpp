@@ -47,6 +47,11 @@ void Tool::note(const std::string& line) const {
   if (!quiet) complain(line);
 }
 
+int done(const Tool& tool) {
+  if (tool.json) print_json(nlohmann::json::object());
+  return exit_done;
+}
+
 CLI::App* define(CLI::App& parent, const std::string& name, const std::string& description) {
   CLI::App* const sub = parent.add_subcommand(name, description);
   sub->group("Commands");

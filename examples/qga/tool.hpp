@@ -47,6 +47,7 @@ struct Tool {
   bool quiet = false;
   bool trace = false;
   std::vector<std::string> program;  ///< the words after `--`
+  bool exits_as_program = false;     ///< whether the command does; see exit_code.hpp
 
   std::map<const CLI::App*, Command> commands;
 
@@ -98,6 +99,9 @@ void allow(CLI::Option* option, const std::vector<std::string>& choices);
 /// name has no space. A name with spaces may be a program and its arguments in one word.
 std::string hint_of_spaces(const std::string& program);
 
+/// Ends a subcommand whose only answer is that it succeeded.
+int done(const Tool& tool);
+
 inline qga::Clock::duration duration_of(double seconds) {
   return std::chrono::duration_cast<qga::Clock::duration>(std::chrono::duration<double>(seconds));
 }
@@ -113,6 +117,7 @@ void define_files(CLI::App& app, Tool& tool);     // cat cp
 void define_freeze(CLI::App& app, Tool& tool);    // freeze thaw status
 void define_lists(CLI::App& app, Tool& tool);     // ls-commands fs net disks cpu users trim
 void define_top(CLI::App& app, Tool& tool);       // top
+void define_metrics(CLI::App& app, Tool& tool);   // metrics
 void define_accounts(CLI::App& app, Tool& tool);  // passwd ssh-keys
 void define_power(CLI::App& app, Tool& tool);     // time shutdown reboot suspend
 

@@ -3,6 +3,7 @@
 // The subcommand top: shows how busy the guest is, once a second.
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -10,29 +11,65 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "answer.hpp"
 #include "print.hpp"
 #include "tool.hpp"
+#include "watch.hpp"
 
 namespace qga_tool {
 
 namespace {
 
+/// Asks several questions, and collects what is missing of the answers: where the guest refuses a
+/// question, or its reply makes no sense.
+class Questions {
+ public:
+  /// Calls a function that asks, and returns its result; nothing where the answer is missing.
+  template <class Ask>
+  std::optional<std::invoke_result_t<Ask>> ask(Ask ask) {
+    try {
+      // In place, because a nlohmann::json would otherwise offer to convert itself, too.
+      std::optional<std::invoke_result_t<Ask>> answer(std::in_place, ask());
+      answered_ = true;
+      return answer;
+    } catch (const qga::AgentError& error) {
+      miss(error);
+    } catch (const qga::BadReplyError& error) {
+      miss(error);
+    }
+    return std::nullopt;
+  }
+
+  /// Why answers are missing.
+  const std::vector<std::string>& missing() const { return missing_; }
+  bool answered() const { return answered_; }
+  /// @throws the first error, where all questions failed
+  void check() const {
+    if (!answered_ && error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  /// Notes the exception that is being handled.
+  void miss(const std::exception& error) {
+    if (!error_) error_ = std::current_exception();
+    missing_.emplace_back(error.what());
+  }
+
+  bool answered_ = false;
+  std::exception_ptr error_;  ///< the first
+  std::vector<std::string> missing_;
+};
+
 struct TopOptions {
   std::optional<double> interval;
   std::uint64_t count = 0;
   bool memory = false;
-};
-
-struct Memory {
-  std::uint64_t total = 0;
-  std::uint64_t available = 0;
 };
 
 /// What one picture shows.
@@ -77,19 +114,6 @@ class MemoryFile {
   }
 
  private:
-  static std::optional<Memory> memory_in(const std::string& meminfo) {
-    Memory memory;
-    std::istringstream text(meminfo);
-    for (std::string name; text >> name; std::getline(text, name)) {
-      if (name == "MemTotal:") text >> memory.total;
-      if (name == "MemAvailable:") text >> memory.available;
-      text.clear();
-    }
-    constexpr std::uint64_t kib = 1024;
-    if (memory.total < memory.available || memory.total > UINT64_MAX / kib) return std::nullopt;
-    return Memory{memory.total * kib, memory.available * kib};
-  }
-
   Tool& tool_;
   qga::File file_;
 };

@@ -4,13 +4,17 @@
 // file systems are frozen or thawed, or the guest is gone.
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "answer.hpp"
+#include "each_guest.hpp"
 #include "print.hpp"
-#include "program_end.hpp"
+#include "run_options.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -55,108 +59,170 @@ int exit_code_of(qga::ReadyState state) {
   return reached ? exit_failed : exit_unreachable;
 }
 
-int wait_ready(Tool& tool, const WaitOptions& options) {
-  const qga::Readiness readiness = tool.ga().wait_ready(options.time(), options.command);
-  const std::string text = text_of(readiness, options.command);
-  if (tool.json) {
+void wait_ready(GuestTask& task, const WaitOptions& options) {
+  const auto then = [&task, options](const qga::Readiness& readiness) {
+    const std::string text = text_of(readiness, options.command);
     const std::chrono::duration<double> waited = readiness.waited;
-    print_json({{"ready", bool(readiness)},
-                {"state", readiness.state},
-                {"text", text},
-                {"seconds", waited.count()}});
-  } else {
-    print(text + " after " + seconds_text(readiness.waited));
-  }
-  return readiness ? exit_done : exit_code_of(readiness.state);
+    task.answer({.text = text + " after " + seconds_text(readiness.waited),
+                 .json = {{"ready", bool(readiness)},
+                          {"state", readiness.state},
+                          {"text", text},
+                          {"seconds", waited.count()}},
+                 .status = readiness ? exit_done : exit_code_of(readiness.state)});
+  };
+  task.ga(task.needed(then)).wait_ready(options.time(), options.command);
 }
 
-int wait_address(Tool& tool, const WaitOptions& options) {
+void wait_address(GuestTask& task, const WaitOptions& options) {
   const auto family = *options.family == "v4"   ? qga::GuestIpAddressType::ipv4
                       : *options.family == "v6" ? qga::GuestIpAddressType::ipv6
                                                 : qga::GuestIpAddressType::unknown;
-  const auto address = tool.ga().wait_address(family, options.mac, options.time());
-  if (tool.json) {
-    print_json(address ? nlohmann::json(*address) : nlohmann::json());
-  } else {
-    print(address ? address->address : "no address");
-  }
-  return address ? exit_done : exit_failed;
+  const auto then = [&task](const std::optional<qga::GuestAddress>& address) {
+    task.answer({.text = address ? address->address : "no address",
+                 .json = address ? nlohmann::json(*address) : nlohmann::json(),
+                 .status = address ? exit_done : exit_failed});
+  };
+  task.ga(task.needed(then)).wait_address(family, options.mac, options.time());
 }
 
-int wait_for_program(Tool& tool, const WaitOptions& options) {
+std::string text_of(const qga::WaitResult& result) {
+  if (result) return "ended with 0 after " + seconds_text(result.waited);
+  if (!result.error.empty()) return result.error;
+  if (!result.last) return "was never run to its end: the guest was not ready";
+  return "has not ended with 0; the last time with " +
+         std::to_string(result.last->exit_code.value_or(-1));
+}
+
+void wait_for_program(GuestTask& task, const WaitOptions& options) {
+  const std::vector<std::string>& program = task.tool().program;
   qga::RunParams params;
-  params.args.assign(tool.program.begin() + 1, tool.program.end());
-  const qga::WaitResult result =
-      tool.ga().wait_for(tool.program.front(), std::move(params), options.time());
-  if (tool.json) {
+  params.args.assign(program.begin() + 1, program.end());
+  const auto then = [&task](const qga::WaitResult& result) {
     nlohmann::json told = result;
-    if (result.last) told["last"] = json_of_run(*result.last);
-    print_json(told);
-  } else if (result) {
-    print("ended with 0 after " + seconds_text(result.waited));
-  } else if (!result.error.empty()) {
-    print(result.error);
-  } else if (result.last) {
-    print("has not ended with 0; the last time with " +
-          std::to_string(result.last->exit_code.value_or(-1)));
-  } else {
-    print("was never run to its end: the guest was not ready");
-  }
-  return result ? exit_done : exit_code_of(result.state);
+    if (result.last) told["last"] = qga_tool::json_of(*result.last);
+    task.answer({.text = text_of(result),
+                 .json = told,
+                 .status = result ? exit_done : exit_code_of(result.state)});
+  };
+  task.ga(task.needed(then)).wait_for(program.front(), std::move(params), options.time());
 }
 
-/// Looks again and again. @param look whether it is as it has to be; may throw
-template <class Look>
-int wait_until(Tool& tool, const WaitOptions& options, const std::string& what, Look look) {
-  const auto begun = qga::Clock::now();
-  const auto until = qga::deadline_after(options.time(), begun);
-  bool is_so = false;
-  while (!(is_so = look(until)) && qga::Clock::now() < until) {
-    if (tool.stop.wait(-1, std::min(until, qga::Clock::now() + 500ms)) == Stop::Woken::stopped) {
-      throw std::runtime_error("interrupted");
-    }
+/// Looks at a guest again and again, until it is as it has to be or the time is up.
+class Poll : public std::enable_shared_from_this<Poll> {
+ public:
+  Poll(GuestTask& task, std::string what, qga::Clock::duration time)
+      : task_(task), what_(std::move(what)), until_(qga::deadline_after(time, begun_)) {}
+  virtual ~Poll() = default;
+
+  /// Looks, and in the end calls `seen` or fails the task.
+  virtual void look() = 0;
+
+ protected:
+  GuestTask& task() const { return task_; }
+  qga::Clock::time_point until() const { return until_; }
+
+  void seen(bool is_so) {
+    const auto now = qga::Clock::now();
+    if (is_so || now >= until_) return end(is_so, now - begun_);
+    task_.pause(std::min<qga::Clock::duration>(until_ - now, 500ms),
+                [self = shared_from_this()] { self->look(); });
   }
-  const auto waited = qga::Clock::now() - begun;
-  if (tool.json) {
+
+ private:
+  void end(bool is_so, qga::Clock::duration waited) {
     const std::chrono::duration<double> seconds = waited;
-    print_json({{what, is_so}, {"seconds", seconds.count()}});
-  } else {
-    print((is_so ? what : "not " + what) + " after " + seconds_text(waited));
+    task_.answer({.text = (is_so ? what_ : "not " + what_) + " after " + seconds_text(waited),
+                  .json = {{what_, is_so}, {"seconds", seconds.count()}},
+                  .status = is_so ? exit_done : exit_failed});
   }
-  return is_so ? exit_done : exit_failed;
+
+  GuestTask& task_;
+  std::string what_;
+  qga::Clock::time_point begun_ = qga::Clock::now();
+  qga::Clock::time_point until_;
+};
+
+bool is_unreachable(const std::exception_ptr& error) {
+  const qga::GuestAgentError* const known = qga::error_of(error);
+  return known != nullptr && known->is_unreachable();
 }
 
-int wait_status(Tool& tool, const WaitOptions& options) {
-  const auto wanted =
-      options.frozen ? qga::GuestFsfreezeStatus::frozen : qga::GuestFsfreezeStatus::thawed;
-  return wait_until(tool, options, options.frozen ? "frozen" : "thawed", [&](auto until) {
-    try {
-      return tool.ga().fsfreeze_status() == wanted;
-    } catch (const qga::UnreachableError&) {
-      tool.ga().wait_ready(std::max<qga::Clock::duration>(until - qga::Clock::now(), 0s));
-      return false;
-    }
-  });
-}
+class PollStatus : public Poll {
+ public:
+  PollStatus(GuestTask& task, bool frozen, qga::Clock::duration time)
+      : Poll(task, frozen ? "frozen" : "thawed", time),
+        wanted_(frozen ? qga::GuestFsfreezeStatus::frozen : qga::GuestFsfreezeStatus::thawed) {}
+
+  void look() override {
+    const auto then = [this, self = shared_from_this()](std::exception_ptr error,
+                                                        qga::GuestFsfreezeStatus status) {
+      if (!error) return seen(status == wanted_);
+      is_unreachable(error) ? connect() : task().fail(std::move(error));
+    };
+    task().execute(qga::GuestFsfreezeStatusRequest(), then);
+  }
+
+ private:
+  void connect() {
+    const auto left = std::max<qga::Clock::duration>(until() - qga::Clock::now(), 0s);
+    const auto then = [this, self = shared_from_this()](const qga::Readiness&) { seen(false); };
+    task().ga(task().needed(then)).wait_ready(left);
+  }
+
+  qga::GuestFsfreezeStatus wanted_;
+};
 
 /// A guest is gone where there is no channel, or where the agent has not answered for a while.
-int wait_gone(Tool& tool, const WaitOptions& options) {
-  constexpr auto silent_for = 10s;
-  auto answered = qga::Clock::now();
-  return wait_until(tool, options, "gone", [&, connected = false](auto) mutable {
+class PollGone : public Poll {
+ public:
+  PollGone(GuestTask& task, qga::Clock::duration time) : Poll(task, "gone", time) {}
+
+  void look() override {
+    if (connected_) return ping();
+    task().reconnect([this, self = shared_from_this()](const std::exception_ptr& error) {
+      if (!error) connected_ = true;
+      error ? failed(error) : ping();
+    });
+  }
+
+ private:
+  void ping() {
+    const auto then = [this, self = shared_from_this()](const std::exception_ptr& error) {
+      if (error) return failed(error);
+      answered_ = qga::Clock::now();
+      seen(false);
+    };
+    qga::CallOptions options;
+    if (!task().tool().timeout) options.timeout = 2s;
+    task().ga(then, std::move(options)).ping();
+  }
+
+  void failed(const std::exception_ptr& error) {
+    constexpr auto silent_for = 10s;
     try {
-      if (!std::exchange(connected, true)) tool.client(true).reconnect();
-      tool.ga(2s).ping();
-      answered = qga::Clock::now();
+      std::rethrow_exception(error);
     } catch (const qga::ConnectError&) {
-      return true;
+      seen(true);
     } catch (const qga::TimeoutError&) {
-      return qga::Clock::now() >= answered + silent_for;
+      seen(qga::Clock::now() >= answered_ + silent_for);
     } catch (const qga::UnreachableError&) {
-      connected = false;
+      connected_ = false;
+      seen(false);
+    } catch (const std::exception&) {
+      task().fail(error);
     }
-    return false;
-  });
+  }
+
+  qga::Clock::time_point answered_ = qga::Clock::now();
+  bool connected_ = false;
+};
+
+void begin_wait(GuestTask& task, const WaitOptions& options) {
+  if (options.family) return wait_address(task, options);
+  if (options.run) return wait_for_program(task, options);
+  if (options.gone) return std::make_shared<PollGone>(task, options.time())->look();
+  if (!options.frozen && !options.thawed) return wait_ready(task, options);
+  std::make_shared<PollStatus>(task, options.frozen, options.time())->look();
 }
 
 int wait(Tool& tool, const WaitOptions& options) {
@@ -169,11 +235,8 @@ int wait(Tool& tool, const WaitOptions& options) {
   if (!options.mac.empty() && !options.family) {
     throw UsageError("--mac must be used with --address");
   }
-  tool.client(true);
-  if (options.family) return wait_address(tool, options);
-  if (options.run) return wait_for_program(tool, options);
-  if (options.frozen || options.thawed) return wait_status(tool, options);
-  return options.gone ? wait_gone(tool, options) : wait_ready(tool, options);
+  const auto work = [&options](GuestTask& task) { begin_wait(task, options); };
+  return each_guest(tool, work, Connected::later);
 }
 
 }  // namespace

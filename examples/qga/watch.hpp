@@ -4,14 +4,14 @@
 // thread, and each keeps its connection.
 #pragma once
 
-#include <cstddef>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <asio/io_context.hpp>
@@ -57,14 +57,17 @@ struct Look {
 /// not asked again on that connection. A frozen guest is only asked whether it still is.
 class Watch {
  public:
-  Watch(Tool& tool, GuestName guest);
+  Watch(Tool& tool, GuestName guest)
+      : Watch(tool.context, std::move(guest), tool.client_params()) {}
+  /// @param params its timeout is for a look; the size of replies is bounded here
+  Watch(asio::io_context& context, GuestName guest, qga::ClientParams params);
   ~Watch();
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
   const GuestName& guest() const;
-  /// Looks at the guest, once connected, within the timeout of the tool, and calls `done` on the
-  /// tool's context. Only one look at a time.
+  /// Looks at the guest within the timeout, and calls `done` on the context; not after the watch
+  /// was destroyed. It connects first where there is no connection. Only one look at a time.
   void look(std::function<void(Look)> done);
   /// When it was last seen thawed; nothing: not since the watch began.
   std::optional<std::chrono::system_clock::time_point> last_thawed() const;
@@ -77,5 +80,8 @@ class Watch {
 /// Whether a file system holds what the guest has written: images that are only read, and layers
 /// over other file systems, are none.
 bool is_counted(const qga::GuestFilesystemInfo& fs);
+
+/// What /proc/meminfo tells; nothing where that makes no sense.
+std::optional<Memory> memory_in(const std::string& meminfo);
 
 }  // namespace qga_tool

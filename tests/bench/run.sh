@@ -8,7 +8,7 @@ usage="usage: tests/bench/run.sh [--quick] [--vm]
 
 Measures calls, what they count, transfers, decoding and compiling, against a real agent on this
 machine. Prints tables, and writes them to build/bench/results.json. Exits with 1 where watching a
-fleet costs more than it may.
+fleet, or asking it by the tool, costs more than it may.
 
   --quick  one round of each, to see that they work
   --vm     calls and transfers in a live virtual machine, too"
@@ -27,11 +27,11 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
 install_packages g++ cmake ninja-build git ca-certificates libasio-dev nlohmann-json3-dev catch2 \
-  qemu-guest-agent libbenchmark-dev valgrind python3 binutils
+  qemu-guest-agent libbenchmark-dev valgrind python3 binutils libcli11-dev libboost-dev
 
 quietly cmake --preset bench
 mapfile -t benchmarks < <(cd tests/bench && printf 'bench_%s\n' *.cpp | sed 's/\.cpp$//')
-cmake --build --preset bench --target "${benchmarks[@]}"
+cmake --build --preset bench --target "${benchmarks[@]}" qga_tool
 
 programs=$PWD/build/bench/tests
 parts=$PWD/build/bench/parts
@@ -60,6 +60,7 @@ measure compile tests/bench/compile.sh
 echo
 "$programs/bench_fleet" 100 --rounds "$([[ -n $quick ]] && echo 1 || echo 21)" \
   --json "$parts/fleet.json" || missed=yes
+tests/bench/many.sh build/bench/examples/qga/qga 200 || missed=yes
 if [[ -n $vm ]]; then
   echo
   echo 'In a live VM:'

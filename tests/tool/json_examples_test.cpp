@@ -242,9 +242,10 @@ TEST_CASE("docs/json_examples.md has what every command prints as JSON") {
   page.section("users");
   page.example("qga vm.sock --json users");
   page.section("trim");
-  page.example("qga vm.sock --json trim");
+  page.example("qga vm.sock --json trim", 1);
   page.section("top");
   page.example("qga vm.sock --json top --interval 0.1 --count 1");
+  page.section("metrics", "`--json` changes nothing: it prints the text of Prometheus.");
   page.section("passwd");
   page.example("qga vm.sock --json passwd tester <password");
   page.section("ssh-keys list");

@@ -40,12 +40,12 @@ Reply refused() { return {.error = error<qga::AgentError>(Outcome::refused)}; }
 Reply hung_up() { return {.error = error<qga::ReadError>()}; }
 
 nlohmann::json interface(const std::string& mac, const Strings& addresses) {
-  nlohmann::json list = nlohmann::json::array();
+  nlohmann::json known = nlohmann::json::array();
   for (const std::string& address : addresses) {
     const char* const type = address.find(':') == address.npos ? "ipv4" : "ipv6";
-    list.push_back({{"ip-address", address}, {"ip-address-type", type}, {"prefix", 24}});
+    known.push_back({{"ip-address", address}, {"ip-address-type", type}, {"prefix", 24}});
   }
-  return {{"name", "eth"}, {"hardware-address", mac}, {"ip-addresses", list}};
+  return {{"name", "eth"}, {"hardware-address", mac}, {"ip-addresses", known}};
 }
 Reply interfaces(std::vector<nlohmann::json> all) { return {.json = std::move(all)}; }
 

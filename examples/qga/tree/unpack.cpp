@@ -168,8 +168,9 @@ class Unpacker {
   }
 
   void refuse(const Parts& parts) const {
-    options_.refuse("'" + path_of(parts) +
-                    "' is a device, a FIFO or a socket, which cp -r does not copy");
+    std::string text = "'";
+    text += path_of(parts);  // g++ 12 warns of "'" + path_of(parts)
+    options_.refuse(text + "' is a device, a FIFO or a socket, which cp -r does not copy");
   }
 
   static bool is_within(const Parts& parts, const Parts& directory) {
