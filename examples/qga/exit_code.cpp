@@ -6,7 +6,6 @@
 #include <exception>
 #include <system_error>
 
-#include <CLI/CLI.hpp>
 #include <qga/client.hpp>
 
 #include "print.hpp"
@@ -21,8 +20,6 @@ namespace {
 int plain_code_of_error() {
   try {
     throw;
-  } catch (const CLI::ParseError&) {
-    return exit_wrong_use;
   } catch (const UsageError&) {
     return exit_wrong_use;
   } catch (const NotStartedError& error) {

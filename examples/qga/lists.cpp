@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -234,7 +235,8 @@ void define_lists(CLI::App& app, Tool& tool) {
                                    [&tool, minimum] { return trim(tool, *minimum); });
   discard->add_option("--minimum", *minimum, "Leave shorter free ranges alone (0)")
       ->type_name("BYTES")
-      ->check(CLI::NonNegativeNumber);
+      ->check(
+          CLI::Range(std::int64_t(0), std::numeric_limits<std::int64_t>::max()).description(""));
 }
 
 }  // namespace qga_tool

@@ -14,6 +14,7 @@
 #include "manual.hpp"
 #include "print.hpp"
 #include "tool.hpp"
+#include "wrong_use.hpp"
 
 namespace qga_tool {
 
@@ -39,13 +40,6 @@ void define_globals(CLI::App& app, Tool& tool) {
   app.add_flag("--json", tool.json, "Print JSON, as the agent sends it where there is one command");
   app.add_flag("-q,--quiet", tool.quiet, "Show neither progress nor remarks on stderr");
   app.add_flag("--trace", tool.trace, "Show on stderr what is sent and received, without secrets");
-}
-
-/// The innermost subcommand that was given.
-const CLI::App* chosen(const CLI::App& app) {
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
-  return at;
 }
 
 /// Whether a subcommand exits as a program does.
@@ -109,7 +103,13 @@ bool parse(CLI::App& app, Tool& tool, std::vector<std::string> words) {
     tool.program.assign(dashes + 1, words.end());
     words.erase(dashes, words.end());
   }
-  parse_words(std::move(words));
+  try {
+    parse_words(std::move(words));
+  } catch (const CLI::Success&) {
+    throw;
+  } catch (const CLI::ParseError& error) {
+    throw UsageError(wrong_use_text(app, tool, error));
+  }
   return takes_program;
 }
 

@@ -27,6 +27,7 @@ int exit_code_of(const ProgramEnd& end);
 
 /// How it ended, such as `the program ended with exit code 7`.
 std::string end_text(const ProgramEnd& end);
+
 /// A program could not be started.
 class NotStartedError : public std::runtime_error {
  public:

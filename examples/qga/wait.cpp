@@ -14,6 +14,7 @@
 #include "answer.hpp"
 #include "each_guest.hpp"
 #include "print.hpp"
+#include "run_options.hpp"
 #include "tool.hpp"
 
 namespace qga_tool {
@@ -63,7 +64,10 @@ void wait_ready(GuestTask& task, const WaitOptions& options) {
     const std::string text = text_of(readiness, options.command);
     const std::chrono::duration<double> waited = readiness.waited;
     task.answer({.text = text + " after " + seconds_text(readiness.waited),
-                 .json = {{"ready", bool(readiness)}, {"state", text}, {"seconds", waited.count()}},
+                 .json = {{"ready", bool(readiness)},
+                          {"state", readiness.state},
+                          {"text", text},
+                          {"seconds", waited.count()}},
                  .status = readiness ? exit_done : exit_code_of(readiness.state)});
   };
   task.ga(task.needed(then)).wait_ready(options.time(), options.command);
@@ -94,8 +98,10 @@ void wait_for_program(GuestTask& task, const WaitOptions& options) {
   qga::RunParams params;
   params.args.assign(program.begin() + 1, program.end());
   const auto then = [&task](const qga::WaitResult& result) {
+    nlohmann::json told = result;
+    if (result.last) told["last"] = qga_tool::json_of(*result.last);
     task.answer({.text = text_of(result),
-                 .json = result,
+                 .json = told,
                  .status = result ? exit_done : exit_code_of(result.state)});
   };
   task.ga(task.needed(then)).wait_for(program.front(), std::move(params), options.time());
@@ -238,7 +244,7 @@ int wait(Tool& tool, const WaitOptions& options) {
 void define_wait(CLI::App& app, Tool& tool) {
   const auto options = std::make_shared<WaitOptions>();
   CLI::App* const sub = define(
-      app, tool, "wait", "Wait until the agent answers, or for something in the guest",
+      app, tool, "wait", "Wait for the agent, or for something in the guest",
       [&tool, options] { return wait(tool, *options); }, Program::optional);
   sub->add_option("--command", options->command, "A command that must be enabled, too")
       ->type_name("NAME");

@@ -58,14 +58,39 @@ TEST_CASE("help and manual know every command") {
   CHECK(run_tool({"--version"}).out.starts_with("qga "));
 }
 
+TEST_CASE("the help of a command has its examples") {
+  CHECK(contains(run_tool({"run", "--help"}).out, "\nExamples:\n  qga vm.sock run -- ls"));
+  CHECK(contains(run_tool({"ssh-keys", "add", "--help"}).out, "qga vm.sock ssh-keys add "));
+  CHECK(contains(run_tool({"--help"}).out, "\nExamples:\n"));
+}
+
 TEST_CASE("no line of a help is wider than a terminal") {
-  for (const std::string& command : commands) {
+  std::vector<std::string> all = commands;
+  all.emplace_back("-q");
+  for (const std::string& command : all) {
     std::istringstream help(run_tool({command, "--help"}).out);
     for (std::string line; std::getline(help, line);) {
       INFO(line);
       CHECK(line.size() <= 80);
     }
   }
+}
+
+TEST_CASE("an error about the command line says what would be right") {
+  const auto said = [](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "/no/socket");
+    return run_tool(arguments).err;
+  };
+  CHECK(said({"dance"}) == "qga: 'dance' is no command: qga --help lists them\n");
+  CHECK(said({"ssh-keys"}) ==
+        "qga: a command must follow ssh-keys: qga ssh-keys --help lists them\n");
+  CHECK(said({"ssh-keys", "steal"}) ==
+        "qga: 'steal' is no command: qga ssh-keys --help lists them\n");
+  CHECK(said({"run", "ls", "-l"}) ==
+        "qga: 'ls' has no place here: a program must stand behind --, as in -- ls\n");
+  CHECK(said({"net", "--route"}) == "qga: '--route' is no option of net: see qga net --help\n");
+  CHECK(said({"ping", "x"}) == "qga: 'x' has no place here: see qga ping --help\n");
+  CHECK(said({"top", "--count", "x"}) == "qga: --count: 'x' must be a number\n");
 }
 
 TEST_CASE("the manual page is sound") {
