@@ -103,6 +103,7 @@ TEST_CASE("top prints a row for each of many guests") {
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) {
     const json picture = json::parse(line);
+    INFO(line);
     REQUIRE(picture.size() == 3);
     CHECK(picture[0].at("guest") == agent.path());
     CHECK(picture[0].at("state") == "ready");
