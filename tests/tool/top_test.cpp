@@ -82,8 +82,8 @@ TEST_CASE("top prints a row for each of many guests") {
   ScriptedAgent silent;
   silent.mute();
   const TemporaryDirectory directory;
-  const std::vector<std::string> guests{"-s", agent.path(), "-s", silent.path(), "-s",
-                                        directory.file("none")};
+  const std::vector<std::string> guests{"-s",          agent.path(), "-s",
+                                        silent.path(), "-s",         directory.file("none")};
   std::vector<std::string> words = guests;
   words.insert(words.end(), {"top", "--count", "2", "--interval", "0.2"});
   const Ended table = run_tool(words);
@@ -103,6 +103,7 @@ TEST_CASE("top prints a row for each of many guests") {
   int count = 0;
   for (std::string line; std::getline(lines, line); ++count) {
     const json picture = json::parse(line);
+    INFO(line);
     REQUIRE(picture.size() == 3);
     CHECK(picture[0].at("guest") == agent.path());
     CHECK(picture[0].at("state") == "ready");

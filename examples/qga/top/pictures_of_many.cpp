@@ -76,10 +76,7 @@ void sample(Tool& tool, Watchers& watchers, qga::Clock::time_point until) {
   }
 }
 
-}  // namespace
-
-int print_pictures_of_many(Tool& tool, const PictureParams& params) {
-  tool.guests.now();  // where there is none, that is an error
+int print_until_end(Tool& tool, const PictureParams& params) {
   Watchers watchers(tool, [] {});
   const std::stop_callback wake(tool.stop.token(), [&tool] { asio::post(tool.context, [] {}); });
   bool answered = false;
@@ -108,6 +105,15 @@ int print_pictures_of_many(Tool& tool, const PictureParams& params) {
     return exit_unreachable;
   }
   return exit_done;
+}
+
+}  // namespace
+
+int print_pictures_of_many(Tool& tool, const PictureParams& params) {
+  tool.guests.now();  // where there is none, that is an error
+  const int status = print_until_end(tool, params);
+  close_connections(tool);
+  return status;
 }
 
 }  // namespace qga_tool::top

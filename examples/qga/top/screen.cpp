@@ -63,8 +63,10 @@ class Screen {
         ui_(!tool.guests.are_many(), interval) {}
 
   int run() {
-    const std::stop_callback on_stop(tool_.stop.token(),
-                                     [this] { asio::post(context_, [this] { end(); }); });
+    // It may be called late, when this is gone.
+    const std::stop_callback on_stop(tool_.stop.token(), [&context = context_] {
+      asio::post(context, [&context] { context.stop(); });
+    });
     await_keys();
     await_signals();
     sample();
@@ -218,6 +220,7 @@ int show_screen(Tool& tool, Ui::Interval interval) {
     status = screen.run();
     error = screen.error();
   }
+  close_connections(tool);
   if (!error.empty()) complain(error);
   return status;
 }

@@ -4,6 +4,7 @@
 #include "watchers.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace qga_tool::top {
@@ -99,6 +100,12 @@ const Watched* Watchers::find(const std::string& address) const {
     if (entry->watched.guest.address == address) return &entry->watched;
   }
   return nullptr;
+}
+
+void close_connections(Tool& tool) {
+  constexpr auto longest = std::chrono::milliseconds(500);
+  tool.context.restart();
+  tool.context.run_for(longest);
 }
 
 }  // namespace qga_tool::top

@@ -57,4 +57,8 @@ class Watchers {
   std::size_t unanswered_ = 0;
 };
 
+/// Gives the agents a moment to close what was opened in them, after the watchers have ended: an
+/// agent that answers when nobody is connected any more may end.
+void close_connections(Tool& tool);
+
 }  // namespace qga_tool::top
