@@ -9,7 +9,6 @@
 #include <stop_token>
 #include <vector>
 
-#include <sys/resource.h>
 #include <asio/post.hpp>
 
 #include "print.hpp"
@@ -67,13 +66,8 @@ namespace {
 
 /// How many guests can be connected at a time.
 std::size_t most_connected() {
-  constexpr rlim_t others = 64;  // descriptors of the tool and of the libraries
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return others;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return static_cast<std::size_t>(std::max(limit.rlim_cur, 2 * others) - others);
+  constexpr std::size_t others = 64;  // descriptors of the tool and of the libraries
+  return std::max(raise_descriptor_limit(), 2 * others) - others;
 }
 
 /// The bound on a reply of each guest: together they may not fill the memory of this machine.

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include <glob.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "tool.hpp"
@@ -123,6 +124,15 @@ std::vector<GuestName> Guests::now() {
   }
   make_unique(guests);
   return guests;
+}
+
+std::size_t raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  rlimit raised = limit;
+  raised.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
+  return static_cast<std::size_t>(limit.rlim_cur);
 }
 
 }  // namespace qga_tool

@@ -4,6 +4,7 @@
 // a file. Many have names, which are what is different in their addresses.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -39,5 +40,9 @@ class Guests {
   bool file_is_read_ = false;
   std::vector<std::string> lines_;  ///< of the file
 };
+
+/// Allows this process as many descriptors as it may have: each guest needs one.
+/// @return how many that are
+std::size_t raise_descriptor_limit();
 
 }  // namespace qga_tool

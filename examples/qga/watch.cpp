@@ -65,7 +65,7 @@ std::string_view state_name(GuestState state) {
     case GuestState::silent:
       return "silent";
     default:
-      return "no-channel";
+      return "no-socket";
   }
 }
 
@@ -345,7 +345,7 @@ class Watch::State : public std::enable_shared_from_this<State> {
   void fail(const std::exception_ptr& error) {
     const qga::GuestAgentError* const known = qga::error_of(error);
     const bool is_gone = !client_->is_open();
-    look_.state = is_gone ? GuestState::no_channel : GuestState::silent;
+    look_.state = is_gone ? GuestState::no_socket : GuestState::silent;
     look_.error = text_of(error);
     // The guest may have been started again.
     doubtful_ = known != nullptr && known->is_unreachable();
@@ -412,6 +412,11 @@ const GuestName& Watch::guest() const { return state_->guest(); }
 void Watch::look(std::function<void(Look)> done) { state_->look(std::move(done)); }
 std::optional<std::chrono::system_clock::time_point> Watch::last_thawed() const {
   return state_->last_thawed();
+}
+
+void close_connections(Tool& tool) {
+  tool.context.restart();
+  tool.context.run_for(500ms);
 }
 
 }  // namespace qga_tool

@@ -28,18 +28,18 @@ struct Memory {
 };
 
 enum class GuestState {
-  ready,       ///< it has answered
-  frozen,      ///< it has answered that its file systems are frozen
-  silent,      ///< it is connected, and has not answered in time
-  no_channel,  ///< nobody can be connected to
+  ready,      ///< it has answered
+  frozen,     ///< it has answered that its file systems are frozen
+  silent,     ///< it is connected, and has not answered in time
+  no_socket,  ///< nobody can be connected to
 };
 
-/// The name of a state in JSON and metrics, such as `no-channel`.
+/// The name of a state in JSON and metrics, such as `no-socket`.
 std::string_view state_name(GuestState state);
 
 /// What a guest has answered at one moment.
 struct Look {
-  GuestState state = GuestState::no_channel;
+  GuestState state = GuestState::no_socket;
   std::string error = {};            ///< why it is not ready
   qga::Clock::time_point time = {};  ///< the host's, when the last of the answers came
   qga::Clock::duration took = {};
@@ -76,6 +76,10 @@ class Watch {
   class State;
   std::shared_ptr<State> state_;
 };
+
+/// Gives the agents a moment to close what watches have opened in them, after the watches have
+/// ended: an agent that answers when nobody is connected any more may end.
+void close_connections(Tool& tool);
 
 /// Whether a file system holds what the guest has written: images that are only read, and layers
 /// over other file systems, are none.

@@ -342,7 +342,7 @@ TEST_CASE("metrics name a guest that is silent, and one that is gone") {
   CHECK(value_of(text, R"(qga_state{guest="db",state="silent"})") == 1.0);
   CHECK(value_of(text, R"(qga_up{guest="old"})") == 1.0);
   const std::string gone = figures_of(directory.file("gone.sock"));
-  CHECK(value_of(gone, R"(qga_state{guest="gone",state="no-channel"})") == 1.0);
+  CHECK(value_of(gone, R"(qga_state{guest="gone",state="no-socket"})") == 1.0);
   CHECK(value_of(gone, R"(qga_up{guest="gone"})") == 0.0);
 }
 

@@ -408,7 +408,7 @@ TEST_CASE("top says why there are no figures") {
   CHECK(says(Pressed({guest}, true).draw(), "has not answered yet"));
   CHECK(says(Pressed({guest}).draw(), "asking"));
   guest.look.emplace();
-  guest.look->state = GuestState::no_channel;
+  guest.look->state = GuestState::no_socket;
   guest.look->error = "cannot connect";
   guest.row = top::row_of("vm", *guest.look, {});
   CHECK(says(Pressed({guest}, true).draw(), "cannot connect"));

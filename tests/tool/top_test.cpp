@@ -113,7 +113,7 @@ TEST_CASE("top prints a row for each of many guests") {
     CHECK(picture[0].contains("version"));
     CHECK(picture[1].at("state") == "asking");
     CHECK(picture[2].at("guest") == "none");
-    CHECK(picture[2].at("state") == "no-channel");
+    CHECK(picture[2].at("state") == "no-socket");
     CHECK(contains(picture[2].at("error").get<std::string>(), "cannot connect"));
   }
   CHECK(count == 2);

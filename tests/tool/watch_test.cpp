@@ -140,7 +140,7 @@ TEST_CASE("a watch does not ask again what a guest has refused, nor what is disa
 
   // On the next connection it asks again.
   agent.disconnect();
-  CHECK(guest.look().state == GuestState::no_channel);
+  CHECK(guest.look().state == GuestState::no_socket);
   agent.on("guest-get-diskstats", script::returns("[]"));
   CHECK(guest.look().sample.disks);
 }
@@ -200,10 +200,10 @@ TEST_CASE("a silent guest, a closed channel and no channel have states of their 
   CHECK(contains(look.error, "timed out"));
   agent.mute(false);
   Watched other("/does/not/exist.sock");
-  CHECK(other.look().state == GuestState::no_channel);
+  CHECK(other.look().state == GuestState::no_socket);
   Watched wrong(std::string(200, 'x'));
   look = wrong.look();
-  CHECK(look.state == GuestState::no_channel);
+  CHECK(look.state == GuestState::no_socket);
   CHECK_FALSE(look.error.empty());
 }
 

@@ -89,7 +89,7 @@ class Page {
     const bool is_up = look.state == GuestState::ready || look.state == GuestState::frozen;
     up_.add({guest_}, is_up ? 1 : 0);
     for (const GuestState state :
-         {GuestState::ready, GuestState::frozen, GuestState::silent, GuestState::no_channel}) {
+         {GuestState::ready, GuestState::frozen, GuestState::silent, GuestState::no_socket}) {
       state_.add({guest_, {"state", std::string(state_name(state))}}, look.state == state ? 1 : 0);
     }
     look_.add({guest_}, seconds_of(look.took));

@@ -16,7 +16,6 @@
 #include <system_error>
 #include <utility>
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <asio/executor_work_guard.hpp>
@@ -72,25 +71,11 @@ class NewFile {
   int fd_ = -1;
 };
 
-/// Each guest has a descriptor.
-void raise_limit_of_descriptors() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 /// Runs the context until it is stopped, or a signal has asked the tool to end.
 void run_until_stopped(Tool& tool) {
   const auto work = asio::make_work_guard(tool.context);
   const std::stop_callback on_signal(tool.stop.token(), [&tool] { tool.context.stop(); });
   tool.context.run();
-}
-
-/// Gives the files of guests that were opened a moment to be closed.
-void close_connections(Tool& tool) {
-  tool.context.restart();
-  tool.context.run_for(500ms);
 }
 
 int print_once(Tool& tool, const MetricsOptions& options) {
@@ -139,7 +124,7 @@ int serve(Tool& tool, const std::string& where) {
 
 int metrics(Tool& tool, const MetricsOptions& options) {
   if (tool.json) throw UsageError("metrics has no JSON: remove --json");
-  raise_limit_of_descriptors();
+  raise_descriptor_limit();
   return options.listen.empty() ? print_once(tool, options) : serve(tool, options.listen);
 }
 

@@ -120,7 +120,7 @@ Style style_of_state(const Row& row) {
       return Style::frozen;
     case GuestState::silent:
       return Style::fair;
-    case GuestState::no_channel:
+    case GuestState::no_socket:
       return Style::bad;
   }
   return Style::plain;

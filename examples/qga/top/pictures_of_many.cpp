@@ -50,6 +50,7 @@ nlohmann::json json_of(const Watched& guest) {
   nlohmann::json all = nlohmann::json::object();
   if (guest.usage) all = *guest.usage;
   all["guest"] = guest.guest.name;
+  all["socket"] = guest.guest.address;
   all["state"] = guest.row.gone ? "gone" : guest.look ? state_name(guest.look->state) : "asking";
   if (!guest.row.error.empty()) all["error"] = guest.row.error;
   if (!guest.look) return all;

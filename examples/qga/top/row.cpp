@@ -165,7 +165,7 @@ std::string state_text(const Row& row) {
       return "frozen";
     case GuestState::silent:
       return "silent";
-    case GuestState::no_channel:
+    case GuestState::no_socket:
       return "no channel";
   }
   return "";

@@ -114,7 +114,7 @@ class Screen {
   /// A socket that was not there from the first is rather a mistake than a guest that is gone.
   void fail_if_unreachable() {
     for (const Watched* guest : watchers_.guests()) {
-      if (guest->row.state != GuestState::no_channel) continue;
+      if (guest->row.state != GuestState::no_socket) continue;
       error_ = guest->row.error;
       end();
     }

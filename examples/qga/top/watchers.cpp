@@ -4,7 +4,6 @@
 #include "watchers.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 namespace qga_tool::top {
@@ -28,7 +27,9 @@ struct Watchers::Entry {
 };
 
 Watchers::Watchers(Tool& tool, std::function<void()> changed)
-    : tool_(tool), changed_(std::move(changed)) {}
+    : tool_(tool), changed_(std::move(changed)) {
+  raise_descriptor_limit();
+}
 Watchers::~Watchers() = default;
 
 void Watchers::sample() {
@@ -100,12 +101,6 @@ const Watched* Watchers::find(const std::string& address) const {
     if (entry->watched.guest.address == address) return &entry->watched;
   }
   return nullptr;
-}
-
-void close_connections(Tool& tool) {
-  constexpr auto longest = std::chrono::milliseconds(500);
-  tool.context.restart();
-  tool.context.run_for(longest);
 }
 
 }  // namespace qga_tool::top

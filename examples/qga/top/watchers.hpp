@@ -57,8 +57,4 @@ class Watchers {
   std::size_t unanswered_ = 0;
 };
 
-/// Gives the agents a moment to close what was opened in them, after the watchers have ended: an
-/// agent that answers when nobody is connected any more may end.
-void close_connections(Tool& tool);
-
 }  // namespace qga_tool::top
