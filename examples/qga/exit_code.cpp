@@ -46,18 +46,12 @@ int code_of_error(const Tool& tool) {
 }
 
 std::string_view kind_of_error() {
-  switch (plain_code_of_error()) {
-    case exit_wrong_use:
-      return "wrong-address";
-    case exit_too_long:
-      return "too-long";
-    case exit_unreachable:
-      return "unreachable";
-    default:
-      break;
-  }
   try {
     throw;
+  } catch (const qga::ProgramTimeoutError&) {
+    return "too-long";
+  } catch (const qga::UnreachableError&) {
+    return plain_code_of_error() == exit_wrong_use ? "wrong-address" : "unreachable";
   } catch (const qga::AgentError&) {
     return "refused";
   } catch (const NotStartedError&) {
