@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Three virtual machines under one freeze: whatever happens at whichever step, all are thawed, as the
-# guests themselves see it. Usage: freeze_vms_test.sh TOOL
+# Three virtual machines under one freeze: whatever happens at whichever step, all are thawed, as
+# the guests themselves see it. Usage: freeze_vms_test.sh TOOL
 #
 # shellcheck disable=SC2016 # what is in single quotes is for the shells of the guests
 set -euo pipefail
@@ -134,7 +134,7 @@ for command in ["qmp_capabilities", sys.argv[2]]:
 ' "$(<"$dir/$1.dir")/qmp.sock" "$2"
 }
 
-# The hook of each guest takes its time where a test says so: a freeze or a thaw can be met half way.
+# The hook of each guest takes its time where a test says so, to meet a freeze or a thaw half way.
 prepare() {
   local name
   for name in "${names[@]}"; do
@@ -285,8 +285,8 @@ await 'froze 6'
 qmp web stop
 end
 check 'web stands still for longer' 125 "$code"
-check 'the tool says how to thaw it' yes \
-  "$(grep -q "THE GUEST MAY STILL BE FROZEN: thaw it with: qga $dir/guests/web.sock thaw" "$dir/err" && echo yes)"
+remedy="THE GUEST MAY STILL BE FROZEN: thaw it with: qga $dir/guests/web.sock thaw"
+check 'the tool says how to thaw it' yes "$(grep -q "$remedy" "$dir/err" && echo yes)"
 qmp web cont
 qga thaw
 check 'and so it is thawed' 0 "$code"
