@@ -30,15 +30,6 @@ namespace {
 
 using Endpoint = asio::local::stream_protocol::endpoint;
 
-/// Runs an asynchronous operation to its end.
-template <class Result = void, class Start>
-Result get(asio::io_context& context, Start start) {
-  Answer<Result> answer;
-  start(asio::bind_executor(context, to(answer)));
-  run_until(context, [&] { return answer.times > 0; });
-  return answer.get();
-}
-
 }  // namespace
 
 TEST_CASE("connecting: a client made of nothing is unconnected", "[faults]") {

@@ -2,13 +2,16 @@
 //
 // The guard of a freeze belongs to the guest and not to a connection: where that has ended, it
 // connects once more, asks, and thaws, unless the guest is thawed or a later freeze is at work.
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include <asio/bind_executor.hpp>
 #include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
 
 #include "faults.hpp"
 #include "scripted_guest.hpp"
@@ -63,6 +66,31 @@ TEMPLATE_TEST_CASE("frozen: a guard thaws its guest after its connection has bro
     ga.settle();
   }
   wait_until([&] { return !guest.frozen(); });
+  CHECK(guest.thaws() == 1);
+}
+
+TEST_CASE("frozen: a guard on an executor sends its thaw as soon as it knows that it is needed",
+          "[faults]") {
+  ScriptedGuest guest;
+  asio::io_context context;
+  std::optional<qga::Client<>> ga(std::in_place, context);
+  get(context, [&](auto token) { ga->async_connect(guest.path(), token); });
+  std::optional<qga::Frozen> frozen =
+      get<qga::Frozen>(context, [&](auto token) { ga->async(token).freeze(); });
+  guest.once("guest-ping", script::hangs_up());
+  CHECK_THROWS_AS(get(context, [&](auto token) { ga->async(token).ping(); }),
+                  qga::UnreachableError);
+  frozen.reset();
+  // The deadline of the cleaning up wakes the connection, too, but seconds later.
+  bool was_late = false;
+  asio::steady_timer late(context, std::chrono::seconds(2));
+  late.async_wait([&](const std::error_code& error) { was_late = !error && guest.frozen(); });
+  context.restart();
+  while (guest.frozen() && !was_late) context.run_one_for(std::chrono::milliseconds(10));
+  late.cancel();
+  ga.reset();
+  context.run();
+  CHECK_FALSE(was_late);
   CHECK(guest.thaws() == 1);
 }
 

@@ -91,6 +91,15 @@ void run_until(asio::io_context& context, Done done) {
   }
 }
 
+/// Runs an asynchronous operation to its end.
+template <class Result = void, class Start>
+Result get(asio::io_context& context, Start start) {
+  Answer<Result> answer;
+  start(asio::bind_executor(context, to(answer)));
+  run_until(context, [&] { return answer.times > 0; });
+  return answer.get();
+}
+
 /// The calls of a program that was started. A way gives `call`, which makes one of them.
 template <class Program>
 class ProgramCalls {
