@@ -36,6 +36,10 @@ std::vector<std::string> read_keys(const Tool& tool, const AccountOptions& optio
   std::vector<std::string> keys =
       lines_of(read_file_or_stdin(tool.stop, options.file, longest_keys));
   if (keys.empty()) throw std::runtime_error("the input must hold a key or more, a line each");
+  for (const std::string& key : keys) {
+    if (!key.starts_with("-----BEGIN ")) continue;
+    throw std::runtime_error("the input must hold public keys, as a file that ends in .pub does");
+  }
   return keys;
 }
 

@@ -54,7 +54,7 @@ void GuestTask::pause(qga::Clock::duration time, std::function<void()> then) {
   timer_.expires_after(time);
   timer_.async_wait([this, then = std::move(then)](const std::error_code&) {
     if (tool_.stop.signal() == 0) return then();
-    fail(std::make_exception_ptr(std::runtime_error("interrupted")));
+    fail(std::make_exception_ptr(InterruptedError()));
   });
 }
 
@@ -83,7 +83,7 @@ class EachGuest {
       : tool_(tool),
         work_(std::move(work)),
         later_(connected == Connected::later),
-        guests_(tool.guests.now()),
+        guests_(tool.guests.all()),
         tasks_(guests_.size()),
         most_(std::min(guests_.size(), most_connected())),
         report_(tool, guests_) {}

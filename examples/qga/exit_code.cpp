@@ -60,6 +60,8 @@ std::string_view kind_of_error() {
     return "bad-reply";
   } catch (const qga::CancelledError&) {
     return "interrupted";
+  } catch (const InterruptedError&) {
+    return "interrupted";
   } catch (const std::exception&) {
     return "failed";
   }

@@ -124,7 +124,6 @@ int copy(Tool& tool, const CopyOptions& options) {
   if (options.offset > 0 && options.from == "-") {
     throw UsageError("--offset needs a file: it cannot be used with stdin");
   }
-  if (options.tree.limit && !options.recursive) throw UsageError("--for must be used with -r");
   if (options.recursive) {
     if (const std::optional<int> status = copy_directory(tool, options)) return *status;
   }
@@ -173,17 +172,21 @@ void define_files(CLI::App& app, Tool& tool) {
       ->type_name("BYTES");
   cp->add_flag("--keep-partial", options->keep_partial,
                "Keep what was copied when it fails, to go on with --offset");
-  cp->add_flag("-r,--recursive", options->recursive, "Copy a directory with all that is in it");
-  seconds_option(cp, "--for", options->tree.limit,
-                 "With -r: how long all of it may take; no limit");
+  CLI::Option* const recursive =
+      cp->add_flag("-r,--recursive", options->recursive, "Copy a directory with all that is in it");
+  seconds_option(cp, "--for", options->tree.limit, "With -r: how long all of it may take; no limit")
+      ->needs(recursive);
   cp->add_flag("--owner", options->tree.owner,
-               "With -r: keep owners, groups (by number) and set-user-id bits, as root");
+               "With -r: keep owners, groups (by number) and set-user-id bits, as root")
+      ->needs(recursive);
   cp->add_option("--max-files", options->tree.max_files,
                  "With -r: the most files that a guest may send (10000000)")
-      ->type_name("N");
+      ->type_name("N")
+      ->needs(recursive);
   cp->add_option("--max-bytes", options->tree.max_bytes,
                  "With -r: the most bytes that a guest may send")
-      ->type_name("BYTES");
+      ->type_name("BYTES")
+      ->needs(recursive);
   cp->footer(
       "The path of a file of the guest begins with a colon: qga SOCKET cp :/etc/hosts . copies a "
       "file out of the guest, qga SOCKET cp hosts :/etc/hosts copies one into it. Where DST is a "

@@ -204,6 +204,12 @@ int leave(Tool& tool, FreezeGuests& guests, const std::vector<GuestFreeze>& resu
 int freeze(Tool& tool, const FreezeOptions& options) {
   check(tool, options);
   if (options.dry_run) return show_what(tool, options);
+  if (!tool.program.empty()) {
+    if (const auto missing = missing_program(tool.program.front())) {
+      complain(missing->failure);
+      return missing->exit_code;
+    }
+  }
   const Stop::TidyUp tidy(tool.stop);
   const auto limit = duration_of(options.limit.value_or(default_limit));
   FreezeGuests guests(tool, {options.mountpoints, options.except});
@@ -271,8 +277,8 @@ void define_freeze(CLI::App& app, Tool& tool) {
   sub->footer(
       "The program runs on this machine, and takes a snapshot, for example; qga exits with its "
       "exit code, and where it fails itself with 125. Without a program the guest stays frozen "
-      "until Enter, the end of stdin or "
-      "Ctrl-C. The guest is thawed then, also where the program fails or a signal ends qga. Only "
+      "until Enter, the end of a pipe on stdin or Ctrl-C. The guest is thawed then, also where the "
+      "program fails or a signal ends qga. Only "
       "SIGKILL prevents that: thaw such a guest by 'thaw'. Of many guests all are frozen or none, "
       "and all are thawed: where one is silent or refuses, it is named, and the program is not "
       "started.");

@@ -71,14 +71,6 @@ bool is_thawed_all_the_same(const std::exception_ptr& error) {
 
 }  // namespace
 
-std::string text_of(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& known) {
-    return known.what();
-  }
-}
-
 struct FreezeGuests::Member {
   GuestFreeze result;
   std::optional<qga::AnyClient> client = {};
@@ -88,7 +80,7 @@ struct FreezeGuests::Member {
 
 FreezeGuests::FreezeGuests(Tool& tool, FreezeWhat what)
     : tool_(tool), what_(std::move(what)), timer_(tool.context) {
-  for (GuestName& guest : tool.guests.now()) {
+  for (GuestName& guest : tool.guests.all()) {
     members_.push_back(std::make_unique<Member>());
     members_.back()->result.guest = std::move(guest);
   }

@@ -117,7 +117,4 @@ class FreezeGuests {
   qga::Clock::time_point last_frozen_ = {};
 };
 
-/// The text of an error.
-std::string text_of(const std::exception_ptr& error);
-
 }  // namespace qga_tool

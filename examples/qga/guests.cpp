@@ -101,7 +101,10 @@ void Guests::read_file() {
   file_is_read_ = true;
 }
 
-std::vector<GuestName> Guests::now() {
+std::vector<GuestName> Guests::now() { return find(false); }
+std::vector<GuestName> Guests::all() { return find(true); }
+
+std::vector<GuestName> Guests::find(bool each_pattern) {
   if (!file.empty() && !file_is_read_) read_file();
   std::vector<std::string> given = sockets;
   if (!socket.empty()) given.push_back(socket);
@@ -116,7 +119,11 @@ std::vector<GuestName> Guests::now() {
       add(name_of(address), address);
       continue;
     }
-    for (const std::string& match : matches_of(address)) add(name_in(address, match), match);
+    const std::vector<std::string> matches = matches_of(address);
+    if (matches.empty() && each_pattern) {
+      throw UsageError("no socket matches '" + address + "'");
+    }
+    for (const std::string& match : matches) add(name_in(address, match), match);
   }
   if (guests.empty()) {
     throw UsageError(given.empty() ? "'" + file + "' names no socket"

@@ -32,10 +32,15 @@ class Guests {
   /// The guests that are there now: patterns are looked up anew.
   /// @throws UsageError there is none, or the file cannot be read
   std::vector<GuestName> now();
+  /// The same, where a pattern must not be in vain: a guest that is missing may be the one that
+  /// matters.
+  /// @throws UsageError a pattern matches nothing, too
+  std::vector<GuestName> all();
 
  private:
   bool are_listed() const { return !sockets.empty() || !file.empty(); }
   void read_file();
+  std::vector<GuestName> find(bool each_pattern);
 
   bool file_is_read_ = false;
   std::vector<std::string> lines_;  ///< of the file

@@ -3,10 +3,13 @@
 // Starts a program by posix_spawn, and waits for its pidfd together with the signals.
 #include "host_program.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
 
 #include <poll.h>
 #include <spawn.h>
@@ -48,6 +51,13 @@ int spawn(const Stop& stop, const std::vector<std::string>& program, bool stdout
   return err;
 }
 
+HostResult not_started(const std::string& name, int err) {
+  const int code = err == ENOENT                    ? exit_no_program
+                   : err == EAGAIN || err == ENOMEM ? exit_own_failure
+                                                    : exit_cannot_run;
+  return {code, "cannot run " + name + ": " + std::strerror(err) + hint_of_spaces(name)};
+}
+
 bool ends_within(int process, qga::Clock::duration time) {
   pollfd fds{process, POLLIN, 0};
   return ::poll(&fds, 1, static_cast<int>(time / 1ms)) > 0;
@@ -55,16 +65,28 @@ bool ends_within(int process, qga::Clock::duration time) {
 
 }  // namespace
 
+std::optional<HostResult> missing_program(const std::string& name) {
+  std::vector<std::string> places{name};
+  if (name.find('/') == std::string::npos) {
+    const char* const path = std::getenv("PATH");
+    if (path == nullptr) return std::nullopt;  // then the C library knows where to look
+    places.clear();
+    std::istringstream directories(path);
+    for (std::string one; std::getline(directories, one, ':');) {
+      places.push_back(one.empty() ? name : one + '/' + name);
+    }
+  }
+  const bool is_there = std::ranges::any_of(
+      places, [](const std::string& place) { return ::access(place.c_str(), F_OK) == 0; });
+  return is_there ? std::nullopt : std::optional(not_started(name, ENOENT));
+}
+
 HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program,
                        qga::Clock::time_point until, bool stdout_is_ours) {
   if (stop.signal() != 0) return {};  // the program would not get the signal that came before
   pid_t pid = 0;
   if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
-    const int code = err == ENOENT                    ? exit_no_program
-                     : err == EAGAIN || err == ENOMEM ? exit_own_failure
-                                                      : exit_cannot_run;
-    return {code,
-            "cannot run " + program[0] + ": " + std::strerror(err) + hint_of_spaces(program[0])};
+    return not_started(program[0], err);
   }
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (process < 0) {  // Linux before 5.3

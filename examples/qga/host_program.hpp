@@ -3,6 +3,7 @@
 // Runs a program on this machine while a guest is frozen, and makes sure that it ends.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,10 @@ struct HostResult {
   int exit_code = 0;    ///< 126 and 127 as env(1) has them
   std::string failure;  ///< text for the user; empty where the program ended by itself
 };
+
+/// Looks for a program, so that nothing has to be begun for one that is not there.
+/// @return how running it would end; nothing: there is such a program
+std::optional<HostResult> missing_program(const std::string& name);
 
 /// Runs a program, passes on signals that ask the tool to end, and kills the program where it does
 /// not end in time.

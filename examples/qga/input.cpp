@@ -22,7 +22,7 @@ constexpr std::size_t longest_password = 4096;
 
 /// Reads some bytes; returns none at the end of stdin.
 std::string read_some(const Stop& stop) {
-  if (stop.wait(STDIN_FILENO) == Stop::Woken::stopped) throw std::runtime_error("interrupted");
+  if (stop.wait(STDIN_FILENO) == Stop::Woken::stopped) throw InterruptedError();
   std::array<char, 16 << 10> buffer;
   const ssize_t size = ::read(STDIN_FILENO, buffer.data(), buffer.size());
   if (size < 0) throw std::system_error(errno, std::system_category(), "cannot read stdin");

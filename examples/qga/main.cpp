@@ -54,8 +54,10 @@ bool exits_as_program(const CLI::App& sub, const Tool& tool) {
 int run(const CLI::App& app, Tool& tool, bool has_dashes) {
   const CLI::App* const sub = chosen(app);
   const auto found = tool.commands.find(sub);
-  if (found == tool.commands.end()) throw UsageError("a command must follow SOCKET");
-  if (!tool.guests.are_named()) throw UsageError("SOCKET must stand before the command");
+  if (found == tool.commands.end())
+    throw UsageError("a command must follow SOCKET: see qga --help");
+  if (!tool.guests.are_named())
+    throw UsageError("a SOCKET must be named before the command: see qga --help");
   const Command& command = found->second;
   tool.exits_as_program = exits_as_program(*sub, tool);
   if (tool.program.empty() && (has_dashes || command.program == Program::required)) {

@@ -204,6 +204,8 @@ std::string roff(std::string_view text) {
       safe += "\\-";
     } else if (c == '\'') {
       safe += "\\(aq";
+    } else if (c == '"') {
+      safe += "\\(dq";  // a macro would take it for a mark around its argument
     } else {
       safe += c;
     }

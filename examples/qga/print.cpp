@@ -115,6 +115,14 @@ std::string percent_text(double part, double whole) {
   return number_text(whole > 0 ? 100 * part / whole : 0.0, 1) + " %";
 }
 
+std::string text_of(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& known) {
+    return known.what();
+  }
+}
+
 Table::Table(std::vector<std::string> heading) {
   for (std::string& name : heading) {
     numbers_.push_back(name.starts_with('>'));

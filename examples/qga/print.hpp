@@ -47,6 +47,9 @@ std::string load_text(const qga::GuestLoadAverage& load);
 /// A share, such as `12.3 %`; 0 where `whole` is 0.
 std::string percent_text(double part, double whole);
 
+/// The text of an error.
+std::string text_of(const std::exception_ptr& error);
+
 /// The line of an overview about an answer that it does not have.
 inline std::string missing_line(const std::string& reason) { return "missing: " + reason; }
 

@@ -26,6 +26,12 @@ class UsageError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A signal has ended the work.
+class InterruptedError : public std::runtime_error {
+ public:
+  InterruptedError() : std::runtime_error("interrupted") {}
+};
+
 /// Whether a subcommand takes a program and its arguments after `--`.
 enum class Program { none, optional, required };
 

@@ -50,7 +50,8 @@ void define_top(CLI::App& app, Tool& tool) {
                  "The time between two samples (2 on a screen, else 1)");
   sub->add_option("--count", options->count,
                   "Print this number of pictures instead of a screen; without it until Ctrl-C")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::PositiveNumber.description(""));
   sub->add_flag("--memory", options->memory,
                 "Pictures of one guest show the memory, too: the guest logs that /proc/meminfo is "
                 "opened. The screen and pictures of many guests always do");

@@ -3,11 +3,14 @@
 // The subcommand wait: until the agent answers, the guest has an address, a program ends with 0,
 // file systems are frozen or thawed, or the guest is gone.
 #include <algorithm>
+#include <cctype>
 #include <chrono>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -59,16 +62,25 @@ int exit_code_of(qga::ReadyState state) {
   return reached ? exit_failed : exit_unreachable;
 }
 
+/// What was waited for goes to stdout, and why it has not come to stderr.
+void answer(GuestTask& task, const std::string& text, nlohmann::json json, int status) {
+  const bool is_so = status == exit_done;
+  task.answer({.text = is_so ? text : "",
+               .json = std::move(json),
+               .complaint = is_so ? "" : text,
+               .status = status});
+}
+
 void wait_ready(GuestTask& task, const WaitOptions& options) {
   const auto then = [&task, options](const qga::Readiness& readiness) {
     const std::string text = text_of(readiness, options.command);
     const std::chrono::duration<double> waited = readiness.waited;
-    task.answer({.text = text + " after " + seconds_text(readiness.waited),
-                 .json = {{"ready", bool(readiness)},
-                          {"state", readiness.state},
-                          {"text", text},
-                          {"seconds", waited.count()}},
-                 .status = readiness ? exit_done : exit_code_of(readiness.state)});
+    answer(task, text + " after " + seconds_text(readiness.waited),
+           {{"ready", bool(readiness)},
+            {"state", readiness.state},
+            {"text", text},
+            {"seconds", waited.count()}},
+           readiness ? exit_done : exit_code_of(readiness.state));
   };
   task.ga(task.needed(then)).wait_ready(options.time(), options.command);
 }
@@ -78,9 +90,9 @@ void wait_address(GuestTask& task, const WaitOptions& options) {
                       : *options.family == "v6" ? qga::GuestIpAddressType::ipv6
                                                 : qga::GuestIpAddressType::unknown;
   const auto then = [&task](const std::optional<qga::GuestAddress>& address) {
-    task.answer({.text = address ? address->address : "no address",
-                 .json = address ? nlohmann::json(*address) : nlohmann::json(),
-                 .status = address ? exit_done : exit_failed});
+    answer(task, address ? address->address : "no address",
+           address ? nlohmann::json(*address) : nlohmann::json(),
+           address ? exit_done : exit_failed);
   };
   task.ga(task.needed(then)).wait_address(family, options.mac, options.time());
 }
@@ -100,9 +112,7 @@ void wait_for_program(GuestTask& task, const WaitOptions& options) {
   const auto then = [&task](const qga::WaitResult& result) {
     nlohmann::json told = result;
     if (result.last) told["last"] = qga_tool::json_of(*result.last);
-    task.answer({.text = text_of(result),
-                 .json = told,
-                 .status = result ? exit_done : exit_code_of(result.state)});
+    answer(task, text_of(result), told, result ? exit_done : exit_code_of(result.state));
   };
   task.ga(task.needed(then)).wait_for(program.front(), std::move(params), options.time());
 }
@@ -131,9 +141,8 @@ class Poll : public std::enable_shared_from_this<Poll> {
  private:
   void end(bool is_so, qga::Clock::duration waited) {
     const std::chrono::duration<double> seconds = waited;
-    task_.answer({.text = (is_so ? what_ : "not " + what_) + " after " + seconds_text(waited),
-                  .json = {{what_, is_so}, {"seconds", seconds.count()}},
-                  .status = is_so ? exit_done : exit_failed});
+    answer(task_, (is_so ? what_ : "not " + what_) + " after " + seconds_text(waited),
+           {{what_, is_so}, {"seconds", seconds.count()}}, is_so ? exit_done : exit_failed);
   }
 
   GuestTask& task_;
@@ -225,6 +234,18 @@ void begin_wait(GuestTask& task, const WaitOptions& options) {
   std::make_shared<PollStatus>(task, options.frozen, options.time())->look();
 }
 
+/// Whether it is six bytes in hexadecimal, with colons or dashes between them.
+bool is_mac(std::string_view text) {
+  if (text.size() != 17) return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool fits =
+        i % 3 == 2 ? c == ':' || c == '-' : std::isxdigit(static_cast<unsigned char>(c)) != 0;
+    if (!fits) return false;
+  }
+  return true;
+}
+
 int wait(Tool& tool, const WaitOptions& options) {
   const int kinds = int(options.family.has_value()) + int(options.run) + int(options.frozen) +
                     int(options.thawed) + int(options.gone) + int(!options.command.empty());
@@ -234,6 +255,9 @@ int wait(Tool& tool, const WaitOptions& options) {
   }
   if (!options.mac.empty() && !options.family) {
     throw UsageError("--mac must be used with --address");
+  }
+  if (!options.mac.empty() && !is_mac(options.mac)) {
+    throw UsageError("--mac must be six bytes, as in 52:54:00:12:34:56, not '" + options.mac + "'");
   }
   const auto work = [&options](GuestTask& task) { begin_wait(task, options); };
   return each_guest(tool, work, Connected::later);

@@ -13,6 +13,8 @@
 #include <asio/bind_executor.hpp>
 #include <asio/post.hpp>
 
+#include "print.hpp"
+
 namespace qga_tool {
 
 namespace {
@@ -35,14 +37,6 @@ constexpr std::string_view load_command = qga::GuestGetLoadRequest::command;
 constexpr std::array<std::string_view, 5> look_commands{
     load_command, qga::GuestGetCpustatsRequest::command, qga::GuestGetDiskstatsRequest::command,
     qga::GuestNetworkGetInterfacesRequest::command, qga::GuestGetFsinfoRequest::command};
-
-std::string text_of(const std::exception_ptr& error) {
-  try {
-    std::rethrow_exception(error);
-  } catch (const std::exception& known) {
-    return known.what();
-  }
-}
 
 bool is_of_agent(const std::exception_ptr& error) {
   const qga::GuestAgentError* const known = qga::error_of(error);

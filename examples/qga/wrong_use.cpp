@@ -66,6 +66,14 @@ std::string wrong_use_text(const CLI::App& app, const Tool& tool, const CLI::Par
              "' must be a number";
     }
   }
+  if (dynamic_cast<const CLI::RequiresError*>(&error) != nullptr) {
+    const std::string text = error.what();  // --for requires --recursive
+    constexpr std::string_view between = " requires ";
+    const std::size_t at = text.find(between);
+    if (at != text.npos) {
+      return text.substr(0, at) + " must be used with " + text.substr(at + between.size());
+    }
+  }
   return error.what();
 }
 

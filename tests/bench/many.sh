@@ -11,18 +11,8 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
 
-dirs=() pids=() sockets=$(mktemp -d)
-end_agents() {
-  kill "${pids[@]}" 2>/dev/null || true
-  wait "${pids[@]}" 2>/dev/null || true
-  rm -rf "$sockets" "${dirs[@]}"
-}
-trap end_agents EXIT
-for ((i = 0; i < count; i++)); do
-  start_agent
-  dirs+=("$agent_dir") pids+=("$agent_pid")
-  ln -s "$agent_socket" "$sockets/vm$(printf %04d "$i").sock"
-done
+trap stop_agents EXIT
+start_agents "$count"
 
 # took COMMAND...: how many microseconds it takes.
 took() {
@@ -32,11 +22,11 @@ took() {
 }
 
 slowest=0
-for socket in "$sockets"/*.sock; do
+for socket in "$agents_sockets"/*.sock; do
   time=$(took "$tool" "$socket" info) || exit 1
   ((time <= slowest)) || slowest=$time
 done
-all=$(for _ in {1..5}; do took "$tool" "$sockets/*.sock" info; done | sort -n | sed -n 3p)
+all=$(for _ in {1..5}; do took "$tool" "$agents_sockets/*.sock" info; done | sort -n | sed -n 3p)
 limit=$((slowest * 13 / 10 + count * 2000))
 
 echo "qga PATTERN info of $count guests: $((all / 1000)) ms, of at most $((limit / 1000)) ms;" \

@@ -11,16 +11,6 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tests/support/setup.sh
 source tests/support/setup.sh
 
-dirs=() pids=() sockets=$(mktemp -d)
-end_agents() {
-  kill "${pids[@]}" 2>/dev/null || true
-  wait "${pids[@]}" 2>/dev/null || true
-  rm -rf "$sockets" "${dirs[@]}"
-}
-trap end_agents EXIT
-for ((i = 0; i < count; i++)); do
-  start_agent
-  dirs+=("$agent_dir") pids+=("$agent_pid")
-  ln -s "$agent_socket" "$sockets/vm$(printf %04d "$i").sock"
-done
-tests/bench/metrics.py "$tool" "$sockets/*.sock" "${pids[@]}" "${@:3}"
+trap stop_agents EXIT
+start_agents "$count"
+tests/bench/metrics.py "$tool" "$agents_sockets/*.sock" "${agents_pids[@]}" "${@:3}"

@@ -100,3 +100,21 @@ stop_agent() {
   fi
   rm -rf "$agent_dir"
 }
+
+# start_agents COUNT: so many of them, with sockets vm0000.sock, vm0001.sock, ... in agents_sockets,
+# which it sets as well as agents_pids. To be ended by stop_agents, from a trap.
+start_agents() {
+  agents_sockets=$(mktemp -d) agents_pids=() agents_dirs=()
+  for ((i = 0; i < $1; i++)); do
+    start_agent
+    agents_dirs+=("$agent_dir") agents_pids+=("$agent_pid")
+    ln -s "$agent_socket" "$agents_sockets/vm$(printf %04d "$i").sock"
+  done
+}
+
+# stop_agents: ends those that were started.
+stop_agents() {
+  kill "${agents_pids[@]}" 2>/dev/null || true
+  wait "${agents_pids[@]}" 2>/dev/null || true
+  rm -rf "$agents_sockets" "${agents_dirs[@]}"
+}

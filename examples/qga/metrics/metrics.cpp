@@ -92,7 +92,7 @@ int print_once(Tool& tool, const MetricsOptions& options) {
     run_until_stopped(tool);
   }
   close_connections(tool);
-  if (!text) throw std::runtime_error("interrupted");
+  if (!text) throw InterruptedError();
   if (!file) {
     std::cout << *text;
     return exit_done;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -81,6 +82,15 @@ class Screen {
   const std::string& error() const { return error_; }
 
  private:
+  /// A handler that does nothing once this is gone: those that are due when the context is stopped
+  /// are called when it runs again, to close the connections.
+  template <class Function>
+  auto while_there(Function function) {
+    return [there = std::weak_ptr<const bool>(there_), function](const auto&... result) {
+      if (there.lock()) function(result...);
+    };
+  }
+
   void end() { context_.stop(); }
 
   void sample() {
@@ -99,11 +109,11 @@ class Screen {
     const Ui::Interval interval =
         samples_ < 2 ? std::min(ui_.interval(), longest_first) : ui_.interval();
     sample_timer_.expires_at(sampled_ + interval);
-    sample_timer_.async_wait([this](const std::error_code& error) {
+    sample_timer_.async_wait(while_there([this](const std::error_code& error) {
       if (error) return;
       sample();
       schedule_draw();
-    });
+    }));
   }
 
   void on_answer() {
@@ -123,9 +133,9 @@ class Screen {
   void schedule_draw() {
     if (is_stopped_ || std::exchange(is_draw_due_, true)) return;
     draw_timer_.expires_after(draw_delay);
-    draw_timer_.async_wait([this](const std::error_code& error) {
+    draw_timer_.async_wait(while_there([this](const std::error_code& error) {
       if (!error) draw();
-    });
+    }));
   }
 
   void draw() {
@@ -138,7 +148,7 @@ class Screen {
   std::vector<Line> picture() { return ui_.draw(watchers_.guests(), terminal_.size(), clock_); }
 
   void await_keys() {
-    keys_.async_wait([this] {
+    keys_.async_wait(while_there([this] {
       bool any = false;
       const Ui::Interval interval = ui_.interval();
       const bool paused = ui_.is_paused();
@@ -151,7 +161,7 @@ class Screen {
       if (interval != ui_.interval() || paused != ui_.is_paused()) await_sample();
       draw();
       await_keys();
-    });
+    }));
   }
 
   void await_signals() {
@@ -169,11 +179,11 @@ class Screen {
 
   template <class Function>
   void await(asio::signal_set& signals, Function then) {
-    signals.async_wait([this, &signals, then](const std::error_code& error, int) {
+    signals.async_wait(while_there([this, &signals, then](const std::error_code& error, int) {
       if (error) return;
       then();
       await(signals, then);
-    });
+    }));
   }
 
   void resume() {
@@ -181,13 +191,14 @@ class Screen {
     is_draw_due_ = false;
     if (!is_stopped_) return draw();
     draw_timer_.expires_after(background_pause);
-    draw_timer_.async_wait([this](const std::error_code& error) {
+    draw_timer_.async_wait(while_there([this](const std::error_code& error) {
       if (!error && is_stopped_) resume();
-    });
+    }));
   }
 
   Tool& tool_;
   asio::io_context& context_;
+  const std::shared_ptr<const bool> there_ = std::make_shared<const bool>(true);
   const Stop::TidyUp tidy_up_;
   // Before the terminal, because ncurses handles signals that nobody else does.
   asio::signal_set resized_;

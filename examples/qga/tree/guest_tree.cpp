@@ -61,7 +61,7 @@ qga::RunResult TreeCopy::run(const std::string& script,
 }
 
 void TreeCopy::check_limits() const {
-  if (tool.stop.signal() != 0) throw std::runtime_error("interrupted");
+  if (tool.stop.signal() != 0) throw InterruptedError();
   if (qga::Clock::now() >= limits.deadline) throw std::runtime_error("the time is over");
 }
 
