@@ -64,12 +64,6 @@ void GuestTask::complain(const std::string& line) const {
 
 namespace {
 
-/// How many guests can be connected at a time.
-std::size_t most_connected() {
-  constexpr std::size_t others = 64;  // descriptors of the tool and of the libraries
-  return std::max(raise_descriptor_limit(), 2 * others) - others;
-}
-
 /// The bound on a reply of each guest: together they may not fill the memory of this machine.
 std::size_t reply_size(std::size_t connected) {
   constexpr std::size_t all = std::size_t{1} << 30;

@@ -145,8 +145,11 @@ int give_up(Tool& tool, const FreezeOptions& options, const FreezeGuests& guests
 void tell_frozen(const Tool& tool, const FreezeOptions& options, const FreezeGuests& guests,
                  const std::vector<GuestFreeze>& results) {
   std::optional<std::int64_t> count = 0;
+  constexpr std::int64_t most = 1'000'000;  // a guest may send any number
   for (const GuestFreeze& one : results) {
-    count = count && one.frozen ? std::optional(*count + *one.frozen) : std::nullopt;
+    count = count && one.frozen
+                ? std::optional(*count + std::clamp<std::int64_t>(*one.frozen, 0, most))
+                : std::nullopt;
   }
   std::string text = "froze " + count_text(count);
   if (tool.guests.are_many()) {

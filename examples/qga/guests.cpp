@@ -3,6 +3,8 @@
 // Looks up sockets by pattern, and names guests.
 #include "guests.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <fstream>
 #include <iostream>
@@ -34,20 +36,13 @@ bool is_pattern(const std::string& address) {
   return path.find_first_of("*?[") != std::string::npos && ::stat(path.c_str(), &info) != 0;
 }
 
-/// The sockets that a pattern matches, in the order of their names.
-std::vector<std::string> matches_of(const std::string& pattern) {
-  std::vector<std::string> sockets;
-  glob_t found{};
-  if (::glob(std::string(path_of(pattern)).c_str(), 0, nullptr, &found) == 0) {
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) {
-      struct stat info {};
-      const bool is_socket = ::stat(found.gl_pathv[i], &info) == 0 && S_ISSOCK(info.st_mode);
-      if (is_socket) sockets.emplace_back(found.gl_pathv[i]);
-    }
-  }
-  ::globfree(&found);
-  return sockets;
+/// A path that a pattern has found. One that looks like another address is marked as a path.
+std::string address_of(std::string path) {
+  const bool is_plain = path.starts_with('/') || path.find(':') == std::string::npos;
+  return is_plain ? path : "./" + path;
 }
+
+int error_of_glob = 0;  // glob has no argument for it
 
 /// The name of a guest whose address was given as it is.
 std::string name_of(const std::string& address) {
@@ -79,6 +74,29 @@ void make_unique(std::vector<GuestName>& guests) {
 }
 
 }  // namespace
+
+/// The sockets that a pattern matches, in the order of their names.
+const std::vector<std::string>& Guests::matches_of(const std::string& pattern) {
+  std::vector<std::string> matches;
+  glob_t found{};
+  error_of_glob = 0;
+  const auto note = [](const char*, int error) {
+    error_of_glob = error;
+    return 0;
+  };
+  if (::glob(std::string(path_of(pattern)).c_str(), 0, note, &found) == 0) {
+    for (std::size_t i = 0; i < found.gl_pathc; ++i) {
+      struct stat info {};
+      const bool is_socket = ::stat(found.gl_pathv[i], &info) == 0 && S_ISSOCK(info.st_mode);
+      if (is_socket) matches.push_back(address_of(found.gl_pathv[i]));
+    }
+  }
+  ::globfree(&found);
+  std::vector<std::string>& known = matches_[pattern];
+  const bool no_descriptor = error_of_glob == EMFILE || error_of_glob == ENFILE;
+  if (!no_descriptor) known = std::move(matches);
+  return known;
+}
 
 bool Guests::are_many() const { return are_listed() || is_pattern(socket); }
 
@@ -119,7 +137,7 @@ std::vector<GuestName> Guests::find(bool each_pattern) {
       add(name_of(address), address);
       continue;
     }
-    const std::vector<std::string> matches = matches_of(address);
+    const std::vector<std::string>& matches = matches_of(address);
     if (matches.empty() && each_pattern) {
       throw UsageError("no socket matches '" + address + "'");
     }
@@ -133,13 +151,15 @@ std::vector<GuestName> Guests::find(bool each_pattern) {
   return guests;
 }
 
-std::size_t raise_descriptor_limit() {
+std::size_t most_connected() {
+  constexpr std::size_t others = 64;
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return others;
   rlimit raised = limit;
   raised.rlim_cur = limit.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &raised) == 0) limit = raised;
-  return static_cast<std::size_t>(limit.rlim_cur);
+  const auto all = static_cast<std::size_t>(limit.rlim_cur);
+  return std::max({all > others ? all - others : 0, all / 2, std::size_t{1}});
 }
 
 }  // namespace qga_tool

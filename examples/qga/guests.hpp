@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -41,13 +42,16 @@ class Guests {
   bool are_listed() const { return !sockets.empty() || !file.empty(); }
   void read_file();
   std::vector<GuestName> find(bool each_pattern);
+  const std::vector<std::string>& matches_of(const std::string& pattern);
 
   bool file_is_read_ = false;
   std::vector<std::string> lines_;  ///< of the file
+  /// What each pattern has matched; it stays while there is no descriptor left to look.
+  std::map<std::string, std::vector<std::string>> matches_;
 };
 
-/// Allows this process as many descriptors as it may have: each guest needs one.
-/// @return how many that are
-std::size_t raise_descriptor_limit();
+/// How many guests can be connected at a time. This process is allowed as many descriptors as it
+/// may have, and keeps some for other things.
+std::size_t most_connected();
 
 }  // namespace qga_tool

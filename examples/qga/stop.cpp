@@ -31,14 +31,16 @@ Stop::Stop() : woken_(::eventfd(0, EFD_CLOEXEC)) {
   if (woken_ < 0) throw std::system_error(errno, std::system_category(), "eventfd");
   ::sigemptyset(&awaited_);
   ::sigaddset(&awaited_, SIGTERM);
-  for (const int number : {SIGINT, SIGHUP, SIGQUIT}) {
+  // All that end a process, and can be waited for.
+  for (const int number :
+       {SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGXCPU, SIGPWR}) {
     if (!is_ignored(number)) ::sigaddset(&awaited_, number);
   }
   ::pthread_sigmask(SIG_BLOCK, &awaited_, &inherited_.mask);
 
-  // A tool that is stopped, or ended by a closed pipe, could leave a guest frozen.
+  // A tool that is stopped, or ended by a closed pipe or a full file, could leave a guest frozen.
   ::sigemptyset(&inherited_.ignored);
-  for (const int number : {SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU}) {
+  for (const int number : {SIGPIPE, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU}) {
     ::sigaddset(&inherited_.ignored, number);
     std::signal(number, SIG_IGN);
   }

@@ -51,7 +51,11 @@ void define_top(CLI::App& app, Tool& tool) {
   sub->add_option("--count", options->count,
                   "Print this number of pictures instead of a screen; without it until Ctrl-C")
       ->type_name("N")
-      ->check(CLI::PositiveNumber.description(""));
+      ->check([](const std::string& text) {
+        const bool valid = text.find_first_not_of("0123456789") == text.npos &&
+                           text.find_first_not_of('0') != text.npos;
+        return valid ? std::string() : "'" + text + "' must be a number, more than 0";
+      });
   sub->add_flag("--memory", options->memory,
                 "Pictures of one guest show the memory, too: the guest logs that /proc/meminfo is "
                 "opened. The screen and pictures of many guests always do");

@@ -408,6 +408,11 @@ std::optional<std::chrono::system_clock::time_point> Watch::last_thawed() const 
   return state_->last_thawed();
 }
 
+Look unwatched() {
+  return {.error = "it is not watched: the limit of descriptors must be raised (ulimit -n)",
+          .time = qga::Clock::now()};
+}
+
 void close_connections(Tool& tool) {
   tool.context.restart();
   tool.context.run_for(500ms);

@@ -77,6 +77,9 @@ class Watch {
   std::shared_ptr<State> state_;
 };
 
+/// What is seen of a guest that no descriptor is left for.
+Look unwatched();
+
 /// Gives the agents a moment to close what watches have opened in them, after the watches have
 /// ended: an agent that answers when nobody is connected any more may end.
 void close_connections(Tool& tool);

@@ -127,7 +127,7 @@ TEST_CASE("a program of this machine that cannot be started is 126 or 127, too")
   CHECK(run_tool({agent.path(), "freeze", "--", "/no/such/program"}).code == 127);
   CHECK(run_tool({agent.path(), "freeze", "--", "/etc/passwd"}).code == 126);
   CHECK(run_tool({agent.path(), "freeze", "--", "/etc"}).code == 126);
-  CHECK(agent.executed("guest-fsfreeze-thaw") == 3);
+  CHECK(agent.executed("guest-fsfreeze-thaw") == 2);  // nothing was frozen for what is not there
 }
 
 TEST_CASE("a pipe that nobody reads any more ends every command silently, with 141") {

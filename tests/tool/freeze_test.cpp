@@ -90,9 +90,37 @@ TEST_CASE("fails where the guest was thawed meanwhile, by others") {
   }
 }
 
+TEST_CASE("thaws whatever signal ends it") {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGXCPU}) {
+    const Freezer agent;
+    Running running(freeze(agent, {"--", "sleep", "100"}));
+    running.await("froze");
+    running.signal(number);
+    CHECK(running.wait().code == 128 + number);
+    CHECK(agent.thaws() == 1);
+  }
+  // SIGXFSZ, where a file that it writes to is too long: here that of its remarks.
+  const Freezer agent;
+  const TemporaryDirectory directory;
+  const std::string line = "ulimit -f 0; exec '" + tool_program + "' '" + agent.path() +
+                           "' freeze -- true 2>'" + directory.file("log") + "'";
+  Running({"-c", line}, "/dev/null", "/bin/sh").wait();
+  CHECK(agent.executed("guest-fsfreeze-freeze") == 1);
+  CHECK(agent.thaws() == 1);
+}
+
+TEST_CASE("freezes nothing for a program that is not there") {
+  const Freezer agent;
+  for (const std::string program : {"/no/program", "no-such-program"}) {
+    CHECK(run_tool(freeze(agent, {"--", program})).code == 127);
+  }
+  CHECK(agent.executed("guest-fsfreeze-freeze") == 0);
+  CHECK(agent.thaws() == 0);
+}
+
 TEST_CASE("thaws where the program fails in any way") {
   const Freezer agent;
-  SECTION("there is none") { CHECK(run_tool(freeze(agent, {"--", "/no/program"})).code == 127); }
+  SECTION("it cannot be run") { CHECK(run_tool(freeze(agent, {"--", "/etc"})).code == 126); }
   SECTION("a signal") {
     CHECK(run_tool(freeze(agent, {"--", "sh", "-c", "kill -9 $$"})).code == 137);
   }

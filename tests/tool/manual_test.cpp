@@ -90,7 +90,17 @@ TEST_CASE("an error about the command line says what would be right") {
         "qga: 'ls' has no place here: a program must stand behind --, as in -- ls\n");
   CHECK(said({"net", "--route"}) == "qga: '--route' is no option of net: see qga net --help\n");
   CHECK(said({"ping", "x"}) == "qga: 'x' has no place here: see qga ping --help\n");
-  CHECK(said({"top", "--count", "x"}) == "qga: --count: 'x' must be a number\n");
+  for (const std::string number : {"x", "0", "-1", "1x"}) {
+    CHECK(said({"top", "--count", number}) ==
+          "qga: --count: '" + number + "' must be a number, more than 0\n");
+  }
+  CHECK(said({"fs", "--sockets-from", "/no/file"}).starts_with("qga: cannot read '/no/file'"));
+  CHECK(said({"cp", "--owner", "x", ":/x"}) == "qga: --owner must be used with --recursive\n");
+  CHECK(said({"cp", "--max-files", "3", "x", ":/x"}) ==
+        "qga: --max-files must be used with --recursive\n");
+  CHECK(said({}) == "qga: a command must follow SOCKET: see qga --help\n");
+  CHECK(run_tool({"", "ping"}).err ==
+        "qga: a SOCKET must be named before the command: see qga --help\n");
 }
 
 TEST_CASE("the manual page is sound") {
@@ -101,6 +111,9 @@ TEST_CASE("the manual page is sound") {
       Running({"-man", "-Tutf8", "-ww", "-z", page}, "/dev/null", "/usr/bin/groff").wait();
   CHECK(checked.code == 0);
   CHECK(checked.err.empty());
+  const Ended shown =
+      Running({"-man", "-Tascii", "-P-bcou", page}, "/dev/null", "/usr/bin/groff").wait();
+  CHECK(contains(shown.out, R"(raw '{"execute": "guest-get-host-name"}')"));
 }
 
 TEST_CASE("bash completes") {

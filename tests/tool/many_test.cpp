@@ -345,6 +345,50 @@ TEST_CASE("many guests: sockets that are none, and names that collide") {
   CHECK(contains(same.out, other.file("vm.sock") + ": thawed\n"));
 }
 
+TEST_CASE("many guests: a pattern in vain is an error, whatever else there is") {
+  Fleet fleet;
+  const ScriptedAgent agent;
+  fleet.add("there", agent.path());
+  const std::string vain = fleet.path("none*");
+  for (const Words& words :
+       {Words{"-s", fleet.path("there"), "-s", vain, "ping"},
+        Words{vain, "-s", fleet.path("there"), "info"},
+        Words{fleet.path("there"), "-s", vain, "run", "--", "true"},
+        Words{"-s", vain, "-s", fleet.path("there"), "freeze", "--", "true"}}) {
+    CAPTURE(words);
+    const Ended ended = run_tool(words);
+    CHECK((ended.code == 2 || ended.code == 125));
+    CHECK(contains(ended.err, "no socket matches '" + vain + "'"));
+    CHECK(ended.out.empty());
+  }
+  CHECK(agent.connections() == 0);
+}
+
+TEST_CASE("many guests: a path is not taken for an address") {
+  const ScriptedAgent agent;
+  const TemporaryDirectory directory;
+  const std::vector<std::string> names{"vm:1.sock", "tcp:127.0.0.1:1", "unix:x.sock", "fd:0"};
+  for (const std::string& name : names) {
+    std::filesystem::create_symlink(agent.path(), directory.file(name));
+  }
+  const std::string line =
+      "cd '" + directory.file("") + "' && exec '" + tool_program + "' '*' ping";
+  const Ended ended = Running({"-c", line}, "/dev/null", "/bin/sh").wait();
+  CHECK(ended.code == 0);
+  CHECK(count_of(ended.out, "answered in") == names.size());
+}
+
+TEST_CASE("many guests: a hard limit of descriptors serves as many as it can at a time") {
+  const ScriptedAgent agent;
+  const Fleet fleet;
+  for (int i = 0; i < 100; ++i) fleet.add("vm" + std::to_string(i), agent.path());
+  const std::string line =
+      "ulimit -n 64 && exec '" + tool_program + "' '" + fleet.pattern() + "' ping";
+  const Ended ended = Running({"-c", line}, "/dev/null", "/bin/sh").wait();
+  CHECK(ended.code == 0);
+  CHECK(ended.err.empty());
+}
+
 TEST_CASE("many guests: Ctrl-C ends all, and shows those that were done") {
   ScriptedAgent silent;
   silent.mute();
@@ -497,17 +541,17 @@ TEST_CASE("many guests: wait says how it ended for each") {
   const Ended ready = wait({"wait", "--for", "0.3"});
   CHECK(ready.code == 3);
   CHECK(contains(ready.out, "there: ready after "));
-  CHECK(contains(ready.out, "qga.sock.none: no channel: No such file or directory after "));
+  CHECK(contains(ready.err, "qga.sock.none: no channel: No such file or directory after "));
   const Ended program = wait({"wait", "--for", "0.5", "--run", "--", "true"});
   CHECK(program.code == 3);
   CHECK(contains(program.out, "there: ended with 0 after "));
   const Ended gone = wait({"wait", "--for", "0.3", "--gone"});
   CHECK(gone.code == 1);
-  CHECK(contains(gone.out, "there: not gone after "));
+  CHECK(contains(gone.err, "there: not gone after "));
   CHECK(contains(gone.out, "qga.sock.none: gone after "));
   const Ended thawed = wait({"wait", "--for", "0.3", "--thawed"});
   CHECK(contains(thawed.out, "there: thawed after "));
-  CHECK(contains(thawed.out, "qga.sock.none: not thawed after "));
+  CHECK(contains(thawed.err, "qga.sock.none: not thawed after "));
 
   Running waiting({"-s", fleet.path("there"), "wait", "--gone"});
   there.reset();

@@ -89,8 +89,10 @@ std::string figures_of(const std::string& address, const std::string& timeout = 
 class Served {
  public:
   explicit Served(const std::string& guests, const std::string& timeout = "60",
-                  const std::string& where = "127.0.0.1:0")
-      : tool_({"--timeout", timeout, guests, "metrics", "--listen", where}) {
+                  const std::string& where = "127.0.0.1:0", const std::string& descriptors = "hard")
+      : tool_({"-c", "ulimit -n " + descriptors + " && exec \"$@\"", "sh", tool_program,
+               "--timeout", timeout, guests, "metrics", "--listen", where},
+              "/dev/null", "/bin/bash") {
     tool_.await("/metrics\n");
     const std::string said = tool_.err();
     const std::size_t colon = said.rfind(':');
@@ -365,6 +367,17 @@ TEST_CASE("metrics --output replaces a file when it is whole, or not at all") {
   CHECK(nowhere.code == 1);
   CHECK(contains(nowhere.err, "cannot create"));
 
+  const std::string link = directory.file("link");
+  std::filesystem::create_symlink(file, link);
+  CHECK(run_tool({agent.path(), "metrics", "-o", link}).code == 0);
+  CHECK(std::filesystem::is_symlink(link));
+  std::filesystem::remove(link);
+  const Ended device = run_tool({agent.path(), "metrics", "-o", "/dev/null"});
+  CHECK(device.code == 2);
+  CHECK(contains(device.err, "must name a regular file"));
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+  check_text(run_tool({agent.path(), "metrics", "-o", "-"}).out);
+
   agent.mute();
   const std::size_t received = agent.received().size();
   Running interrupted({agent.path(), "metrics", "-o", file});
@@ -427,6 +440,24 @@ TEST_CASE("metrics --listen sees guests that come and go") {
   }
   const std::string text = served.scrape();
   CHECK_FALSE(value_of(text, R"(qga_up{guest="web"})") == 1.0);
+}
+
+TEST_CASE("metrics --listen shows as many guests as there are descriptors, and names the others") {
+  const TemporaryDirectory directory;
+  ScriptedAgent agent;
+  constexpr std::size_t number = 100;
+  for (std::size_t i = 0; i < number; ++i) {
+    std::filesystem::create_symlink(agent.path(), directory.file(std::to_string(i) + ".sock"));
+  }
+  Served served(directory.file("*.sock"), "2", "127.0.0.1:0", "64");
+  for (int i = 0; i < 3; ++i) {
+    const std::string text = served.scrape();
+    check_text(text);
+    CHECK(value_of(text, "qga_guests") == double(number));
+    const std::size_t up = count_of(text, "\"} 1\n");
+    CHECK(up > 20);
+    std::this_thread::sleep_for(1100ms);
+  }
 }
 
 TEST_CASE("metrics --listen answers whatever a client sends, and other clients meanwhile") {

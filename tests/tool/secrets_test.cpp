@@ -105,3 +105,14 @@ TEST_CASE("keys come from stdin or a file, without comments") {
   CHECK(sent == 3);
   CHECK(run_tool({agent.path(), "ssh-keys", action, "root"}, "# none\n").code == 1);
 }
+
+TEST_CASE("a private key is no key to add") {
+  ScriptedAgent guest;
+  const std::string file = guest.path() + ".key";
+  std::ofstream(file) << "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA\n"
+                         "-----END OPENSSH PRIVATE KEY-----\n";
+  const Ended ended = run_tool({guest.path(), "ssh-keys", "add", "tester", file});
+  CHECK(ended.code == 1);
+  CHECK(contains(ended.err, "must hold public keys"));
+  CHECK(guest.executed("guest-ssh-add-authorized-keys") == 0);
+}

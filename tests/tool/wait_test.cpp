@@ -51,7 +51,8 @@ TEST_CASE("wait --address: the first one of the family and of the interface") {
   CHECK(wait({"v6"}).out == "2001:db8::5\n");
   CHECK(wait({"v4", "--mac", "52:54:00:00:00:01"}).out == "192.0.2.5\n");
   const Ended none = wait({"any", "--mac", "52:54:00:00:00:02", "--for", "0.3"});
-  CHECK(none.out == "no address\n");
+  CHECK(none.out.empty());
+  CHECK(none.err == "qga: no address\n");
   CHECK(none.code == 1);
   CHECK(json::parse(run_tool({guest.path(), "--json", "wait", "--address", "v4"}).out)
             .at("address") == "192.0.2.5");
@@ -66,7 +67,7 @@ TEST_CASE("wait --run: until a program of the guest ends with 0") {
   CHECK(contains(ended.out, "ended with 0 after"));
   const Ended never = run_tool({agent.path(), "wait", "--for", "0.5", "--run", "--", "false"});
   CHECK(never.code == 1);
-  CHECK(contains(never.out, "the last time with 1"));
+  CHECK(contains(never.err, "the last time with 1"));
   const json told = json::parse(
       run_tool({agent.path(), "--json", "wait", "--for", "0.3", "--run", "--", "false"}).out);
   CHECK(told.at("done") == false);
@@ -79,7 +80,7 @@ TEST_CASE("wait --frozen and --thawed: until somebody else has done it") {
   CHECK(run_tool({guest.path(), "wait", "--frozen"}).code == 0);
   const Ended still = run_tool({guest.path(), "wait", "--thawed", "--for", "0.2"});
   CHECK(still.code == 1);
-  CHECK(contains(still.out, "not thawed after"));
+  CHECK(contains(still.err, "not thawed after"));
   guest.once("guest-fsfreeze-status", script::returns("\"frozen\""));
   guest.on("guest-fsfreeze-status", script::returns("\"thawed\""));
   CHECK(run_tool({guest.path(), "wait", "--thawed"}).code == 0);
@@ -90,7 +91,7 @@ TEST_CASE("wait --gone: until nobody answers") {
   const std::string path = agent->path();
   const Ended there = run_tool({path, "wait", "--gone", "--for", "0.3"});
   CHECK(there.code == 1);
-  CHECK(contains(there.out, "not gone after"));
+  CHECK(contains(there.err, "not gone after"));
   Running waiting({path, "wait", "--gone"});
   agent.reset();
   const Ended gone = waiting.wait();
@@ -102,6 +103,8 @@ TEST_CASE("wait: one thing at a time") {
   for (const std::vector<std::string>& wrong :
        {std::vector<std::string>{"--frozen", "--thawed"}, std::vector<std::string>{"--run"},
         std::vector<std::string>{"--mac", "52:54:00:00:00:01"},
+        std::vector<std::string>{"--address", "v4", "--mac", "zz"},
+        std::vector<std::string>{"--address", "v4", "--mac", "52:54:00:00:00:0x"},
         std::vector<std::string>{"--gone", "--", "true"},
         std::vector<std::string>{"--address", "v5"}}) {
     std::vector<std::string> words{"/no/such/socket", "wait"};

@@ -22,6 +22,11 @@ void Fleet::look(Done done) {
   for (auto& [address, guest] : guests_) {
     GuestFigures& figures = figures_[index++];
     figures.guest = guest.name;
+    if (!guest.watch) {
+      figures.look = unwatched();
+      --unanswered_;
+      continue;
+    }
     guest.watch->look([this, &figures, watch = guest.watch.get()](Look look) {
       figures.look = std::move(look);
       figures.last_thawed = watch->last_thawed();
@@ -39,12 +44,17 @@ void Fleet::find_guests() {
     // There is none now. There may be later.
   }
   std::map<std::string, Guest> guests;
+  std::size_t watched = 0;
   for (GuestName& guest : names) {
     Guest& kept = guests[guest.address];
     const auto found = guests_.find(guest.address);
     if (found != guests_.end()) kept.watch = std::move(found->second.watch);
     kept.name = guest.name;
-    if (!kept.watch) kept.watch = std::make_unique<Watch>(tool_, std::move(guest));
+    if (++watched > most_) {
+      kept.watch.reset();
+    } else if (!kept.watch) {
+      kept.watch = std::make_unique<Watch>(tool_, std::move(guest));
+    }
   }
   guests_ = std::move(guests);
 }

@@ -32,13 +32,14 @@ class Fleet {
  private:
   struct Guest {
     std::string name;
-    std::unique_ptr<Watch> watch;
+    std::unique_ptr<Watch> watch;  ///< null: no descriptor is left for it
   };
 
   void find_guests();
   void finish();
 
   Tool& tool_;
+  const std::size_t most_ = most_connected();
   std::map<std::string, Guest> guests_;  ///< by their addresses
   std::vector<Done> waiting_;
   std::vector<GuestFigures> figures_;

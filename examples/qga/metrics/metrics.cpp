@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <optional>
 #include <stdexcept>
@@ -71,6 +72,17 @@ class NewFile {
   int fd_ = -1;
 };
 
+/// The file to replace: that which a symbolic link leads to, and no device.
+std::string file_to_replace(const std::string& given) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (!fs::exists(given, error)) return given;
+  if (!fs::is_regular_file(given, error)) {
+    throw UsageError("--output must name a regular file, not '" + given + "'");
+  }
+  return fs::canonical(given);
+}
+
 /// Runs the context until it is stopped, or a signal has asked the tool to end.
 void run_until_stopped(Tool& tool) {
   const auto work = asio::make_work_guard(tool.context);
@@ -81,7 +93,9 @@ void run_until_stopped(Tool& tool) {
 int print_once(Tool& tool, const MetricsOptions& options) {
   tool.guests.now();  // throws where there is none
   std::optional<NewFile> file;
-  if (!options.output.empty()) file.emplace(options.output);
+  if (!options.output.empty() && options.output != "-") {
+    file.emplace(file_to_replace(options.output));
+  }
   Fleet::Text text;
   {
     Fleet fleet(tool);
@@ -124,7 +138,6 @@ int serve(Tool& tool, const std::string& where) {
 
 int metrics(Tool& tool, const MetricsOptions& options) {
   if (tool.json) throw UsageError("metrics has no JSON: remove --json");
-  raise_descriptor_limit();
   return options.listen.empty() ? print_once(tool, options) : serve(tool, options.listen);
 }
 

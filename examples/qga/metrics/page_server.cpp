@@ -158,7 +158,7 @@ std::pair<std::string, std::string> parts_of(const std::string& where) {
 class PageServer::State : public std::enable_shared_from_this<State> {
  public:
   State(asio::io_context& context, MakePage make_page)
-      : context_(context), pause_(context), make_page_(std::move(make_page)) {}
+      : context_(context), make_page_(std::move(make_page)) {}
 
   void listen(const std::string& where) {
     const auto [host, port] = parts_of(where);
@@ -185,7 +185,6 @@ class PageServer::State : public std::enable_shared_from_this<State> {
 
   void end() {
     acceptors_.clear();
-    pause_.cancel();
     while (!clients_.empty()) clients_.front()->end();
   }
 
@@ -222,9 +221,9 @@ class PageServer::State : public std::enable_shared_from_this<State> {
 
   /// There may be no descriptor left.
   void accept_later(tcp::acceptor& acceptor) {
-    pause_.expires_after(100ms);
-    pause_.async_wait([self = shared_from_this(), &acceptor](std::error_code error) {
-      if (!error && !self->acceptors_.empty()) self->accept(acceptor);
+    const auto pause = std::make_shared<asio::steady_timer>(context_, 100ms);
+    pause->async_wait([self = shared_from_this(), &acceptor, pause](std::error_code) {
+      if (!self->acceptors_.empty()) self->accept(acceptor);
     });
   }
 
@@ -241,7 +240,6 @@ class PageServer::State : public std::enable_shared_from_this<State> {
 
   asio::io_context& context_;
   std::list<tcp::acceptor> acceptors_;  ///< their addresses stay
-  asio::steady_timer pause_;
   MakePage make_page_;
   std::list<std::shared_ptr<Client>> clients_;
 };

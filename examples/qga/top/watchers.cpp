@@ -27,9 +27,7 @@ struct Watchers::Entry {
 };
 
 Watchers::Watchers(Tool& tool, std::function<void()> changed)
-    : tool_(tool), changed_(std::move(changed)) {
-  raise_descriptor_limit();
-}
+    : tool_(tool), changed_(std::move(changed)) {}
 Watchers::~Watchers() = default;
 
 void Watchers::sample() {
@@ -51,7 +49,11 @@ void Watchers::sample() {
     entry.watched.row.name = guest.name;
     entry.watched.row.gone = false;
     entry.gone_for = 0;
-    if (!entry.is_asked) look(entries_.back());
+    if (entries_.size() > most_) {
+      keep(entry, unwatched());
+    } else if (!entry.is_asked) {
+      look(entries_.back());
+    }
   }
   for (const auto& [address, entry] : before) {
     entry->watched.row.gone = true;

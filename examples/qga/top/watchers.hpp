@@ -52,6 +52,7 @@ class Watchers {
   void keep(Entry& entry, Look look);
 
   Tool& tool_;
+  const std::size_t most_ = most_connected();
   std::function<void()> changed_;
   std::vector<std::shared_ptr<Entry>> entries_;
   std::size_t unanswered_ = 0;

@@ -44,7 +44,8 @@ if [ -d "$target" ]; then where=${where}there
 else mkdir -- "$target" || exit 125; where=${where}made; fi
 cd -- "$target" || exit 125
 mkdir -m 700 -- "$3" || exit 125
-trap 'rm -rf -- "$3"' EXIT
+# A part may come while rm is at work, which then does not find the directory empty.
+trap 'for i in 1 2 3 4 5; do rm -rf -- "$3" 2>/dev/null && break; done' EXIT
 echo "$where"
 exec 4>&1
 while read -r part; do
