@@ -45,7 +45,7 @@ bool has_live_stdin() {
   return ::isatty(STDIN_FILENO) != 0 || S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
 }
 
-/// Waits for Enter, the end of stdin, Ctrl-C, or a point in time.
+/// Waits for Enter, the end of a pipe on stdin, Ctrl-C, or a point in time.
 void hold(const Tool& tool, qga::Clock::time_point until) {
   int fd = has_live_stdin() ? STDIN_FILENO : -1;
   tool.note(fd < 0 ? "Ctrl-C thaws" : "Enter or Ctrl-C thaws");

@@ -14,6 +14,8 @@
 
 #include <termios.h>
 
+#include "tool.hpp"
+
 namespace qga_tool {
 
 namespace {

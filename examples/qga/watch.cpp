@@ -48,6 +48,25 @@ bool is_bad_reply(const std::exception_ptr& error) {
   return known != nullptr && known->code() == qga::err_bad_reply;
 }
 
+/// What is known of an agent since it was first asked on a connection.
+struct Contact {
+  std::string version;
+  bool has_list = false;  ///< whether it has told which commands are enabled
+  std::set<std::string, std::less<>> enabled;
+  std::set<std::string_view> refused;
+
+  qga::File meminfo;
+  bool meminfo_at_start = true;
+  std::optional<Memory> memory;
+
+  bool may_ask(std::string_view command) const {
+    return (!has_list || enabled.contains(command)) && !refused.contains(command);
+  }
+  bool may_read_files() const {
+    return has_list && may_ask(open_command) && may_ask(read_command) && may_ask(seek_command);
+  }
+};
+
 }  // namespace
 
 std::string_view state_name(GuestState state) {
@@ -143,25 +162,6 @@ class Watch::State : public std::enable_shared_from_this<State> {
   }
 
  private:
-  /// What is known of an agent since it was first asked on a connection.
-  struct Contact {
-    std::string version;
-    bool has_list = false;  ///< whether it has told which commands are enabled
-    std::set<std::string, std::less<>> enabled;
-    std::set<std::string_view> refused;
-
-    qga::File meminfo;
-    bool meminfo_at_start = true;
-    std::optional<Memory> memory;
-
-    bool may_ask(std::string_view command) const {
-      return (!has_list || enabled.contains(command)) && !refused.contains(command);
-    }
-    bool may_read_files() const {
-      return has_list && may_ask(open_command) && may_ask(read_command) && may_ask(seek_command);
-    }
-  };
-
   /// The guest is connected.
   void begin() {
     if (frozen_) return ask_status(true);

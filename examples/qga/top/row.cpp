@@ -182,8 +182,12 @@ void sort(std::vector<Row>& rows, const Order& order) {
 }
 
 bool matches(const Row& row, std::string_view filter) {
-  const auto small = [](unsigned char c) { return std::tolower(c); };
-  return filter.empty() || !std::ranges::search(row.name, filter, {}, small, small).empty();
+  const auto same = [](unsigned char one, unsigned char other) {
+    return std::tolower(one) == std::tolower(other);
+  };
+  const std::string& name = row.name;
+  return filter.empty() ||
+         std::search(name.begin(), name.end(), filter.begin(), filter.end(), same) != name.end();
 }
 
 std::string short_share(double share) {
