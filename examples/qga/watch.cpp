@@ -48,25 +48,6 @@ bool is_bad_reply(const std::exception_ptr& error) {
   return known != nullptr && known->code() == qga::err_bad_reply;
 }
 
-/// What is known of an agent since it was first asked on a connection.
-struct Contact {
-  std::string version;
-  bool has_list = false;  ///< whether it has told which commands are enabled
-  std::set<std::string, std::less<>> enabled;
-  std::set<std::string_view> refused;
-
-  qga::File meminfo;
-  bool meminfo_at_start = true;
-  std::optional<Memory> memory;
-
-  bool may_ask(std::string_view command) const {
-    return (!has_list || enabled.contains(command)) && !refused.contains(command);
-  }
-  bool may_read_files() const {
-    return has_list && may_ask(open_command) && may_ask(read_command) && may_ask(seek_command);
-  }
-};
-
 }  // namespace
 
 std::string_view state_name(GuestState state) {
@@ -104,6 +85,26 @@ bool is_counted(const qga::GuestFilesystemInfo& fs) {
   return fs.total_bytes && fs.used_bytes && !fs.name.starts_with("loop") &&
          std::ranges::find(others, fs.type) == others.end();
 }
+
+/// What is known of an agent since it was first asked on a connection. It is not in the anonymous
+/// namespace, because a member of a class with linkage has this type.
+struct Contact {
+  std::string version;
+  bool has_list = false;  ///< whether it has told which commands are enabled
+  std::set<std::string, std::less<>> enabled;
+  std::set<std::string_view> refused;
+
+  qga::File meminfo;
+  bool meminfo_at_start = true;
+  std::optional<Memory> memory;
+
+  bool may_ask(std::string_view command) const {
+    return (!has_list || enabled.contains(command)) && !refused.contains(command);
+  }
+  bool may_read_files() const {
+    return has_list && may_ask(open_command) && may_ask(read_command) && may_ask(seek_command);
+  }
+};
 
 class Watch::State : public std::enable_shared_from_this<State> {
   /// Makes a handler that keeps this alive, and is not called once the watch has ended.
