@@ -116,6 +116,8 @@ build() {
   if ((${#common[@]})); then
     rm -f "$objects/common.hpp.gch" # clang would take it for one of the new file
     printf '#include %s\n' "${common[@]}" >"$objects/common.hpp"
+    # The same time always: zig gives back what it compiled before, which knows the time of its source.
+    touch --date=@1 "$objects/common.hpp"
     compile "${extra[@]}" -Iinclude -x c++-header "$objects/common.hpp" \
       -o "$objects/common.hpp.gch" || return
     flags=(-include "$objects/common.hpp")
