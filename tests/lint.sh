@@ -18,6 +18,7 @@ clang-tidy --quiet examples/07_files.cpp examples/02_run_command.cpp -- \
 tidy=$! status=0
 clang-format --dry-run -Werror "${sources[@]}" || status=1
 shellcheck -x "${scripts[@]}" || status=1
+! git grep -n 'CLI::detail' -- examples || status=1 # which CLI11 may change at any time
 # What cppcheck 2.10 cannot read (literals with a suffix), or misunderstands: that rethrow_exception
 # does not return, that two requires-expressions differ, that one branch of ?: is taken, that the
 # length of what is empty is not negative, that an if constexpr without else returns,

@@ -44,7 +44,7 @@ std::string addresses_text(const std::vector<qga::GuestNetworkInterface>& interf
       if (!is_local) all.push_back(text);
     }
   }
-  return CLI::detail::join(all, ", ");
+  return joined(all, ", ");
 }
 
 Facts facts_of(const Known<AsType>& known, const Instead<AsType>& instead) {

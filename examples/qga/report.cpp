@@ -9,7 +9,6 @@
 #include <utility>
 #include <variant>
 
-#include <CLI/CLI.hpp>
 #include <qga/client.hpp>
 
 #include "print.hpp"
@@ -127,7 +126,7 @@ std::vector<std::string> Report::lines_of(const SharedTexts& texts) const {
       if (guests.size() == guests_.size()) {
         line = "all " + line;
       } else {
-        line += " (" + CLI::detail::join(names, ", ");
+        line += " (" + joined(names, ", ");
         if (guests.size() > names.size()) {
           line += " and " + std::to_string(guests.size() - names.size()) + " more";
         }

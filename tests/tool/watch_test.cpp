@@ -3,6 +3,7 @@
 // What a watch asks of a guest: as little as is said, and never again what was refused.
 #include "../../examples/qga/watch.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <optional>
 #include <string>
@@ -146,13 +147,13 @@ TEST_CASE("a watch does not ask again what a guest has refused, nor what is disa
 }
 
 TEST_CASE("a watch asks a frozen guest only whether it still is") {
+  std::atomic<bool> frozen = true;  // the agent's thread reads it, and ends before it
   ScriptedAgent agent;
   answer_all(agent, false);
   Watched guest(agent.path());
   guest.look();
   const auto thawed = guest.watch->last_thawed();
   REQUIRE(thawed);
-  bool frozen = true;
   agent.before_all([&](const Heard& heard) -> std::optional<ScriptedAgent::Action> {
     if (!frozen || heard.command.starts_with("guest-sync")) return {};
     if (heard.command == "guest-fsfreeze-status") return script::returns(R"("frozen")");
