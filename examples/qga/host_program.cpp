@@ -51,7 +51,7 @@ int spawn(const Stop& stop, const std::vector<std::string>& program, bool stdout
   return err;
 }
 
-HostResult not_started(const std::string& name, int err) {
+HostResult cannot_run(const std::string& name, int err) {
   const int code = err == ENOENT                    ? exit_no_program
                    : err == EAGAIN || err == ENOMEM ? exit_own_failure
                                                     : exit_cannot_run;
@@ -78,7 +78,7 @@ std::optional<HostResult> missing_program(const std::string& name) {
   }
   const bool is_there = std::ranges::any_of(
       places, [](const std::string& place) { return ::access(place.c_str(), F_OK) == 0; });
-  return is_there ? std::nullopt : std::optional(not_started(name, ENOENT));
+  return is_there ? std::nullopt : std::optional(cannot_run(name, ENOENT));
 }
 
 HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program,
@@ -86,7 +86,7 @@ HostResult run_on_host(const Stop& stop, const std::vector<std::string>& program
   if (stop.signal() != 0) return {};  // the program would not get the signal that came before
   pid_t pid = 0;
   if (const int err = spawn(stop, program, stdout_is_ours, pid); err != 0) {
-    return not_started(program[0], err);
+    return cannot_run(program[0], err);
   }
   const int process = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (process < 0) {  // Linux before 5.3
