@@ -4,9 +4,10 @@
 #include "tool.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <iostream>
 #include <memory>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -84,9 +85,10 @@ CLI::Option* seconds_option(CLI::App* app, const std::string& name, std::optiona
   const auto set = [&value](const double& seconds) { value = seconds; };
   const auto check = [](const std::string& text) {
     double seconds = 0;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, seconds);
-    const bool valid = error == std::errc() && rest == end && seconds > 0 && seconds <= 1e9;
+    std::istringstream in(text);  // in the C locale; libc++ has no from_chars for it
+    in >> seconds;
+    const bool valid =
+        in && in.peek() == std::char_traits<char>::eof() && seconds > 0 && seconds <= 1e9;
     return valid ? std::string() : "'" + text + "' must be a number of seconds, more than 0";
   };
   return app->add_option_function<double>(name, set, description)
