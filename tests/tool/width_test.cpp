@@ -6,8 +6,8 @@
 #include <clocale>
 #include <cstddef>
 #include <cwchar>
-#include <iostream>
 #include <initializer_list>
+#include <iostream>
 #include <string>
 
 #include "../../examples/qga/print.hpp"
