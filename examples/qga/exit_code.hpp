@@ -27,7 +27,7 @@ int code_of_error(const Tool& tool);
 /// What kind of error the exception that is being handled is: `kind` in the JSON of many guests.
 std::string_view kind_of_error();
 /// Prints the exception that is being handled, and returns the exit code for it. Nothing is printed
-/// where nobody reads stdout any more.
+/// where stdout is a closed pipe.
 int explain_error(const Tool& tool);
 
 }  // namespace qga_tool

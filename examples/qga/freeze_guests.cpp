@@ -5,7 +5,6 @@
 #include "freeze_guests.hpp"
 
 #include <algorithm>
-#include <set>
 #include <stdexcept>
 #include <utility>
 

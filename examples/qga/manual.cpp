@@ -28,7 +28,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> exit_cod
     {"126", "run, shell, freeze: there is such a program, but it cannot be run"},
     {"127", "run, shell, freeze: there is no such program"},
     {"128+N", "Signal N ended the program, or qga: 130 is Ctrl-C"},
-    {"141", "Nobody reads what qga writes, as in qga SOCKET fs | head -1"},
+    {"141", "The pipe that qga writes to is closed, as in qga SOCKET fs | head -1"},
     {"255", "run, shell: the program's code does not fit here; stderr says it"},
 }};
 constexpr std::string_view codes_of_programs =
@@ -39,7 +39,7 @@ constexpr std::array<std::string_view, 5> remarks{
     "An agent serves one client at a time: where another program, such as libvirt, has the channel "
     "open, it does not answer.",
     "Text of the guest is escaped where people read it: control characters, characters that change "
-    "the direction of writing, and characters that nobody sees. What shell shows is not: there the "
+    "the direction of writing, and invisible characters. What shell shows is not: there the "
     "guest drives the terminal.",
     "info, cpu and top ask several questions. Where the guest refuses some, they show the other "
     "answers, and a line for each that is missing; with --json these are the list 'missing'.",

@@ -90,10 +90,10 @@ void print_bytes(std::string_view bytes, bool raw);
 /// Nobody reads what is written any more. The tool ends without a word, as SIGPIPE ends a program.
 class ClosedPipeError : public std::runtime_error {
  public:
-  ClosedPipeError() : std::runtime_error("nobody reads what is written") {}
+  ClosedPipeError() : std::runtime_error("stdout is a closed pipe") {}
 };
 
-/// Whether stdout has failed because it is a pipe that nobody reads any more.
+/// Whether stdout has failed because it is a closed pipe.
 bool stdout_is_closed();
 /// Whether an error of writing says so.
 bool is_closed_pipe(const std::exception_ptr& error);

@@ -31,7 +31,7 @@ enum class GuestState {
   ready,      ///< it has answered
   frozen,     ///< it has answered that its file systems are frozen
   silent,     ///< it is connected, and has not answered in time
-  no_socket,  ///< nobody can be connected to
+  no_socket,  ///< a connection cannot be made
 };
 
 /// The name of a state in JSON and metrics, such as `no-socket`.

@@ -68,7 +68,7 @@ nlohmann::json json_of(const Watched& guest) {
 }
 
 /// Samples all guests, and waits until each has answered, but not longer than until a point in
-/// time: nobody waits for a guest that is silent.
+/// time: a silent guest does not delay the others.
 void sample(Tool& tool, Watchers& watchers, qga::Clock::time_point until) {
   watchers.sample();
   while (watchers.unanswered() > 0 && tool.stop.signal() == 0) {

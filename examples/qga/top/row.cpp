@@ -158,17 +158,8 @@ std::optional<double> used_share(const qga::GuestFilesystemInfo& fs) {
 std::string state_text(const Row& row) {
   if (row.gone) return "gone";
   if (!row.state) return "asking";
-  switch (*row.state) {
-    case GuestState::ready:
-      return "ready";
-    case GuestState::frozen:
-      return "frozen";
-    case GuestState::silent:
-      return "silent";
-    case GuestState::no_socket:
-      return "no channel";
-  }
-  return "";
+  if (*row.state == GuestState::no_socket) return "no channel";
+  return std::string(state_name(*row.state));
 }
 
 void Order::choose(Column column) {

@@ -26,7 +26,7 @@ class Terminal {
   void draw(const std::vector<Line>& lines);
   /// The next key that was pressed; nothing: there is none now.
   std::optional<Key> key();
-  /// Whether nobody is there any more.
+  /// Whether the terminal is closed.
   bool is_closed() const;
 
   /// Takes over the new size of the window.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-3.0-or-later
 //
-// What waiting for something in a guest has in common: it goes on where the guest or its agent is
-// restarted meanwhile, until it is there or the time is up.
+// The steps that the helpers share which wait for something in a guest. They continue where the
+// guest or its agent is restarted meanwhile, until it is there or the time is up.
 #pragma once
 
 #include <algorithm>
