@@ -2,8 +2,8 @@
 # Builds the tests and runs them.
 set -euo pipefail
 
-usage="usage: tests/run.sh [--all] [--sanitize] [--clang] [--no-vm]
-       tests/run.sh --threads
+usage="usage: tests/run.sh [--all] [--sanitize] [--clang] [--no-vm] [--build]
+       tests/run.sh --threads [--build]
        tests/run.sh --agents [--help | ARGS...]
 
 Without --all, builds and runs the tests that need not much time, which test each promise of the
@@ -12,6 +12,7 @@ README once. With it, everything.
   --sanitize  with the address and undefined sanitizers
   --clang     with clang instead of the system's compiler
   --no-vm     without the tests in a live virtual machine
+  --build     builds the tests and runs none
   --threads   only what uses several threads, with clang and the thread sanitizer
   --agents    only what needs an agent, with agents of other ages"
 
@@ -19,13 +20,14 @@ if [[ ${1:-} == --agents ]]; then
   exec "$(dirname "$0")/agents/run.sh" "${@:2}"
 fi
 
-all='' sanitize='' clang='' vm=yes threads=''
+all='' sanitize='' clang='' vm=yes threads='' build=''
 for argument; do
   case $argument in
     --all) all=yes ;;
     --sanitize) sanitize=sanitize ;;
     --clang) clang=clang ;;
     --no-vm) vm='' ;;
+    --build) build=yes ;;
     --threads) threads=yes sanitize=thread clang=clang vm='' ;;
     -h | --help) echo "$usage" && exit ;;
     *) echo "$usage" >&2 && exit 2 ;;
@@ -53,11 +55,9 @@ quick=$([[ $all || $threads ]] && echo no || echo yes)
 examples=$([[ $all && ! $sanitize ]] && echo yes || echo no)
 cmake --preset "${preset:=default}" -DQGA_BUILD_VM_TESTS="${vm:-no}" -DQGA_QUICK_TESTS="$quick" \
   -DQGA_BUILD_EXAMPLES="$examples" -DQGA_BUILD_TOOL=yes
-if [[ -n $threads ]]; then
-  cmake --build --preset "$preset" --target threads_tests
-  exec ctest --preset "$preset" --label-regex threads
-fi
-cmake --build --preset "$preset"
+cmake --build --preset "$preset" ${threads:+--target threads_tests}
+[[ -z $build ]] || exit 0
+[[ -z $threads ]] || exec ctest --preset "$preset" --label-regex threads
 
 # Some tests assert how time grows, and a busy machine disturbs them: what fails is tried once more.
 # More at once than there are processors in a small machine: many only wait for a deadline.
