@@ -17,6 +17,7 @@
 #include <asio/bind_executor.hpp>
 #include <asio/post.hpp>
 
+#include "failure.hpp"
 #include "print.hpp"
 #include "raw_terminal.hpp"
 
@@ -36,11 +37,6 @@ bool is_transient(int err) { return err == EAGAIN || err == EWOULDBLOCK || err =
 
 std::exception_ptr system_error(const std::string& what) {
   return std::make_exception_ptr(std::system_error(errno, std::system_category(), what));
-}
-
-bool is_timeout(const std::exception_ptr& error) {
-  const qga::GuestAgentError* const known = qga::error_of(error);
-  return known != nullptr && known->code() == qga::err_timed_out;
 }
 
 }  // namespace
@@ -133,7 +129,7 @@ void Follower::read() {
   const auto then = [this](const std::exception_ptr& error, const qga::ProcessOutput& output) {
     if (over_) return;
     // A guest may be paused. Nothing is lost, and the user can leave.
-    if (is_timeout(error)) {
+    if (has_code(error, qga::err_timed_out)) {
       if (params_.terminal && !std::exchange(silent_, true)) {
         std::cerr << "\r\nqga: the guest does not answer; ~. leaves\r\n";
       }
@@ -230,7 +226,7 @@ void Follower::not_sent(const std::exception_ptr& error) {
     queue_.clear();
     return;
   }
-  if (input_closed_ || (params_.terminal && is_timeout(error))) return;
+  if (input_closed_ || (params_.terminal && has_code(error, qga::err_timed_out))) return;
   finish(Followed::Why::lost, error);
 }
 

@@ -11,6 +11,7 @@
 #include <asio/bind_executor.hpp>
 #include <asio/post.hpp>
 
+#include "failure.hpp"
 #include "print.hpp"
 
 namespace qga_tool {
@@ -30,11 +31,6 @@ auto on(Tool& tool, Function function) {
 
 std::exception_ptr failure(const std::string& text) {
   return std::make_exception_ptr(std::runtime_error(text));
-}
-
-bool is_cancelled(const std::exception_ptr& error) {
-  const qga::GuestAgentError* const known = qga::error_of(error);
-  return known != nullptr && known->code() == qga::err_cancelled;
 }
 
 /// Makes a client that is not connected yet, unless its address is a descriptor.
@@ -262,9 +258,9 @@ void FreezeGuests::is_frozen(Member& member) {
 void FreezeGuests::not_frozen(Member& member, std::exception_ptr error) {
   const State state = state_after(error);
   member.result.state = state;
-  const bool is_late = is_cancelled(error) && !late_.empty();
-  member.result.given_up =
-      is_cancelled(error) && !is_late && (given_up_ || tool_.stop.signal() != 0);
+  const bool is_cancelled = has_code(error, qga::err_cancelled);
+  const bool is_late = is_cancelled && !late_.empty();
+  member.result.given_up = is_cancelled && !is_late && (given_up_ || tool_.stop.signal() != 0);
   if (is_late) {
     const std::string text = state == State::thawed ? late_ + "; the guest is thawed" : late_;
     error = std::make_exception_ptr(qga::TimeoutError(text, {.outcome = qga::Outcome::unknown}));

@@ -11,6 +11,7 @@
 
 #include "answer.hpp"
 #include "each_guest.hpp"
+#include "failure.hpp"
 #include "print.hpp"
 #include "questions.hpp"
 #include "tool.hpp"
@@ -40,10 +41,7 @@ void show_time(GuestTask& task) {
   // The first command makes the handshake, which must not be measured. An agent that refuses it
   // has made it, too.
   task.execute(qga::GuestPingRequest(), [&task](std::exception_ptr error) {
-    const qga::GuestAgentError* const known = qga::error_of(error);
-    if (error && (known == nullptr || known->code() != qga::err_from_agent)) {
-      return task.fail(std::move(error));
-    }
+    if (error && !has_code(error, qga::err_from_agent)) return task.fail(std::move(error));
     const auto before = std::chrono::system_clock::now();
     task.ask(qga::GuestGetTimeRequest(),
              [&task, before](std::int64_t time) { task.answer({.text = compared(before, time)}); });

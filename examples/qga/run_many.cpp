@@ -17,6 +17,7 @@
 #include <asio/bind_executor.hpp>
 
 #include "each_guest.hpp"
+#include "failure.hpp"
 #include "guest_text.hpp"
 #include "print.hpp"
 #include "program_end.hpp"
@@ -147,8 +148,7 @@ class GuestProgram : public std::enable_shared_from_this<GuestProgram> {
 
   void not_read(const std::exception_ptr& error) {
     if (task_.tool().stop.signal() != 0) return give_up("interrupted", options_.kill);
-    const qga::GuestAgentError* const known = qga::error_of(error);
-    if (known == nullptr || known->code() != qga::err_timed_out) return lose(error);
+    if (!has_code(error, qga::err_timed_out)) return lose(error);
     if (qga::Clock::now() >= until_) return give_up("", options_.kill);
     // A guest may be paused, and nothing is lost.
     if (!std::exchange(silent_, true)) task_.complain("does not answer; Ctrl-C ends the wait");

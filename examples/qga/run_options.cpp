@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "failure.hpp"
 #include "guest_text.hpp"
 
 namespace qga_tool {
@@ -31,9 +32,8 @@ qga::RunParams buffered_params(const std::vector<std::string>& words, const RunO
 }
 
 bool may_run_buffered(const std::exception_ptr& error, const RunOptions& options) {
-  const qga::GuestAgentError* const known = qga::error_of(error);
-  return known != nullptr && known->code() == qga::err_from_agent &&
-         known->outcome() != qga::Outcome::unknown && !options.needs_shell();
+  return has_code(error, qga::err_from_agent) &&
+         qga::error_of(error)->outcome() != qga::Outcome::unknown && !options.needs_shell();
 }
 
 std::exception_ptr not_started(std::exception_ptr error, const std::string& program) {

@@ -13,6 +13,7 @@
 #include <asio/bind_executor.hpp>
 #include <asio/post.hpp>
 
+#include "failure.hpp"
 #include "print.hpp"
 
 namespace qga_tool {
@@ -38,15 +39,9 @@ constexpr std::array<std::string_view, 5> look_commands{
     load_command, qga::GuestGetCpustatsRequest::command, qga::GuestGetDiskstatsRequest::command,
     qga::GuestNetworkGetInterfacesRequest::command, qga::GuestGetFsinfoRequest::command};
 
-bool is_of_agent(const std::exception_ptr& error) {
-  const qga::GuestAgentError* const known = qga::error_of(error);
-  return known != nullptr && known->code() == qga::err_from_agent;
-}
+bool is_of_agent(const std::exception_ptr& error) { return has_code(error, qga::err_from_agent); }
 
-bool is_bad_reply(const std::exception_ptr& error) {
-  const qga::GuestAgentError* const known = qga::error_of(error);
-  return known != nullptr && known->code() == qga::err_bad_reply;
-}
+bool is_bad_reply(const std::exception_ptr& error) { return has_code(error, qga::err_bad_reply); }
 
 }  // namespace
 
@@ -175,7 +170,7 @@ class Watch::State : public std::enable_shared_from_this<State> {
     client_->async_execute(
         qga::GuestInfoRequest(),
         handler([this, with_memory](const std::exception_ptr& error, qga::GuestAgentInfo info) {
-          if (error && !is_of_agent(error) && !is_bad_reply(error)) return fail(error);
+          if (error && !concerns_one_request(error)) return fail(error);
           doubtful_ = false;
           contact_.emplace();  // what was open is closed
           contact_->has_list = !error;
@@ -198,7 +193,7 @@ class Watch::State : public std::enable_shared_from_this<State> {
   void open_meminfo() {
     client_
         ->async(handler([this](const std::exception_ptr& error, qga::File file) {
-                  if (error && !is_of_agent(error) && !is_bad_reply(error)) return fail(error);
+                  if (error && !concerns_one_request(error)) return fail(error);
                   contact_->meminfo = std::move(file);
                   ask_all(true);
                 }),
@@ -212,7 +207,7 @@ class Watch::State : public std::enable_shared_from_this<State> {
     client_->async_execute(
         qga::GuestFsfreezeStatusRequest(),
         handler([this, then_all](const std::exception_ptr& error, qga::GuestFsfreezeStatus status) {
-          if (error && !is_of_agent(error) && !is_bad_reply(error)) return fail(error);
+          if (error && !concerns_one_request(error)) return fail(error);
           if (error && contact_) contact_->refused.insert(status_command);
           frozen_ = status == qga::GuestFsfreezeStatus::frozen && !error;
           if (frozen_) {
