@@ -275,6 +275,23 @@ TEST_CASE("every end of top restores the terminal") {
   }
 }
 
+TEST_CASE("top ends although Ctrl-S has stopped its terminal") {
+  using namespace top_screen;
+  const Usual usual;
+  ScriptedAgent agent;
+  tell_network(agent, "eth0");
+  const std::vector<unsigned> before = OnTerminal::first_modes();
+  OnTerminal terminal({agent.path(), "top", "--interval", "0.1"});
+  terminal.await("INTERFACE");
+  terminal.type("\x13");
+  std::this_thread::sleep_for(std::chrono::milliseconds(700));  // it would have drawn several times
+  terminal.signal(SIGTERM);
+  const Ended ended = terminal.wait();
+  CHECK(ended.code == 128 + SIGTERM);
+  CHECK(terminal.modes() == before);
+  CHECK(contains(ended.out, "\x1b[?1049l"));
+}
+
 TEST_CASE("top ends when its terminal is gone") {
   using namespace top_screen;
   const Usual usual;

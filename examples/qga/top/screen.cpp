@@ -142,7 +142,7 @@ class Screen {
     if (is_stopped_) return;
     is_draw_due_ = false;
     draw_timer_.cancel();
-    terminal_.draw(picture());
+    terminal_.takes_output() ? terminal_.draw(picture()) : schedule_draw();
   }
 
   std::vector<Line> picture() { return ui_.draw(watchers_.guests(), terminal_.size(), clock_); }

@@ -16,6 +16,7 @@
 #include <langinfo.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "../width.hpp"
@@ -185,11 +186,19 @@ Terminal::Terminal() {
 }
 
 Terminal::~Terminal() {
+  // After Ctrl-S, or where the terminal does not read, endwin() would wait for it.
+  if (!takes_output()) ::tcflow(STDOUT_FILENO, TCOON);
+  if (!takes_output()) ::tcflush(STDOUT_FILENO, TCOFLUSH);
   ::endwin();
   ::delscreen(static_cast<SCREEN*>(screen_));
 }
 
 Size Terminal::size() const { return {getmaxy(stdscr), getmaxx(stdscr)}; }
+
+bool Terminal::takes_output() const {
+  pollfd output{STDOUT_FILENO, POLLOUT, 0};
+  return ::poll(&output, 1, 0) != 0;
+}
 
 Terminal::Look Terminal::look_of(Style style) const {
   if (!has_colours_) {

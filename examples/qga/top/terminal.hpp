@@ -23,6 +23,9 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
 
   Size size() const;
+  /// Whether what is drawn will not hold up this process: the terminal has room for output, and
+  /// Ctrl-S has not stopped it.
+  bool takes_output() const;
   void draw(const std::vector<Line>& lines);
   /// The next key that was pressed; nothing: there is none now.
   std::optional<Key> key();
