@@ -30,7 +30,7 @@ END
 configure() {
   said=$(cmake -G Ninja -S "$sources" -B "$work/build" -DCMAKE_BUILD_TYPE=Debug \
     -DCMAKE_CXX_FLAGS_DEBUG=-g0 -DCMAKE_TOOLCHAIN_FILE="$work/toolchain.cmake" \
-    -DQGA_BUILD_TESTS=OFF -DQGA_BUILD_EXAMPLES=OFF -DQGA_INSTALL_TOOL=ON "$@" 2>&1) ||
+    -DCMAKE_UNITY_BUILD_BATCH_SIZE=0 -DQGA_BUILD_TESTS=OFF -DQGA_BUILD_EXAMPLES=OFF -DQGA_INSTALL_TOOL=ON "$@" 2>&1) ||
     fail "cannot configure: $said"
   commands=$(ninja -C "$work/build" -t commands qga_tool)
 }

@@ -99,8 +99,8 @@ multiarch=usr/lib/x86_64-linux-gnu
 
   "$busybox" --list | while read -r applet; do ln -s busybox "bin/$applet"; done
   rm bin/busybox
-  rm bin/fallocate # busybox's makes no holes
-  programs=(qemu-ga chpasswd script fallocate)
+  rm bin/fallocate bin/setpriv # busybox's make no holes, and cannot change the user
+  programs=(qemu-ga chpasswd script fallocate setpriv)
   cp "$busybox" "${programs[@]/#/$tree/bin/}" bin/
   cp bin/qemu-ga bin/observer # remains where run.sh puts another agent in the place of qemu-ga
   cp "$tree/$multiarch/security/pam_unix.so" "$multiarch/security/"

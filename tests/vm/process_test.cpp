@@ -93,10 +93,19 @@ TEST_CASE("a program is followed: output, input, end, and nothing is left", "[he
 TEST_CASE("a program runs as another user", "[helpers]") {
   Vm& vm = ready_vm();
   Blocking ga(vm.agent());
-  const std::string script = "id -un; echo \"$HOME\"; id -gn";
-  Process process = ga.start("sh", {.args = {"-c", script}, .user = "tester"});
-  CHECK(read_all(process) == vm.run("su tester -s /bin/sh -c '" + script + "'") + "\n");
-  CHECK(process.wait().exit_code == 0);
+  const std::string script = "id -un; echo \"$HOME\"; id -gn; id -G; echo \"$USER\"";
+  const std::string expected = vm.run("su tester -s /bin/sh -c '" + script + "'") + "\n";
+  const auto check_user = [&] {
+    Process process = ga.start("sh", {.args = {"-c", script}, .user = "tester"});
+    CHECK(read_all(process) == expected);
+    CHECK(process.wait().exit_code == 0);
+  };
+  SECTION("by setpriv") { check_user(); }
+  SECTION("by su, where setpriv is that of busybox") {
+    vm.run("mv /bin/setpriv /bin/setpriv.kept; ln -s busybox /bin/setpriv");
+    check_user();
+    vm.run("mv /bin/setpriv.kept /bin/setpriv");
+  }
   const auto error = error_of<qga::AgentError>([&] { ga.start("id", {.user = "nobody-here"}); });
   CHECK(error.outcome() == Outcome::refused);
   check_nothing_left(vm);
