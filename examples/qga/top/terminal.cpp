@@ -186,8 +186,9 @@ Terminal::Terminal() {
 }
 
 Terminal::~Terminal() {
-  // After Ctrl-S, or where the terminal does not read, endwin() would wait for it.
-  if (!takes_output()) ::tcflow(STDOUT_FILENO, TCOON);
+  // After Ctrl-S, or where the terminal does not read, endwin() would wait for it. Linux lets TCOON
+  // end only what TCOOFF has begun.
+  if (!takes_output() && ::tcflow(STDOUT_FILENO, TCOOFF) == 0) ::tcflow(STDOUT_FILENO, TCOON);
   if (!takes_output()) ::tcflush(STDOUT_FILENO, TCOFLUSH);
   ::endwin();
   ::delscreen(static_cast<SCREEN*>(screen_));
