@@ -61,8 +61,8 @@ test_with() {
   local failed='' kind result
   export QGA_AGENT=$work/$1/qemu-ga QGA_TEST_RESULTS=$work/$1.results
   rm -f "$logs/LastTestsFailed.log"
-  # Some assert how time grows, and a busy machine disturbs them: what fails is tried once more.
-  ctest --preset default --label-regex '^(agent|vm)$' --exclude-regex "$except" \
+  # As in tests/run.sh: many only wait for a deadline, and what fails is tried once more.
+  ctest --preset default --parallel 5 --label-regex '^(agent|vm)$' --exclude-regex "$except" \
     --repeat until-pass:2 || failed=yes
   for kind in agent vm; do
     result=passed
