@@ -108,9 +108,9 @@ compile() { nice -n "${QGA_NICE:-10}" "${cxx[@]}" -DASIO_STANDALONE -pthread "$@
 
 # build OUTPUT SOURCE...: links a program of the sources, compiled one after the other. The flags
 # are in extra, the directories of the sources in inputs, and the headers that all sources but
-# main.cpp include in common.
+# main.cpp include in common. Objects of an earlier run whose sources are gone are not linked.
 build() {
-  local output=$1 objects=$1.objects source object flags=()
+  local output=$1 objects=$1.objects source object flags=() linked=()
   newer "$output" || return 0
   mkdir -p "$objects"
   if ((${#common[@]})); then
@@ -124,12 +124,13 @@ build() {
   fi
   for source in "${@:2}"; do
     object=$objects/${source//\//_}.o
+    linked+=("$object")
     newer "$object" || continue
     [[ $source != */support/main.cpp ]] || flags=()
     compile "${warnings[@]}" "${extra[@]}" -Iinclude "${flags[@]}" -c "$source" \
       -o "$object" || return
   done
-  compile "$objects"/*.o -o "$output" "${libraries[@]}"
+  compile "${linked[@]}" -o "$output" "${libraries[@]}"
 }
 
 # try_client: compiles the user's program and runs it against the agent.
