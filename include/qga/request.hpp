@@ -47,7 +47,11 @@ struct AnyVisitor {
   void bytes(std::string_view, T&) {}
 };
 
-/// The lists and the choices that a field table may hold.
+/// The optionals, lists and choices that a field table may hold.
+template <class T>
+inline constexpr bool is_member_optional = false;
+template <class T>
+inline constexpr bool is_member_optional<std::optional<T>> = true;
 template <class T>
 inline constexpr bool is_member_list = false;
 template <class T>
@@ -57,13 +61,14 @@ inline constexpr bool is_member_choice = false;
 template <class... Ts>
 inline constexpr bool is_member_choice<std::variant<Ts...>> = true;
 
-/// Visits the members of a union's branch. A reader makes the branch, where it is the one.
+/// Visits the members of a union's branch. A reader makes the branch where it is the one, and
+/// leaves none of the others.
 void visit_branch(bool is_the_one, auto& branch, auto& visit) {
-  if (!is_the_one) return;
   if constexpr (requires { branch.emplace(); }) {
-    if (!branch) branch.emplace();
+    if (!is_the_one) branch.reset();
+    if (is_the_one && !branch) branch.emplace();
   }
-  if (branch) std::remove_cvref_t<decltype(*branch)>::fields(*branch, visit);
+  if (is_the_one && branch) std::remove_cvref_t<decltype(*branch)>::fields(*branch, visit);
 }
 
 /// Says in the compiler's error what would be right, where a type is none of the others.

@@ -4,17 +4,14 @@
 // completion token of their own.
 #pragma once
 
-#include <concepts>
-#include <exception>
 #include <functional>
-#include <optional>
 #include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "qga/commands.hpp"
-#include "qga/detail/protocol/errors.hpp"
+#include "qga/detail/kept_token.hpp"
 #include "qga/detail/protocol/raw_request.hpp"
 #include "qga/helpers.hpp"
 #include "qga/params.hpp"
@@ -61,7 +58,7 @@ class Async : public Commands<Async<Client, Token>>, public Helpers<Async<Client
   /// Does what `Client::execute` does.
   template <Request R, class Project = std::identity>
   auto execute(const R& request, Project project = {}) {
-    return client_.start_command(request, std::move(project), token(), options_);
+    return client_.start_command(request, std::move(project), token_.get(), options_);
   }
   /// Does what `Client::execute` does.
   auto execute(std::string_view command, nlohmann::json arguments = nullptr) {
@@ -69,27 +66,13 @@ class Async : public Commands<Async<Client, Token>>, public Helpers<Async<Client
   }
   template <class Result, template <class> class Algorithm, class... Args>
   auto perform(Args&&... args) {
-    return client_.template start_helper<Result, Algorithm>(token(), options_,
+    return client_.template start_helper<Result, Algorithm>(token_.get(), options_,
                                                             std::forward<Args>(args)...);
   }
 
  private:
-  Token token() {
-    if constexpr (std::copy_constructible<Token>) {
-      return *token_;
-    } else {
-      if (!token_) {
-        std::rethrow_exception(detail::wrong_argument(
-            "", "a completion token that can only be moved must be used once"));
-      }
-      Token moved = std::move(*token_);
-      token_.reset();
-      return moved;
-    }
-  }
-
   Client& client_;
-  std::optional<Token> token_;
+  detail::KeptToken<Token> token_;
   CallOptions options_;
 };
 

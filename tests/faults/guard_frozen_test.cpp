@@ -4,6 +4,7 @@
 // connects once more, asks, and thaws, unless the guest is thawed or a later freeze is at work.
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -91,6 +92,37 @@ TEST_CASE("frozen: a guard on an executor sends its thaw as soon as it knows tha
   ga.reset();
   context.run();
   CHECK_FALSE(was_late);
+  CHECK(guest.thaws() == 1);
+}
+
+TEST_CASE("frozen: a guard whose client is connecting thaws over that connection", "[faults]") {
+  const std::string end = GENERATE("connected", "connected elsewhere", "context");
+  CAPTURE(end);
+  ScriptedGuest guest, other;
+  auto context = std::make_unique<asio::io_context>();
+  qga::Client<> ga(*context, patient());
+  ga.connect(guest.path());
+  std::optional<qga::Frozen> frozen =
+      get<qga::Frozen>(*context, [&](auto token) { ga.async(token).freeze(); });
+  Answer<void> connected, pinged;
+  if (end == "connected elsewhere") {
+    ga.async_connect(other.path(), asio::bind_executor(*context, to(connected)));
+  } else {
+    ga.async_reconnect(asio::bind_executor(*context, to(connected)));
+  }
+  frozen.reset();
+  if (end == "context") {
+    context.reset();
+  } else {
+    const auto begun = qga::Clock::now();
+    run_dry(*context);
+    // The agent serves one client at a time: another connection would wait for 30 s.
+    CHECK(qga::Clock::now() - begun < 10s);
+    connected.get();
+    CHECK(ga.is_open());
+    ga.ping();
+  }
+  wait_until([&] { return !guest.frozen(); });
   CHECK(guest.thaws() == 1);
 }
 

@@ -83,15 +83,20 @@ TEMPLATE_TEST_CASE("connecting is stopped", "[faults]", StopBlocking, StopAsync,
 
 TEMPLATE_TEST_CASE("connecting that was stopped before it began", "[faults]", StopBlocking,
                    StopAsync) {
+  const bool has_room = GENERATE(false, true);
+  CAPTURE(has_room);
   const FullHouse house;
+  const ScriptedAgent agent;
   TestType way;
   Client client;
   way.end();
+  const std::string path = has_room ? agent.path() : house.path();
   const Ending ending =
-      ending_of([&] { connect(way, client, house.path()); }, [] { return true; }, [] {}, [] {});
+      ending_of([&] { connect(way, client, path); }, [] { return true; }, [] {}, [] {});
   CAPTURE(ending.text());
   CHECK(ending.template is<qga::CancelledError>());
   CHECK(ending.took < tolerance);
+  CHECK_FALSE(client.is_open());
   check_works(way, client);
 }
 

@@ -15,6 +15,7 @@
 
 #include "ended.hpp"
 #include "good_agent.hpp"
+#include "more_scenes.hpp"
 #include "scenes.hpp"
 
 using namespace faults;
@@ -91,6 +92,12 @@ constexpr qga::Clock::duration far_away = long_enough;
 /// For calls that are, after they have come to a standstill.
 constexpr qga::Clock::duration near = 1500ms;
 
+/// What waits for a guest tells how far that has come, also when the time is up.
+template <class Way>
+bool tells(const Scene<Way>& scene, const Ending& ending) {
+  return scene.name.starts_with("wait_") && !ending.error;
+}
+
 /// An answer that comes once `stopped` is true.
 struct Late {
   std::atomic<bool>& stopped;
@@ -105,9 +112,9 @@ struct Late {
 
 TEMPLATE_TEST_CASE("a stop before anything is sent", "[faults]", StopBlocking, StopAsync,
                    CancelAsync) {
-  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_scenes));
+  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_all_scenes));
   const Limit limit = GENERATE(Limit::client, Limit::timeout, Limit::deadline);
-  const auto scene = scenes<TestType>()[number];
+  const auto scene = all_scenes<TestType>()[number];
   if (!scene.first) return;
   const bool ignored = scene.stop == Stop::ignored;
   CAPTURE(scene.name, limit);
@@ -140,9 +147,9 @@ TEMPLATE_TEST_CASE("a stop before anything is sent", "[faults]", StopBlocking, S
 
 TEMPLATE_TEST_CASE("a stop while something is awaited", "[faults]", StopBlocking, StopAsync,
                    CancelAsync) {
-  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_scenes));
+  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_all_scenes));
   const Limit limit = GENERATE(Limit::client, Limit::timeout, Limit::deadline);
-  const auto scene = scenes<TestType>()[number];
+  const auto scene = all_scenes<TestType>()[number];
   CAPTURE(scene.name, limit);
   Play<TestType> play(scene, limit, scene.stop == Stop::ends ? far_away : near);
   const Ending ending = play.play([&] { return play.standing(); }, [&] { play.way.end(); });
@@ -155,7 +162,8 @@ TEMPLATE_TEST_CASE("a stop while something is awaited", "[faults]", StopBlocking
       CHECK(ending.since_end < tolerance);
       break;
     case Stop::waits:
-      CHECK((ending.template is<qga::CancelledError>() || ending.template is<qga::TimeoutError>()));
+      CHECK((tells(scene, ending) || ending.template is<qga::CancelledError>() ||
+             ending.template is<qga::TimeoutError>()));
       CHECK(ending.took < near + tolerance);
       break;
     case Stop::ignored:
@@ -169,9 +177,9 @@ TEMPLATE_TEST_CASE("a stop while something is awaited", "[faults]", StopBlocking
 
 TEMPLATE_TEST_CASE("without a stop a call ends at its deadline", "[faults]", StopBlocking,
                    StopAsync, CancelAsync) {
-  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_scenes));
+  const std::size_t number = GENERATE(range(std::size_t{0}, number_of_all_scenes));
   const Limit limit = GENERATE(Limit::client, Limit::timeout, Limit::deadline);
-  const auto scene = scenes<TestType>()[number];
+  const auto scene = all_scenes<TestType>()[number];
   if (scene.own_limits && limit == Limit::client) return;
   CAPTURE(scene.name, limit);
   Play<TestType> play(scene, limit, brief);
@@ -179,9 +187,7 @@ TEMPLATE_TEST_CASE("without a stop a call ends at its deadline", "[faults]", Sto
   CAPTURE(ending.text());
   CHECK_FALSE(ending.hung);
   CHECK(idles(ending));
-  // `wait_ready` tells how far the guest has come, also when the time is up.
-  const bool tells = scene.name.starts_with("wait_ready") && !ending.error;
-  CHECK((tells || ending.template is<qga::TimeoutError>()));
+  CHECK((tells(scene, ending) || ending.template is<qga::TimeoutError>()));
   CHECK(ending.took >= brief);
   CHECK(ending.took < brief + tolerance);
   play.check_works();

@@ -90,10 +90,54 @@ struct Ordered {
 };
 void to_json(nlohmann::ordered_json& to, const Ordered& from) { to = {{"own", from.value}}; }
 
+/// It has a conversion for each kind of JSON.
+struct Both {
+  int value = 7;
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
+};
+void to_json(json& to, const Both& from) { to = {{"plain", from.value}}; }
+void to_json(nlohmann::ordered_json& to, const Both& from) { to = {{"ordered", from.value}}; }
+
+/// Its conversions are templates.
+struct Generic {
+  int value = 7;
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
+};
+template <class Json>
+void to_json(Json& to, const Generic& from) {
+  to = Json{{"generic", from.value}};
+}
+template <class Json>
+void from_json(const Json& from, Generic& to) {
+  to.value = from.at("generic").template get<int>();
+}
+
+/// Its conversions are templates that take JSON alone, as those of NLOHMANN_DEFINE_TYPE_INTRUSIVE.
+struct Intrusive {
+  int value = 7;
+  static void fields(auto& self, auto& visit) { visit("value", self.value); }
+  template <class Json>
+  requires requires { typename Json::json_pointer; }
+  friend void to_json(Json& to, const Intrusive& from) { to["intrusive"] = from.value; }
+  template <class Json>
+  requires requires { typename Json::json_pointer; }
+  friend void from_json(const Json& from, Intrusive& to) { from.at("intrusive").get_to(to.value); }
+};
+
 template <class T>
 struct Holder {
   T value = {};
   static void fields(auto& self, auto& visit) { visit("value", self.value); }
+};
+
+struct Tree {
+  std::string name = {};
+  std::vector<Tree> children = {};
+  static void fields(auto& self, auto& visit) {
+    visit("name", self.name);
+    visit("children", self.children);
+  }
+  friend bool operator==(const Tree&, const Tree&) = default;
 };
 
 }  // namespace vendor
@@ -163,12 +207,72 @@ TEST_CASE("a type's own conversions stay") {
   CHECK(json("3").get<vendor::OnlyFrom>().value == 3);
   const nlohmann::ordered_json ordered = vendor::Ordered{};
   CHECK(ordered.dump() == R"({"own":7})");
+  CHECK(json(vendor::Both()).dump() == R"({"plain":7})");
+  CHECK(nlohmann::ordered_json(vendor::Both()).dump() == R"({"ordered":7})");
+  CHECK(json(vendor::Generic()).dump() == R"({"generic":7})");
+  CHECK(json{{"generic", 3}}.get<vendor::Generic>().value == 3);
+  CHECK(json(vendor::Intrusive()).dump() == R"({"intrusive":7})");
+  CHECK(json{{"intrusive", 3}}.get<vendor::Intrusive>().value == 3);
 }
 
 TEST_CASE("the members of an ordered object keep the order of the field table") {
   const nlohmann::ordered_json ordered = everything;
   CHECK(ordered.dump().starts_with(R"({"flag":true,"tiny":-128,"large":18446744073709551615,)"));
   CHECK(ordered.get<vendor::Everything>() == everything);
+}
+
+TEST_CASE("types of the protocol become ordered JSON, too") {
+  using nlohmann::ordered_json;
+  const qga::GuestAgentInfo info{"7.2", {{"guest-ping", true, true}}};
+  const ordered_json ordered = info;
+  CHECK(ordered.dump() == R"({"version":"7.2","supported_commands":)"
+                          R"([{"name":"guest-ping","enabled":true,"success-response":true}]})");
+  CHECK(ordered.get<qga::GuestAgentInfo>() == info);
+  CHECK(ordered_json(std::vector{info}).at(0) == ordered);
+  CHECK(ordered_json(qga::GuestIpAddressType::ipv6) == "ipv6");
+  CHECK(ordered_json("ipv6").get<qga::GuestIpAddressType>() == qga::GuestIpAddressType::ipv6);
+  CHECK_THROWS_AS(ordered_json(5).get<qga::GuestAgentInfo>(), ordered_json::type_error);
+}
+
+/// A value that goes to JSON and back, and to a reply's text and back.
+template <class T>
+void check_member(const T& value, const char* text) {
+  const vendor::Holder<T> holder{value};
+  CHECK(json(holder).dump() == text);
+  CHECK(json(holder).template get<vendor::Holder<T>>().value == value);
+  CHECK(qga::test::decoded<vendor::Holder<T>>(text).value == value);
+}
+
+TEST_CASE("members are lists, optionals and choices of each other") {
+  check_member(std::vector<bool>{true, false}, R"({"value":[true,false]})");
+  check_member(std::vector<std::vector<int>>{{1}, {}}, R"({"value":[[1],[]]})");
+  check_member(std::vector<std::optional<int>>{1, {}}, R"({"value":[1,null]})");
+  check_member(std::optional<std::vector<bool>>{{true}}, R"({"value":[true]})");
+  check_member(std::optional<std::vector<bool>>{}, R"({})");
+  check_member(std::variant<std::vector<int>, std::string>{"a"}, R"({"value":"a"})");
+  check_member(std::variant<int, vendor::Tree>{vendor::Tree{"a", {{"b", {}}}}},
+               R"({"value":{"children":[{"children":[],"name":"b"}],"name":"a"}})");
+  check_member(std::vector<vendor::Colour>{vendor::Colour::green}, R"({"value":["green"]})");
+  CHECK_THROWS_AS(
+      json::parse(R"({"value":[1,"x"]})").get<vendor::Holder<std::vector<std::optional<int>>>>(),
+      json::type_error);
+  CHECK_THROWS_AS(json::parse(R"({"value":[1]})").get<vendor::Holder<std::vector<bool>>>(),
+                  json::type_error);
+}
+
+TEST_CASE("what is read from JSON has nothing of the value before") {
+  vendor::Everything value = everything;
+  json less = full_json();
+  less.erase("maybe");
+  less["list"] = json::array();
+  less.get_to(value);
+  CHECK(value == less.get<vendor::Everything>());
+  vendor::Inner inner{"a", "bytes"};
+  json{{"text", "b"}}.get_to(inner);
+  CHECK(inner == vendor::Inner{"b", {}});
+  qga::GuestDiskSmart smart{qga::GuestDiskBusType::nvme, qga::GuestNVMeSmart()};
+  json{{"type", "sata"}}.get_to(smart);
+  CHECK(smart == qga::GuestDiskSmart{qga::GuestDiskBusType::sata, {}});
 }
 
 TEMPLATE_TEST_CASE("an integer of any type is read within its range", "", char, signed char,
@@ -280,6 +384,11 @@ TEST_CASE("the results of helpers are JSON, and come back") {
   CHECK(shown.at("interfaces").at(0).at("errors") == 1.0);
   CHECK_FALSE(shown.contains("load"));
   CHECK(shown.get<qga::Usage>().interval == 1500ms);
+  // All nanoseconds of a time that a double can tell apart.
+  for (std::int64_t count = 1; count < std::int64_t{1} << 50; count = count * 3 + 1) {
+    usage.interval = std::chrono::nanoseconds(count);
+    CHECK(json(usage).get<qga::Usage>().interval == usage.interval);
+  }
 }
 
 TEST_CASE("a Readiness is JSON, with the error by its number and category") {

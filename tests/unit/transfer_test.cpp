@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -206,10 +207,29 @@ TEST_CASE("nothing is sent where nothing was opened, or nothing can be read on t
   missing.run({});
   CHECK(error_of<std::system_error>(missing).code() == std::errc::no_such_file_or_directory);
   CHECK(missing.log.empty());
-  Scripted<qga::TransferResult, qga::detail::Upload> senseless(
-      std::make_shared<qga::detail::TextSource>(""), "/f", TransferParams{.chunk = 0});
-  senseless.run({});
-  error_of<qga::RequestError>(senseless);
+}
+
+TEST_CASE("transfers: what is out of range is refused, and nothing is sent") {
+  constexpr std::size_t most = std::numeric_limits<std::size_t>::max();
+  constexpr std::size_t largest = 47 << 20;
+  for (const TransferParams& params :
+       {TransferParams{.chunk = 0}, TransferParams{.chunk = largest + 1},
+        TransferParams{.chunk = most}, TransferParams{.in_flight = 0},
+        TransferParams{.in_flight = 65}, TransferParams{.in_flight = most},
+        TransferParams{.mode = 010000}}) {
+    CAPTURE(params.chunk, params.in_flight);
+    Scripted<qga::TransferResult, qga::detail::Upload> up(
+        std::make_shared<qga::detail::TextSource>("x"), "/f", params);
+    up.run({});
+    error_of<qga::RequestError>(up);
+    CHECK(up.log.empty());
+    std::string text;
+    Scripted<qga::TransferResult, qga::detail::Download> down(
+        "/f", std::make_shared<qga::detail::TextSink>(text), params);
+    down.run({});
+    error_of<qga::RequestError>(down);
+    CHECK(down.log.empty());
+  }
 }
 
 TEST_CASE("upload: writes, flushes, closes") {

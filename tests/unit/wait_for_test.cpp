@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "helper_harness.hpp"
@@ -98,6 +99,35 @@ TEST_CASE("wait_for: what ends it") {
     wait.cancelled = error<qga::CancelledError>(Outcome::not_sent);
     wait.run({exec_info, thawed, started, ended(1)});
     error_of<qga::CancelledError>(wait);
+  }
+}
+
+TEST_CASE("wait_for: what is wrong with its parameters ends it, and nothing is run") {
+  SECTION("parameters that it has not") {
+    qga::RunParams params;
+    const int which = GENERATE(0, 1, 2, 3, 4);
+    CAPTURE(which);
+    if (which == 0) params.user = "nobody";
+    if (which == 1) params.cwd = "/tmp";
+    if (which == 2) params.add_env = {"A=1"};
+    if (which == 3) params.output = [](qga::ProcessStream, std::string_view) {};
+    if (which == 4) params.input = std::string((64 << 10) + 1, 'x');
+    WaitFor wait("x", params, 1min);
+    wait.run({});
+    error_of<qga::RequestError>(wait);
+    CHECK(wait.log.empty());
+  }
+  SECTION("a text that cannot be sent") {
+    WaitFor wait("x", qga::RunParams(), 1min);
+    wait.run({exec_info, thawed, {.error = error<qga::RequestError>(Outcome::not_sent)}});
+    error_of<qga::RequestError>(wait);
+    CHECK(wait.log == Strings{ask, check_frozen, execute});
+  }
+  SECTION("input that fits") {
+    WaitFor wait("x", qga::RunParams{.input = std::string(64 << 10, 'x')}, 1min);
+    wait.run({exec_info, thawed, started, ended(0)});
+    REQUIRE(wait.finished);
+    CHECK(*wait.finished);
   }
 }
 

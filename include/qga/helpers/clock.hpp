@@ -28,6 +28,11 @@ namespace qga::inline v0_1 {
 struct ClockChange {
   std::chrono::nanoseconds before = {};  ///< before it was set
   std::chrono::nanoseconds after = {};   ///< after it was set
+
+  static void fields(auto& self, auto& visit) {  // as numbers of seconds
+    visit("before", self.before);
+    visit("after", self.after);
+  }
 };
 
 /// The guest refused to set its clock. It sets the clock of its system first and the hardware clock

@@ -87,6 +87,11 @@ struct FreezeParams {
 struct ThawResult {
   std::int64_t count = 0;           ///< how many file systems were thawed
   Clock::duration frozen_for = {};  ///< since `freeze` had its answer
+
+  static void fields(auto& self, auto& visit) {
+    visit("thawed", self.count);
+    visit("seconds", self.frozen_for);
+  }
 };
 
 /// Every error of `freeze` is a `FreezeError`, beside its own type: a `TimeoutError`, for example,

@@ -13,6 +13,7 @@
 
 #include "qga/detail/io/async_runner.hpp"
 #include "qga/detail/io/blocking_runner.hpp"
+#include "qga/detail/kept_token.hpp"
 #include "qga/detail/protocol/carrier.hpp"
 #include "qga/helpers/process_end.hpp"
 #include "qga/helpers/process_state.hpp"
@@ -202,16 +203,16 @@ class Process : public ProcessMethods<Process> {
     auto run(std::shared_ptr<detail::ProcessState> state, Args&&... args) {
       using Op = detail::HelperOperation<Result, Algorithm>;
       auto client = state->client;
-      return detail::initiate<Op>(token_, std::move(client), options_, std::move(state),
+      return detail::initiate<Op>(token_.get(), std::move(client), options_, std::move(state),
                                   std::forward<Args>(args)...);
     }
 
     Process& process_;
-    Token token_;
+    detail::KeptToken<Token> token_;
     CallOptions options_;
   };
 
-  /// Makes the same methods under a completion token that can be copied, such as
+  /// Makes the same methods under a completion token, such as
   /// `co_await process.async(asio::use_awaitable).read()`.
   /// @param token a completion token of Asio
   /// @param options of the calls that are made through what is returned

@@ -28,8 +28,8 @@ namespace qga::inline v0_1 {
 
 namespace detail {
 
-/// Input that does not fit into a pipe makes the agent busy-loop where the program does not read
-/// it. Such input goes through a private file, whose name is removed before the program starts.
+/// Input that does not fit into a pipe goes through a private file, whose name is removed before
+/// the program starts.
 template <class Io>
 class Run {
  public:
@@ -69,8 +69,6 @@ class Run {
   }
 
  private:
-  static constexpr std::size_t pipe_size = 64 << 10;
-
   void send_input() {
     TransferParams params;
     const auto then = [this](std::exception_ptr error, const TransferResult&) {

@@ -22,11 +22,6 @@
 
 namespace qga::inline v0_1::detail {
 
-/// Whether `run` has to follow the program.
-inline bool is_followed(const RunParams& params) {
-  return params.output || !params.add_env.empty() || !params.cwd.empty() || !params.user.empty();
-}
-
 template <class Io>
 class RunFollowed {
  public:

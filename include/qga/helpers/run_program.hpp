@@ -112,6 +112,16 @@ class ProgramTimeoutError : public TimeoutError, public ProgramError {
 
 namespace detail {
 
+/// Whether a program has to be followed, as by `start`: the command `guest-exec` alone cannot do
+/// it.
+inline bool is_followed(const RunParams& params) {
+  return params.output || !params.add_env.empty() || !params.cwd.empty() || !params.user.empty();
+}
+
+/// Input of this size fits into a pipe. Longer input makes the agent busy-loop where the program
+/// does not read it.
+inline constexpr std::size_t pipe_size = 64 << 10;
+
 inline std::exception_ptr program_ran_too_long(std::int64_t pid, bool ended) {
   const std::string what =
       "guest-exec: process " + std::to_string(pid) +

@@ -50,6 +50,11 @@ struct ProcessOutput {
   ProcessStream stream = ProcessStream::out;  ///< where
   std::string bytes = {};                     ///< what; empty: there is no more
 
+  static void fields(auto& self, auto& visit) {
+    visit("stream", self.stream);
+    visit.bytes("data", self.bytes);
+  }
+
   /// False: the program has ended, and all of its output was read.
   explicit operator bool() const { return !bytes.empty(); }
 };

@@ -36,6 +36,9 @@ inline std::exception_ptr verification_error(const std::string& what, Outcome ou
   return std::make_exception_ptr(VerificationError(what, {.outcome = outcome}, bytes, reason));
 }
 
+/// The most bytes of a request: what it takes in base64 has to be less than 64 MiB.
+inline constexpr std::size_t largest_chunk = 47 << 20;
+
 /// What both directions share: opening, requests in flight, the end, and what is left by a failure.
 template <class Io>
 class FileTransfer {
@@ -46,9 +49,8 @@ class FileTransfer {
   void start() {
     if (params_.timeout) until_ = deadline_after(*params_.timeout, io_.now());
     try {
-      if (params_.chunk == 0 || params_.in_flight == 0) {
-        refuse("chunk and in_flight must be 1 or more");
-      }
+      if (params_.chunk < 1 || params_.chunk > largest_chunk) refuse("chunk must be 1 to 47 MiB");
+      if (params_.in_flight < 1 || params_.in_flight > 64) refuse("in_flight must be 1 to 64");
       if (params_.mode && *params_.mode > 07777) refuse("a mode must be 0 to 07777");
       open_host();
     } catch (...) {

@@ -52,6 +52,16 @@ class WaitFor final : public WaitSteps<Io> {
         path_(std::move(path)),
         params_(std::move(params)) {}
 
+  void start() {
+    if (is_followed(params_) || params_.input.size() > pipe_size) {
+      return this->io_.fail(wrong_argument(
+          GuestExecRequest::command,
+          "wait_for must be used without output, add_env, cwd and user, and its input must have "
+          "64 KiB at most"));
+    }
+    WaitSteps<Io>::start();
+  }
+
  private:
   void attempt() override {
     ++result_.attempts;
@@ -104,6 +114,7 @@ class WaitForHelpers {
   ///        most
   /// @param timeout in all
   /// @return `WaitResult`, also when the time is up: converts to true where it has ended with 0
+  /// @throws RequestError a parameter that is refused, or a text that cannot be sent
   /// @throws CancelledError the caller cancelled or stopped it, or closed the client
   /// @throws BusyError another call is using the client
   /// @timeout as `timeout` says. A program that runs then goes on, unless `RunParams::kill` is set.

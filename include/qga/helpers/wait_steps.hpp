@@ -44,7 +44,9 @@ class WaitSteps {
   /// It is not there yet. @param error why the question failed; null: it did not
   void again(const std::exception_ptr& error) {
     const int code = code_of(error);
-    if (error && (code == err_cancelled || code == 0)) return io_.fail(error);
+    // A request that cannot be sent stays so; a channel that broke is connected again.
+    const bool wrong = code == err_cannot_write && !error_of(error)->is_unreachable();
+    if (error && (code == err_cancelled || code == 0 || wrong)) return io_.fail(error);
     const auto left = deadline_ - io_.now();
     if (left <= Clock::duration::zero()) return give_up();
     io_.pause(std::min<Clock::duration>(pause_, left), [this](const std::exception_ptr& ended) {

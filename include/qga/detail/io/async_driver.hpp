@@ -254,7 +254,8 @@ class AsyncDriver final : public Driver, private ContextUser {
     if (connection_.open_ && !connection_.blocked() && connection_.guards_) {
       connection_.guards_->finish(connection_.guards_->deadline(), lock);
     }
-    connection_.on_closed_.clear();
+    // These own handlers, and those may own guards, which lock the connection when they end.
+    const auto dropped = std::exchange(connection_.on_closed_, {});
     lock.unlock();
   }
 

@@ -230,13 +230,18 @@ class OperationRunner : public AsyncRunner,
     }
     const auto attempt = client_->begin_connecting();
     Target target = client_->target();
-    auto done = [self = this->shared_from_this(), attempt, shown = target.shown](
-                    std::error_code err, OwnedDescriptor opened) {
+    auto done = [self = this->shared_from_this(), attempt, shown = target.shown,
+                 goes_on = std::make_shared<BackgroundAttempt>(client_)](std::error_code err,
+                                                                         OwnedDescriptor opened) {
       try {
         if (err) throw std::system_error(err);
         self->client_->finish_connecting(attempt, std::move(opened));
         const std::lock_guard lock(self->mutex_);
         self->connection_ = self->client_->connection();
+        // A guard that waits for the connection must not hold up this thread.
+        if (self->connection_ && self->client_->is_awaited()) {
+          AsyncDriver<Executor>::ensure(*self->connection_, self->io_);
+        }
       } catch (const std::system_error& error) {
         return self->on_waited(connect_error(error.code(), shown));
       }

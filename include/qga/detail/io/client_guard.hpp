@@ -119,17 +119,21 @@ class ClientGuard final : public Guard, private ArmedGuard {
 
   Cleanup release_cleanup() noexcept override {
     Cleanup cleanup{.first = std::move(request_), .timeout = later_ ? thaw_timeout : file_timeout};
-    if (later_) cleanup.on_lost = [later = later_] { act_later(*later); };
+    if (later_) cleanup.on_lost = [later = later_] { act_later(later); };
     return cleanup;
   }
   bool outlives_connection() const noexcept override { return later_ && later_->same_guest(); }
 
   /// Sends the question, and then the request: over the client's present connection, because an
-  /// agent serves one client at a time, or over a new one.
-  static void act_later(Later& later) noexcept {
+  /// agent serves one client at a time, or over the one that it is about to have, or over a new
+  /// one.
+  static void act_later(const std::shared_ptr<Later>& kept) noexcept {
+    Later& later = *kept;
     if (!later.question) return;  // it was tried before
     const std::string_view command = later.request->command();
     ConnectionGuards::attempt(*later.ended, command, [&] {
+      const auto again = [kept] { act_later(kept); };
+      if (later.same_guest() && later.client->after_attempt(again)) return;
       const auto current = later.same_guest() ? later.client->connection() : nullptr;
       const Target& target = later.target;
       Cleanup cleanup{.first = std::move(later.question),

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 
@@ -120,6 +121,33 @@ class ClientState {
   /// Ends the connection and any earlier attempt, because another one begins.
   /// @return the number of this attempt, for `finish_connecting`
   std::uint64_t begin_connecting() { return end_connection(Connection::End::replaced, {}); }
+  /// Notes that an attempt begins that goes on in the background.
+  void begin_background_attempt() {
+    const std::lock_guard lock(mutex_);
+    ++background_attempts_;
+  }
+  /// Its end, whatever came of it.
+  void end_background_attempt() {
+    std::vector<std::function<void()>> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      if (--background_attempts_ == 0) std::swap(waiting, after_attempt_);
+    }
+    for (const auto& one : waiting) one();
+  }
+  /// Calls a function when the attempts that go on in the background have ended. False: there are
+  /// none.
+  bool after_attempt(std::function<void()> function) {
+    const std::lock_guard lock(mutex_);
+    if (background_attempts_ > 0) after_attempt_.push_back(std::move(function));
+    return background_attempts_ > 0;
+  }
+  /// Whether something waits for the end of an attempt.
+  bool is_awaited() const {
+    const std::lock_guard lock(mutex_);
+    return !after_attempt_.empty();
+  }
+
   /// Lets `close` cancel an attempt.
   void set_connecting(const std::shared_ptr<Connecting>& connecting) {
     const std::lock_guard lock(mutex_);
@@ -171,8 +199,24 @@ class ClientState {
   std::atomic<std::uint64_t> target_number_ = 0;
   std::uint64_t attempts_ = 0;  ///< to connect or to close
   std::weak_ptr<Connecting> connecting_;
+  int background_attempts_ = 0;
+  std::vector<std::function<void()>> after_attempt_;
   std::atomic<std::uint64_t> freezes_ = 0;
   std::atomic<std::uint64_t> closes_ = 0;
+};
+
+/// An attempt to connect in the background, from its begin to its end.
+class BackgroundAttempt {
+ public:
+  explicit BackgroundAttempt(std::shared_ptr<ClientState> client) : client_(std::move(client)) {
+    client_->begin_background_attempt();
+  }
+  BackgroundAttempt(const BackgroundAttempt&) = delete;
+  BackgroundAttempt& operator=(const BackgroundAttempt&) = delete;
+  ~BackgroundAttempt() { client_->end_background_attempt(); }
+
+ private:
+  const std::shared_ptr<ClientState> client_;
 };
 
 }  // namespace qga::inline v0_1::detail

@@ -167,6 +167,9 @@ inline OwnedDescriptor connect_to(const SocketAddress& address, Clock::time_poin
 /// @throws std::system_error of the last one
 inline OwnedDescriptor connect_to(const Target& target, Clock::time_point deadline,
                                   const StopToken& stop, int wake) {
+  if (stop.stop_requested()) {
+    throw std::system_error(std::make_error_code(std::errc::operation_canceled));
+  }
   const std::vector<SocketAddress> addresses = target.lookup ? target.lookup() : target.addresses;
   for (std::size_t i = 0; i + 1 < addresses.size(); ++i) {
     try {

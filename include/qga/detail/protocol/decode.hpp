@@ -42,7 +42,7 @@ class Decoder {
   template <class T>
   void operator()(std::string_view key, std::optional<T>& member) {
     const Source found = object_.member(key);
-    if (found.template is_given<T>()) decode_value(found, member.emplace());
+    found.template is_given<T>() ? decode_value(found, member.emplace()) : member.reset();
   }
   template <class T>
   void operator()(std::string_view key, T& member, const T& where_missing) {
@@ -53,6 +53,7 @@ class Decoder {
   void bytes(std::string_view key, std::string& member) { required(key).read_base64(member); }
   void bytes(std::string_view key, std::optional<std::string>& member) {
     const Source found = object_.member(key);
+    member.reset();
     if (found.template is_given<std::string>()) found.read_base64(member.emplace());
   }
 
@@ -72,7 +73,15 @@ void decode_list(const Source& from, std::vector<T>& to) {
   if (from.is_null()) return;  // agents in Go write an empty list so
   // The elements of a hostile list may take hundreds of times their text.
   to.reserve(std::min<std::size_t>(from.count(), 1024));
-  from.each_element([&](const Source& element) { decode_value(element, to.emplace_back()); });
+  from.each_element([&](const Source& element) {
+    if constexpr (std::is_same_v<T, bool>) {  // of which a list has no references
+      bool read = false;
+      element.read(read);
+      to.push_back(read);
+    } else {
+      decode_value(element, to.emplace_back());
+    }
+  });
 }
 
 template <class T, class Source, class... Ts>
@@ -124,7 +133,7 @@ void decode_value(const Source& from, T& to) {
     double seconds = 0;
     from.read(seconds);
     from.require(std::abs(seconds) < 9e9, "expected seconds");
-    to = std::chrono::duration_cast<T>(std::chrono::duration<double>(seconds));
+    to = std::chrono::round<T>(std::chrono::duration<double>(seconds));
   } else if constexpr (std::is_same_v<T, std::error_code>) {
     decode_error_code(from, to);
   } else if constexpr (NamedEnum<T>) {
@@ -132,6 +141,8 @@ void decode_value(const Source& from, T& to) {
   } else if constexpr (Described<T>) {
     Decoder<Source> decoder(from);
     T::fields(to, decoder);
+  } else if constexpr (is_member_optional<T>) {  // in a list, or as a reply
+    from.is_null() ? to.reset() : decode_value(from, to.emplace());
   } else if constexpr (is_member_list<T>) {
     decode_list(from, to);
   } else {

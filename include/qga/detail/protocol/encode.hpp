@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>
@@ -85,6 +86,8 @@ class ObjectWriter {
       to["value"] = from.value();
       to["category"] = std::string(from.category().name());
       to["message"] = from.message();
+    } else if constexpr (is_member_optional<T>) {
+      from ? write(to, *from, whom) : void(to = nullptr);
     } else if constexpr (is_member_list<T>) {
       to = Json::array();
       for (const auto& element : from) write(to.emplace_back(), element, whom);
@@ -140,22 +143,36 @@ class PayloadWriter {
 };
 
 /// The agent silently cuts a string at a NUL.
+inline void check_text(const std::string& text) {
+  if (text.find('\0') != std::string::npos) {
+    throw Unencodable("a string must not hold a NUL byte");
+  }
+}
+
+/// Refuses values that nlohmann/json would write as others, or as no JSON. @throws Unencodable
 template <class Json>
-bool has_nul(const Json& json) {
-  if (json.is_string()) {
-    return json.template get_ref<const std::string&>().find('\0') != std::string::npos;
+void check_for_agent(const Json& json) {
+  if (json.is_string()) return check_text(json.template get_ref<const std::string&>());
+  if (json.is_number_float() && !std::isfinite(json.template get<double>())) {
+    throw Unencodable("a number must be finite");
   }
-  if (!json.is_structured()) return false;
-  for (const auto& [key, value] : json.items()) {
-    if (key.find('\0') != std::string::npos || has_nul(value)) return true;
+  if (json.is_discarded() || json.is_binary()) {
+    throw Unencodable("a value must not be binary or discarded");
   }
-  return false;
+  if (json.is_array()) {
+    for (const auto& element : json) check_for_agent(element);
+  } else if (json.is_object()) {
+    for (const auto& [key, value] : json.items()) {
+      check_text(key);
+      check_for_agent(value);
+    }
+  }
 }
 
 /// The text of what an agent is to get. @throws Unencodable
 template <class Json>
 std::string text_for_agent(const Json& json) {
-  if (has_nul(json)) throw Unencodable("a string must not hold a NUL byte");
+  check_for_agent(json);
   try {
     return json.dump();
   } catch (const typename Json::type_error&) {
@@ -198,7 +215,10 @@ void encode_into(std::string& out, const R& request) {
     } else {
       out += text_for_agent(nlohmann::json(std::string(request.command)));
     }
-    if constexpr (!std::is_empty_v<R>) encode_arguments<nlohmann::json>(out, request);
+    // A type that is empty may have a table all the same, of arguments that never change.
+    if constexpr (!(std::is_empty_v<R> && std::is_base_of_v<NoArguments, R>)) {
+      encode_arguments<nlohmann::json>(out, request);
+    }
   } catch (const Unencodable& error) {
     std::rethrow_exception(wrong_argument(request.command, error.what()));
   }

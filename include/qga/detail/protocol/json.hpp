@@ -10,6 +10,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -124,11 +125,19 @@ void convert_from(const Json& json, T& value) {
 template <class T>
 requires Described<T> || NamedEnum<T>
 void to_json(nlohmann::json& json, const T& value) { detail::convert_to(json, value); }
+/// The members keep the order of the field table.
+template <class T>
+requires Described<T> || NamedEnum<T>
+void to_json(nlohmann::ordered_json& json, const T& value) { detail::convert_to(json, value); }
 
 /// @throws nlohmann::json::type_error, with the member's name, where `json` has another shape
 template <class T>
 requires Described<T> || NamedEnum<T>
 void from_json(const nlohmann::json& json, T& value) { detail::convert_from(json, value); }
+/// @throws nlohmann::ordered_json::type_error
+template <class T>
+requires Described<T> || NamedEnum<T>
+void from_json(const nlohmann::ordered_json& json, T& value) { detail::convert_from(json, value); }
 
 }  // namespace qga::inline v0_1
 
@@ -138,25 +147,34 @@ namespace qga::inline v0_1::detail::own_json {
 void to_json() = delete;
 void from_json() = delete;
 
-/// Stands for a JSON value where functions are looked for beside a type alone: those of
-/// nlohmann/json, which take any enumeration, do not take this.
-struct AnyJson {
+/// These stand for a JSON value where functions are looked for beside a type alone: those of
+/// nlohmann/json, which take any enumeration, do not take these.
+struct PlainJson {
   operator nlohmann::json&() const;
+};
+struct OrderedJson {
   operator nlohmann::ordered_json&() const;
 };
 
-template <class T>
-concept HasTo = requires(const T& value) {
-  to_json(AnyJson(), value);
+template <class T, class Json>
+concept ConvertedTo = requires(Json& json, const T& value) {
+  to_json(json, value);
 };
-template <class T>
-concept HasFrom = requires(T& value) {
-  from_json(AnyJson(), value);
+template <class T, class Json>
+concept ConvertedFrom = requires(const Json& json, T& value) {
+  from_json(json, value);
 };
+
+/// Whether a type's own namespace has a conversion for it. A template that takes only values of
+/// nlohmann/json is found with such a value.
+template <class T>
+concept Converted = ConvertedTo<T, PlainJson> || ConvertedTo<T, OrderedJson> ||
+    ConvertedFrom<T, PlainJson> || ConvertedFrom<T, OrderedJson> ||
+    (std::is_class_v<T> && (ConvertedTo<T, nlohmann::json> || ConvertedFrom<T, nlohmann::json>));
 
 /// A type with a field table, whose own namespace has no conversions for it.
 template <class T>
-concept NotConverted = (Described<T> || NamedEnum<T>)&&!HasTo<T> && !HasFrom<T>;
+concept NotConverted = (Described<T> || NamedEnum<T>)&&!Converted<T>;
 
 }  // namespace qga::inline v0_1::detail::own_json
 
