@@ -130,9 +130,7 @@ void Follower::read() {
     if (over_) return;
     // A guest may be paused. Nothing is lost, and the user can leave.
     if (has_code(error, qga::err_timed_out)) {
-      if (params_.terminal && !std::exchange(silent_, true)) {
-        std::cerr << "\r\nqga: the guest does not answer; ~. leaves\r\n";
-      }
+      if (!std::exchange(silent_, true)) tell_silence();
       return read();
     }
     if (error) return finish(Followed::Why::lost, error);
@@ -145,6 +143,14 @@ void Follower::read() {
           [this] { print(err_, err_.text.finish(), [this] { finish(Followed::Why::ended); }); });
   };
   process_.async(asio::bind_executor(context_, then), options()).read();
+}
+
+void Follower::tell_silence() const {
+  if (params_.terminal) {
+    std::cerr << "\r\nqga: the guest does not answer; ~. leaves\r\n";
+  } else {
+    complain("the guest does not answer; Ctrl-C ends the wait");
+  }
 }
 
 void Follower::print(Output& output, std::string text, std::function<void()> then) {

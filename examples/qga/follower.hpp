@@ -78,6 +78,7 @@ class Follower {
   };
 
   void read();
+  void tell_silence() const;
   void print(Output& output, std::string text, std::function<void()> then);
   void print_some();
   void await_input();

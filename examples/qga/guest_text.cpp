@@ -3,6 +3,7 @@
 // Converts by iconv, and escapes by the rule of all text.
 #include "guest_text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdint>
@@ -25,10 +26,10 @@ void* open_converter(const std::string& from, const std::string& to) {
 }
 
 /// Converts as much as there is.
-/// @param input what is left of it stays
+/// @param input what is left of it
 /// @return 0, or an errno value
-int convert(iconv_t converter, std::string& input, std::string& output) {
-  char* from = input.data();
+int convert(iconv_t converter, std::string_view& input, std::string& output) {
+  char* from = const_cast<char*>(input.data());  // which is only read
   std::size_t left = input.size();
   for (;;) {
     std::array<char, 4096> buffer;
@@ -39,12 +40,23 @@ int convert(iconv_t converter, std::string& input, std::string& output) {
     const int err = failed ? errno : 0;
     output.append(buffer.data(), buffer.size() - room);
     if (err == E2BIG) continue;
-    input.erase(0, input.size() - left);
+    input.remove_prefix(input.size() - left);
     return err;
   }
 }
 
-std::size_t size_of_blanks(const std::string& encoding, std::string blanks) {
+/// Ends the conversion. Some encodings, such as CP1258, hold a character back, because the next one
+/// may be a mark that belongs to it.
+/// @return the character that was held back, or nothing
+std::string end_conversion(iconv_t converter) {
+  std::array<char, 64> buffer;
+  char* to = buffer.data();
+  std::size_t room = buffer.size();
+  ::iconv(converter, nullptr, nullptr, &to, &room);
+  return {buffer.data(), buffer.size() - room};
+}
+
+std::size_t size_of_blanks(const std::string& encoding, std::string_view blanks) {
   const std::unique_ptr<void, int (*)(iconv_t)> converter(open_converter("UTF-8", encoding),
                                                           ::iconv_close);
   std::string converted;
@@ -57,24 +69,27 @@ std::size_t size_of_blanks(const std::string& encoding, std::string blanks) {
 Converter::Converter(const std::string& from, const std::string& to, std::string replacement)
     : converter_(open_converter(from, to)),
       replacement_(std::move(replacement)),
-      // Some encodings begin with a mark.
-      unit_(size_of_blanks(from, "  ") - size_of_blanks(from, " ")) {}
+      // Some encodings begin with a mark, and some, such as BRF, have no blank.
+      unit_(std::max<std::size_t>(size_of_blanks(from, "  ") - size_of_blanks(from, " "), 1)) {}
 
 std::string Converter::add(std::string_view piece) {
   std::string converted;
   held_ += piece;
-  while (convert(converter_.get(), held_, converted) == EILSEQ) {
-    held_.erase(0, unit_);
+  std::string_view left = held_;
+  while (convert(converter_.get(), left, converted) == EILSEQ) {
+    left.remove_prefix(std::min(unit_, left.size()));
     converted += replacement_;
     replaced_ = true;
   }
+  held_.erase(0, held_.size() - left.size());
   return converted;
 }
 
 std::string Converter::finish() {
-  if (std::exchange(held_, "").empty()) return "";
+  std::string converted = end_conversion(converter_.get());
+  if (std::exchange(held_, "").empty()) return converted;
   replaced_ = true;
-  return replacement_;
+  return converted + replacement_;
 }
 
 GuestText::GuestText(bool escaped, const std::string& encoding) : escaped_(escaped) {

@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "closed_files.hpp"
 #include "completion.hpp"
 #include "exit_code.hpp"
 #include "manual.hpp"
@@ -116,6 +117,7 @@ bool parse(CLI::App& app, Tool& tool, std::vector<std::string> words) {
 }
 
 int main(int argc, char** argv) try {
+  keep_closed_files();
   Tool tool;
   CLI::App app("Talks to the QEMU guest agent of a virtual machine.", "qga");
   app.formatter(help_formatter(tool));

@@ -285,6 +285,27 @@ TEMPLATE_TEST_CASE("process: a terminal's Ctrl-C, and its sudden end", "[agent]"
   agent.check_nothing_left();
 }
 
+TEMPLATE_TEST_CASE("process: a program in a terminal that ignores its end is ended", "[agent]",
+                   Blocking, Async) {
+  const FollowedAgent agent;
+  TestType ga(agent.path());
+  auto params = shell_script("trap '' HUP TERM; echo ready; while :; do sleep 0.1; done");
+  params.terminal = qga::Terminal{};
+  SECTION("by its end here") {
+    auto dropped = agent.start(ga, "/bin/sh", params);
+    read_until(dropped, "ready\r\n");
+  }
+  SECTION("by kill") {
+    auto killed = agent.start(ga, "/bin/sh", params);
+    read_until(killed, "ready\r\n");
+    killed.kill();
+    CHECK(killed.wait().ended);
+    read_all(killed);
+  }
+  ga.settle();
+  agent.check_nothing_left();
+}
+
 TEMPLATE_TEST_CASE("process: a call that is out of time loses nothing", "[agent]", Blocking,
                    Async) {
   const FollowedAgent agent;

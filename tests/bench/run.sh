@@ -70,11 +70,14 @@ if [[ -n $vm ]]; then
   echo 'In a live VM:'
   # shellcheck disable=SC2016,SC2046 # QGA_VM is for the inner shell; rounds as above
   tests/vm/run.sh -- bash -euc 'programs=$1 parts=$2 && shift 2
+    tests/bench/shell.py build/bench/examples/qga/qga "$QGA_VM/agent.sock" \
+      --guest "$(<"$QGA_VM/pid")" --json "$parts/vm shell.json" || touch "$parts/missed"
     "$programs/bench_vm" "$@" --json "$parts/vm.json"
     "$programs/bench_calls" "$QGA_VM/agent.sock" "$@" --json "$parts/vm calls.json"
     "$programs/bench_transfer" "$QGA_VM/agent.sock" "$@" --json "$parts/vm transfer.json"' \
     vm "$programs" "$parts" $(rounds)
 fi
+[[ ! -e $parts/missed ]] || missed=yes
 
 python3 - "$parts" build/bench/results.json <<'END'
 import json, pathlib, sys

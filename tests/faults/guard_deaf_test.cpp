@@ -160,3 +160,19 @@ TEMPLATE_TEST_CASE("deaf: the trace tells what a guard could not do", "[faults]"
     CHECK_FALSE(lines.noted(""));
   }
 }
+
+TEST_CASE("deaf: a file that was not closed in time holds up no context afterwards", "[faults]") {
+  ScriptedGuest guest;
+  guest.put("/there", "text");
+  qga::Client<> ga(guest.path(), {.timeout = brief});
+  std::optional<qga::File> file = ga.open("/there");
+  guest.mute();
+  file.reset();  // no executor is known yet: this waits for the answer
+  Answer<void> pinged;
+  asio::io_context context;
+  ga.async(asio::bind_executor(context, to(pinged))).ping();
+  const Time start = qga::Clock::now();
+  run_dry(context);
+  CHECK(since(start) < 5s + tolerance);
+  CHECK_THROWS_AS(pinged.get(), qga::TimeoutError);
+}

@@ -12,6 +12,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -27,6 +29,8 @@ class StartedGuest : public qga_test::ScriptedAgent {
 
   /// What the program writes.
   std::string out = "output";
+  /// What is in the other file of output, which tells the name of a terminal.
+  std::string err;
   /// True: it reads nothing.
   bool full = false;
   /// True: it ends when its input is closed.
@@ -48,7 +52,22 @@ class StartedGuest : public qga_test::ScriptedAgent {
     broken_ = step;
     fault_ = fault;
     act_ = std::move(act);
+    lie_ = "[[]]";
     reached_.clear();
+  }
+  /// Has the step of this number, counted from now, get this reply, as JSON text. The guest does
+  /// not carry the request out.
+  void lie_at(std::size_t step, std::string reply) {
+    break_at(step, Fault::bad);
+    const std::lock_guard lock(mutex_);
+    lie_ = std::move(reply);
+  }
+  /// Has every request of a command get these replies in turn, as JSON text, from now on.
+  void lie_always(std::string command, std::vector<std::string> replies) {
+    const std::lock_guard lock(mutex_);
+    always_ = std::move(command);
+    in_turn_ = std::move(replies);
+    turn_ = 0;
   }
   /// Breaks nothing more. @return the command that was broken; empty: there was no such step
   std::string mend() {
@@ -90,12 +109,13 @@ class StartedGuest : public qga_test::ScriptedAgent {
         if (heard.command == "guest-file-close") carry_out(heard.command, heard.arguments);
         if (fault_ == Fault::refused) return script::fails("scripted");
         if (fault_ == Fault::silent) return script::nothing();
-        if (fault_ == Fault::bad) return script::returns("[[]]");
+        if (fault_ == Fault::bad) return script::returns(lie_);
         act = act_;
       }
     }
     if (act) act();
     const std::lock_guard lock(mutex_);
+    if (heard.command == always_) return script::returns(in_turn_[turn_++ % in_turn_.size()]);
     return carry_out(heard.command, heard.arguments.is_object() ? heard.arguments : json::object());
   }
 
@@ -163,7 +183,9 @@ class StartedGuest : public qga_test::ScriptedAgent {
 
   Action read(File& file, std::size_t count) const {
     if (file.name.starts_with("/proc/") && !runs_) return qga_test::script::fails("gone");
-    const std::string content = file.name.ends_with("/out") ? out : std::string();
+    const std::string content = file.name.ends_with("/out")   ? out
+                                : file.name.ends_with("/err") ? err
+                                                              : std::string();
     const std::string bytes =
         file.at < content.size() ? content.substr(file.at, count) : std::string();
     file.at += bytes.size();
@@ -181,6 +203,10 @@ class StartedGuest : public qga_test::ScriptedAgent {
   std::size_t broken_ = 0;
   std::optional<Fault> fault_;
   std::function<void()> act_;
+  std::string lie_;
+  std::string always_;
+  std::vector<std::string> in_turn_;
+  std::size_t turn_ = 0;
   std::string reached_;
   bool directory_ = false;
   bool runs_ = false;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -367,6 +368,50 @@ TEST_CASE("a million files take no memory") {
   CHECK(victim.unpack(source).empty());
   CHECK(victim.count.files == files);
   if (!sanitized) CHECK(most_memory() - before < (16 << 10));  // which keeps what was freed
+}
+
+TEST_CASE("one directory that comes again and again takes no memory") {
+  Victim victim;
+  constexpr int times = 300'000;
+  const std::string one = header(std::string(49, 'd') + "/" + std::string(49, 'e') + "/", '5');
+  std::string piece;
+  int made = 0;
+  bool ended = false;
+  const auto source = [&]() -> std::string_view {
+    piece.clear();
+    for (; made < times && piece.size() < (64 << 10); ++made) piece += one;
+    if (piece.empty() && !std::exchange(ended, true)) piece.assign(1024, '\0');
+    return piece;
+  };
+  const auto most_memory = [] {
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_maxrss;  // KiB
+  };
+  const long before = most_memory();
+  CHECK(victim.unpack(source).empty());
+  CHECK(victim.count.files == times);
+  if (!sanitized) CHECK(most_memory() - before < (16 << 10));
+}
+
+TEST_CASE("a path that is too long for this system is told, and the rest is packed") {
+  Victim victim;
+  const std::string from = victim.files.file("outside");
+  const std::string part(200, 'p');
+  int parent = ::open(from.c_str(), O_RDONLY | O_DIRECTORY);
+  for (int i = 0; i < 25; ++i) {
+    if (::mkdirat(parent, part.c_str(), 0755) != 0) TemporaryDirectory::fail("mkdirat");
+    const int next = ::openat(parent, part.c_str(), O_RDONLY | O_DIRECTORY);
+    ::close(std::exchange(parent, next));
+  }
+  ::close(parent);
+  std::vector<std::string> refused;
+  qga_tool::PackOptions options;
+  options.refuse = [&](const std::string& reason) { refused.push_back(reason); };
+  CHECK(victim.unpack(source_of(packed(from, options))).empty());
+  REQUIRE(refused.size() == 1);
+  CHECK(contains(refused.front(), "must be shorter"));
+  CHECK(contents(victim.files.file("target/victim")) == "old");
 }
 
 TEST_CASE("what cannot be packed is told, and the rest is packed") {

@@ -115,6 +115,12 @@ TEST_CASE("run makes UTF-8 of a guest's encoding, also of a character in two pie
   CHECK(of("CP850", R"(printf '\204\224\201\341 x')") == "äöüß x");
   CHECK(of("UTF-8", R"(printf 'a\377b\303')") == "a\uFFFDb\uFFFD");
   CHECK(of("UTF-16LE", R"(printf 'a\000\000\334b\000c')") == "a\uFFFDb\uFFFD");
+  // In these a mark may follow a letter, so that the letter waits.
+  CHECK(of("CP1258", "printf ab") == "ab");
+  CHECK(of("CP1255", R"(printf '\350')") == "\u05D8");
+  CHECK(of("CP1258", R"(printf 'a\314')") == "\u00E0");
+  // An encoding of Braille has no blank.
+  CHECK(of("BRF", R"(printf '\377\377')") == "\uFFFD\uFFFD");
   const Ended buffered = run_tool({agent.path(), "run", "--buffered", "--encoding", "CP850",
                                    "--shell", R"(printf '\204'; printf '\201' >&2)"});
   CHECK(buffered.out == "ä");
@@ -127,6 +133,15 @@ TEST_CASE("run makes UTF-8 of a guest's encoding, also of a character in two pie
   CHECK(cut.out() == "a");
   touch(go);
   CHECK(cut.wait().out == "aäb");
+}
+
+TEST_CASE("run converts much that is no text in the guest's encoding") {
+  const Agent agent;
+  const std::string line = R"(head -c 3000000 /dev/zero | tr '\0' '\377')";
+  const std::string way = GENERATE("--buffered", "--quiet");
+  const Ended ended = run_tool({agent.path(), "run", way, "--encoding", "UTF-8", "--shell", line});
+  CHECK(ended.code == 0);
+  CHECK(ended.out.size() == 9'000'000);
 }
 
 TEST_CASE("run escapes on a terminal, also a character in two pieces") {
@@ -183,6 +198,21 @@ TEST_CASE("a program that runs for too long is left behind, or killed with --kil
   REQUIRE(processes_with(seconds).size() == 1);
   ::kill(processes_with(seconds).front(), SIGKILL);
   CHECK(nothing_left(seconds));
+}
+
+TEST_CASE("a guest that does not answer is waited for, and it says so") {
+  Agent agent;
+  const std::string go = agent.file("go");
+  Running running(
+      {agent.path(), "--timeout", "2", "run", "--shell", "echo up" + wait_for(go) + "echo again"});
+  running.await_out("up\n");
+  agent.stop();
+  running.await("the guest does not answer; Ctrl-C ends the wait");
+  touch(go);
+  agent.resume();
+  const Ended ended = running.wait();
+  CHECK(ended.code == 0);
+  CHECK(ended.out == "up\nagain\n");
 }
 
 TEST_CASE("a program is killed where nobody takes its output") {

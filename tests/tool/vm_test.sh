@@ -129,6 +129,69 @@ qga cp --verify :/tmp/bytes "$dir/back"
 cmp "$dir/bytes" "$dir/back" && same=yes || same=no
 check 'copied out' yes "$same"
 
+# A directory, by the guest's own tar.
+mkdir -p "$dir/tree/sub/empty"
+head -c 300000 /dev/urandom >"$dir/tree/bytes"
+echo '#!/bin/sh' >"$dir/tree/sub/program" && chmod 755 "$dir/tree/sub/program"
+chmod 600 "$dir/tree/bytes"
+ln -s ../bytes "$dir/tree/sub/link"
+for i in {1..300}; do echo "$i" >"$dir/tree/$i"; done
+qga cp -r --verify "$dir/tree" :/tmp/tree
+check 'a directory copied in' 0 "$code"
+qga cp -r --verify :/tmp/tree "$dir/tree-back"
+check 'a directory copied out' 0 "$code"
+# look DIRECTORY: all that is in it.
+look() {
+  (cd "$1" && find . -printf '%P %y %m %l\n' | sort && find . -type f -exec sha256sum {} + | sort)
+}
+check 'the same directory' "$(look "$dir/tree")" "$(look "$dir/tree-back")"
+qga run -- sh -c 'ls -d /tmp/qga-* 2>/dev/null; rm -rf /tmp/tree'
+check 'cp -r leaves nothing else' '' "$out"
+
+# Input as it comes.
+seq 50000 >"$dir/numbers"
+"$tool" "$agent" run -i -- sha256sum <"$dir/numbers" >"$dir/out"
+check 'the same input' "$(sha256sum <"$dir/numbers")" "$(<"$dir/out")"
+
+# A terminal of the guest, on a terminal of `script` here.
+mkfifo "$dir/keys"
+# shows TEXT: waits until the terminal shows it.
+shows() {
+  for _ in {1..1200}; do
+    grep -qsF -- "$1" "$dir/shown" && return
+    sleep 0.05
+  done
+  check "the terminal shows $1" yes no
+}
+# begin_shell: it is typed to by descriptor 5.
+begin_shell() {
+  rm -f "$dir"/{shown,code,before,after}
+  env --default-signal=INT,HUP,QUIT script -qfc "stty rows 33 cols 99; stty -g >'$dir/before'
+    '$tool' '$agent' shell -- sh; echo \$? >'$dir/code'
+    stty -g >'$dir/after'" "$dir/shown" <"$dir/keys" &>/dev/null &
+  shell=$!
+  exec 5>"$dir/keys"
+  shows '~. at the beginning of a line leaves'
+  # shellcheck disable=SC2016 # for the guest's shell to expand
+  echo 'echo up-$((1 + 1))-$(stty size)' >&5
+  shows 'up-2-33 99'
+}
+# end_shell NAME CODE: waits for its end.
+end_shell() {
+  wait "$shell"
+  exec 5>&-
+  check "$1" "$2" "$(<"$dir/code")"
+  check "$1: the terminal is as before" "$(<"$dir/before")" "$(<"$dir/after")"
+}
+begin_shell
+echo 'exit 7' >&5
+end_shell 'shell' 7
+begin_shell
+printf '\n~.' >&5
+end_shell 'shell that is left' 125
+qga run -- sh -c 'ls -d /tmp/qga-* 2>/dev/null; ps | grep -v grep | grep "script -q"'
+check 'shell leaves nothing' '' "$out"
+
 # Accounts.
 "$tool" "$agent" run -- grep ^tester: /etc/shadow >"$dir/before"
 printf 'hunter2\n' | "$tool" "$agent" passwd tester
@@ -156,7 +219,14 @@ check 'set to ours, within seconds' yes "$( ((difference < 3)) && echo yes)"
 qga top --count 1
 check 'top' 0 "$code"
 
-# Down, last of all.
+# Down, last of all. A shell that is open meanwhile tells it.
+begin_shell
+"$tool" "$observer" reboot 2>/dev/null
+end_shell 'shell whose guest reboots' 125
+check 'shell tells that the guest has gone' yes "$(grep -q 'the program is lost' "$dir/shown" && echo yes)"
+qga wait --for 120 --command guest-exec
+check 'up after the reboot' 0 "$code"
+
 pid=$(<"$QGA_VM/pid")
 code=0
 timeout 45 "$tool" "$agent" reboot || code=$?

@@ -206,6 +206,10 @@ TEST_CASE("start: what the guest's shell says is told, and nothing is left") {
   const auto why = error_of<qga::AgentError>(none);
   CHECK(why.outcome() == Outcome::refused);
   CHECK(std::string(why.what()).find("no\\x1b!") != std::string::npos);
+  Start ended = start();
+  ended.run({pid(6), {.json = {{"exited", true}, {"signal", 9}}}});
+  CHECK(std::string(error_of<qga::AgentError>(ended).what()).find("does not say why") !=
+        std::string::npos);
   Start without_shell = start();
   without_shell.run({refused()});
   CHECK(std::string(error_of<qga::AgentError>(without_shell).what()).find("/bin/sh") !=

@@ -98,7 +98,7 @@ TEST_CASE("wait: the answer that tells the end may be that of another call") {
 
 TEST_CASE("SIGKILL also removes what its program has not removed yet, and tells its own failure") {
   const auto script = [](int signal) {
-    return qga::detail::signal_arguments(signal, 7, "/tmp/qga-x").at(1);
+    return qga::detail::signal_arguments(signal, 7, "/tmp/qga-x", false).at(1);
   };
   CHECK(script(9).ends_with("; qga_end=$?; rm -rf -- \"$3\"; exit $qga_end"));
   CHECK_FALSE(script(15).ends_with("exit $qga_end"));

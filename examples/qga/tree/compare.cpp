@@ -89,10 +89,12 @@ class Comparison {
       if (group.size() > longest_group) {
         throw std::runtime_error("the guest sends sums that make no sense");
       }
-      while (const auto size = size_of_group(group)) {
-        compare(std::string_view(group).substr(0, *size));
-        group.erase(0, *size);
+      std::string_view rest = group;
+      while (const auto size = size_of_group(rest)) {
+        compare(rest.substr(0, *size));
+        rest.remove_prefix(*size);
       }
+      group.erase(0, group.size() - rest.size());
     }
     if (names_) {
       for (const std::string& name : *names_) differs(name, "is not in the guest");
@@ -114,7 +116,7 @@ class Comparison {
   static constexpr std::uint64_t most_shown = 10;
 
   /// How long the first group is; nothing where it is not complete.
-  std::optional<std::size_t> size_of_group(const std::string& text) {
+  static std::optional<std::size_t> size_of_group(std::string_view text) {
     // Its names end with an empty one.
     const std::size_t names = text.find(std::string_view("\0\0", 2));
     if (names == std::string::npos) return std::nullopt;

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -90,6 +91,10 @@ class Packer {
   }
 
   void add(const Parts& parts) {
+    if (path_of(parts).size() >= PATH_MAX) {
+      return options_.refuse("a path must be shorter than " + std::to_string(PATH_MAX) +
+                             " bytes, and that of '" + parts.back() + "' is longer");
+    }
     const int parent = tree_.parent(parts);
     const char* const name = parts.back().c_str();
     struct stat status {};

@@ -213,7 +213,14 @@ class Unpacker {
   void add_directory(const Parts& parts, const Attributes& attributes) {
     tree_.directory(parts, true);
     if (!parts.empty()) ++count_.files;
-    if (!parts.empty() || options_.new_directory) open_.push_back({path_of(parts), attributes});
+    if (parts.empty() && !options_.new_directory) return;
+    // A guest may send the same one any number of times.
+    std::string path = path_of(parts);
+    if (!open_.empty() && open_.back().path == path) {
+      open_.back().attributes = attributes;
+    } else {
+      open_.push_back({std::move(path), attributes});
+    }
   }
 
   /// The mode and time of a directory are set when it has all of its files. Some programs return to
@@ -313,7 +320,7 @@ class Unpacker {
   const UnpackOptions& options_;
   TreeCount& count_;
   std::uint64_t entries_ = 0;
-  std::vector<Directory> open_;  ///< each is within the one before it, or the same
+  std::vector<Directory> open_;  ///< each is within the one before it
   std::deque<Directory> left_;
   std::size_t remembered_ = 0;  ///< bytes in `left_`
 };

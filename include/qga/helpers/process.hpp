@@ -93,7 +93,8 @@ class ProcessMethods {
   /// @since QEMU 2.5, guests with a POSIX shell
   auto signal(int number) { return perform<void, detail::SignalProcess>(number); }
 
-  /// Ends the program and its children: signal 9, which is SIGKILL.
+  /// Ends the program and its children: signal 9, which is SIGKILL. In a terminal, it goes to what
+  /// runs the terminal and to the program; other programs there get SIGHUP.
   /// @throws ProgramError as `signal`
   /// @timeout as `signal`
   /// @since QEMU 2.5, guests with a POSIX shell

@@ -99,18 +99,25 @@ class ToolForProcess : protected ProcessSteps<Io> {
 /// The script that sends signal number $1 to the processes of a session, or else to the one that is
 /// there alone: process $2. Where the system tells whose child that is, it has to be the agent's,
 /// which is the parent of this shell: the number of a program that has ended may be another's.
+/// The children are noted, because nobody can tell afterwards whose they were.
 inline constexpr std::string_view signal_script =
     "if [ -r /proc/self/status ] &&"
     " [ \"$(sed -n 's/^PPid:[[:space:]]*//p' \"/proc/$2/status\" 2>/dev/null)\" != \"$PPID\" ];"
     " then echo 'no such process' >&2; exit 1; fi\n"
+    "qga_children=$(cat \"/proc/$2/task/$2/children\" 2>/dev/null)\n"
     "kill -\"$1\" -\"$2\" 2>/dev/null || kill -\"$1\" \"$2\"";
 
 /// The arguments of a shell that sends a signal. SIGKILL can meet the program before its script has
-/// removed the directory.
+/// removed the directory. In a terminal it meets only what runs the terminal, whose end is SIGHUP
+/// for the program: one that ignores this is ended, too.
 inline std::vector<std::string> signal_arguments(int signal, std::int64_t pid,
-                                                 const std::string& directory) {
+                                                 const std::string& directory, bool in_terminal) {
   std::string script(signal_script);
-  if (signal == 9) script += "; qga_end=$?; rm -rf -- \"$3\"; exit $qga_end";
+  if (signal == 9) script += "; qga_end=$?; rm -rf -- \"$3\"";
+  if (signal == 9 && in_terminal) {
+    script += "; for qga_child in $qga_children; do kill -9 -\"$qga_child\" 2>/dev/null; done";
+  }
+  if (signal == 9) script += "; exit $qga_end";
   return {"-c", std::move(script), "sh", std::to_string(signal), std::to_string(pid), directory};
 }
 
@@ -129,7 +136,8 @@ class SignalProcess : ToolForProcess<Io> {
     if (auto error = this->check()) return this->io_.fail(std::move(error));
     const ProcessState& process = this->process_;
     this->run(signal_arguments(signal_, process.pid,
-                               process.leave_behind ? std::string() : process.directory));
+                               process.leave_behind ? std::string() : process.directory,
+                               process.terminal.is_open()));
   }
 
  private:

@@ -63,7 +63,9 @@ class StartProgram {
       if (error) return no_shell(error);
       if (made.exit_code != 0) {
         made.err.erase(made.err.find_last_not_of('\n') + 1);
-        return io_.fail(make_error<AgentError>("start", printable(made.err), Outcome::refused));
+        const std::string why = made.err.empty() ? "the guest's shell failed, and does not say why"
+                                                 : printable(made.err);
+        return io_.fail(make_error<AgentError>("start", why, Outcome::refused));
       }
       read_setup(made.out);
       program_.input == InputKind::file ? send_input() : open_files();
@@ -172,7 +174,8 @@ class StartProgram {
 
   GuestExecRequest kill_request(std::int64_t pid) const {
     GuestExecParams params;
-    params.args = signal_arguments(9, pid, program_.directory);
+    params.args =
+        signal_arguments(9, pid, program_.directory, program_.params.terminal.has_value());
     return GuestExecRequest("/bin/sh", std::move(params));
   }
 

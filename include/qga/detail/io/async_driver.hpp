@@ -45,7 +45,7 @@ class AsyncDriver final : public Driver, private ContextUser {
   static void ensure(Connection& connection, const Executor& executor) {
     const std::lock_guard lock(connection.mutex_);
     if (connection.driver_ || !connection.open_) return;
-    connection.driver_ = std::make_unique<AsyncDriver>(connection, executor);
+    connection.set_driver(std::make_unique<AsyncDriver>(connection, executor));
   }
 
   /// The executor of a connection that has a driver on an executor of this type. Another type is

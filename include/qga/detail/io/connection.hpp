@@ -53,6 +53,9 @@ class GuardList {
   /// Sets the deadline of the requests that the guards have sent.
   virtual void set_deadline(Clock::time_point deadline) = 0;
   virtual Clock::time_point deadline() const = 0;
+  /// Gives a deadline to the requests that have none, because no thread waits for them any more.
+  /// @return the earliest
+  virtual Clock::time_point set_missing_deadlines() = 0;
   /// Runs the guards' requests on this thread, until all are answered or the time is over.
   virtual void finish(Clock::time_point until, std::unique_lock<std::mutex>& lock) = 0;
 };
@@ -139,7 +142,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     CallList rejected;
     {
       std::unique_lock lock(mutex_);
-      if (open_ && !driver_) driver_ = operation.runner->make_driver(*this);
+      if (open_ && !driver_) set_driver(operation.runner->make_driver(*this));
       submit_calls(operation, rejected);
       if (rejected.empty()) {
         if (operation.stop_requested()) session_.request_stop(operation);
@@ -235,6 +238,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     until = std::min(until, Clock::now() + std::chrono::minutes(1));
     unblocked_.wait_until(
         lock, until, [this] { return !blocked() || blocked_by_ == std::this_thread::get_id(); });
+  }
+
+  /// Requests of guards that were not answered in time would hold up its context for ever.
+  void set_driver(std::unique_ptr<Driver> driver) {
+    driver_ = std::move(driver);
+    if (guards_) driver_->arm(guards_->set_missing_deadlines());
   }
 
   // ---- moving calls along ------------------------------------------------------------------

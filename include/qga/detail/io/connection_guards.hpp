@@ -172,6 +172,18 @@ class ConnectionGuards final : public GuardList {
     return latest;
   }
 
+  Clock::time_point set_missing_deadlines() override {
+    auto earliest = Clock::time_point::max();
+    for (const Cleanup& one : sent_) {
+      Clock::time_point& deadline = one.first->deadline;
+      if (deadline == Clock::time_point::max()) {
+        deadline = deadline_after(one.timeout, Clock::now());
+      }
+      earliest = std::min(earliest, deadline);
+    }
+    return earliest;
+  }
+
   void finish(Clock::time_point until, Lock& lock) override {
     const auto start = Clock::now();
     const Connection::Blocked blocked(connection_);
