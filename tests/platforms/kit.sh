@@ -18,14 +18,19 @@ title_of() {
 # run_row NAME: tries a platform, prints what came of it, and keeps that for the table. False: a
 # step failed.
 run_row() {
-  local name=$1 start=$SECONDS column
+  local name=$1 start=$SECONDS column said day seen
   declare -gA result=()
   reason='' row=$out/rows/$name cxx=() run=() libraries=()
   mkdir -p "$row"
   if [[ -f $row/result ]]; then
-    IFS='|' read -r _ 'result[unit]' _ 'result[tool]' _ <"$row/result"
+    IFS='|' read -r _ 'result[unit]' _ 'result[tool]' said _ day <"$row/result"
     for column in unit tool; do
-      [[ $left_out == *" $column "* && ${result[$column]} != skipped ]] || unset "result[$column]"
+      if [[ $left_out != *" $column "* || ${result[$column]} == skipped ]]; then
+        unset "result[$column]"
+      elif [[ ${result[$column]} != - ]]; then
+        [[ $said =~ "$column: seen on "([0-9-]+) ]] && seen=${BASH_REMATCH[1]} || seen=$day
+        remark "$column: seen on $seen"
+      fi
     done
   fi
   "row_${name//[+.-]/_}" || true # what failed is in result
