@@ -202,6 +202,23 @@ TEST_CASE("start: a directory, the outputs, and where they go") {
   }
 }
 
+TEST_CASE("start: a terminal's name is told once its size is set") {
+  using namespace start_script_test;
+  const TemporaryDirectory directory;
+  std::filesystem::create_directory(directory.file("bin"));
+  // Notes how much has been told.
+  put(directory.file("bin/stty"), "#!/bin/sh\nwc -c <err >told\n");
+  std::filesystem::permissions(directory.file("bin/stty"), std::filesystem::perms::owner_all);
+  Program program{.path = "true", .params = {.terminal = qga::Terminal{30, 90, "vt100"}}};
+  program.directory = directory.file("private");
+  put(directory.file("script"), terminal_script(program));
+  const std::string line =
+      "cd '" + directory.file("") + "' && : >err && PATH=$PWD/bin:$PATH sh ./script";
+  CHECK(run(line).status == 0);
+  CHECK(std::stoi(get(directory.file("told"))) == 0);
+  CHECK(std::filesystem::file_size(directory.file("err")) > 0);
+}
+
 TEST_CASE("start: a program that opens its output once more writes over nothing") {
   for (const std::string& shell : shells()) {
     INFO(shell);

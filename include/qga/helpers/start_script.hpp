@@ -183,11 +183,12 @@ inline std::string run_script(const Program& program) {
          "esac\n";
 }
 
-/// The script that runs within the terminal. It tells the terminal's name first.
+/// The script that runs within the terminal. It tells the terminal's name once its size is set: a
+/// client that knows the name may set another size.
 inline std::string terminal_script(const Program& program) {
-  return "tty >>err\nstty rows " + std::to_string(program.params.terminal->rows) + " cols " +
-         std::to_string(program.params.terminal->columns) + '\n' + remove_directory(program) +
-         become_program(program);
+  return "stty rows " + std::to_string(program.params.terminal->rows) + " cols " +
+         std::to_string(program.params.terminal->columns) + "\ntty >>err\n" +
+         remove_directory(program) + become_program(program);
 }
 
 /// The first script. It prints a line for each: the system, the kind of `script`, and where the

@@ -136,7 +136,7 @@ inline std::optional<StartedProgram> parse_setup_script(const std::string& scrip
     program.params.terminal.emplace().rows = terminal_reader.number();
     terminal_reader.pass(" cols ");
     program.params.terminal->columns = terminal_reader.number();
-    terminal_reader.pass("\n");
+    terminal_reader.pass("\ntty >>err\n");
     parse_program(terminal_reader, program);
   } else {
     parse_program(run_reader, program);
