@@ -99,7 +99,7 @@ class ToolForProcess : protected ProcessSteps<Io> {
 /// The script that sends signal number $1 to the processes of a session, or else to the one that is
 /// there alone: process $2. Where the system tells whose child that is, it has to be the agent's,
 /// which is the parent of this shell: the number of a program that has ended may be another's.
-/// The children are noted, because nobody can tell afterwards whose they were.
+/// The children are noted first: afterwards, the system does not tell whose they were.
 inline constexpr std::string_view signal_script =
     "if [ -r /proc/self/status ] &&"
     " [ \"$(sed -n 's/^PPid:[[:space:]]*//p' \"/proc/$2/status\" 2>/dev/null)\" != \"$PPID\" ];"
