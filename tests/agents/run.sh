@@ -51,8 +51,8 @@ cat "$work/notes"
 [[ -n $listing ]] || { echo "No agent could be had" >&2 && exit 1; }
 
 # The tool is not built for this: the agent makes no difference to what it adds.
-except='^vm\.tool$'
-[[ -z $brief ]] || except='^vm\.(tool|helpers|life)$'
+except='^vm\.(tool|freeze_many)$'
+[[ -z $brief ]] || except='^vm\.(tool|freeze_many|helpers|life)$'
 logs=build/default/Testing/Temporary
 results=()
 
