@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -607,6 +608,13 @@ TEST_CASE("many guests: run shows lines as they come") {
   CHECK(ended.code == 130);
   CHECK(contains(ended.err, "a: interrupted; process "));
   CHECK(contains(ended.err, " may still run\n"));
+  // They do, until this ends them.
+  const std::regex process("process ([0-9]+) may");
+  int killed = 0;
+  for (std::sregex_iterator at(ended.err.begin(), ended.err.end(), process), end; at != end; ++at) {
+    killed += ::kill(std::stoi((*at)[1]), SIGKILL) == 0 ? 1 : 0;
+  }
+  CHECK(killed == 2);
 }
 
 TEST_CASE("many guests: a closed pipe kills the programs, and nothing is said about it") {
