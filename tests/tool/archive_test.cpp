@@ -123,6 +123,13 @@ std::string header(const std::string& name, char type, std::uint64_t size = 0) {
   return block;
 }
 
+/// The most memory that this process has had, in KiB.
+long most_archive_memory() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss;
+}
+
 }  // namespace
 
 TEST_CASE("what is packed is unpacked as it was") {
@@ -359,15 +366,10 @@ TEST_CASE("a million files take no memory") {
     if (piece.empty() && !std::exchange(ended, true)) piece.assign(1024, '\0');
     return piece;
   };
-  const auto most_memory = [] {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;  // KiB
-  };
-  const long before = most_memory();
+  const long before = most_archive_memory();
   CHECK(victim.unpack(source).empty());
   CHECK(victim.count.files == files);
-  if (!sanitized) CHECK(most_memory() - before < (16 << 10));  // which keeps what was freed
+  if (!sanitized) CHECK(most_archive_memory() - before < (16 << 10));  // which keeps what was freed
 }
 
 TEST_CASE("one directory that comes again and again takes no memory") {
@@ -383,15 +385,10 @@ TEST_CASE("one directory that comes again and again takes no memory") {
     if (piece.empty() && !std::exchange(ended, true)) piece.assign(1024, '\0');
     return piece;
   };
-  const auto most_memory = [] {
-    rusage usage{};
-    ::getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_maxrss;  // KiB
-  };
-  const long before = most_memory();
+  const long before = most_archive_memory();
   CHECK(victim.unpack(source).empty());
   CHECK(victim.count.files == times);
-  if (!sanitized) CHECK(most_memory() - before < (16 << 10));
+  if (!sanitized) CHECK(most_archive_memory() - before < (16 << 10));
 }
 
 TEST_CASE("a path that is too long for this system is told, and the rest is packed") {

@@ -113,11 +113,13 @@ inline constexpr std::string_view signal_script =
 inline std::vector<std::string> signal_arguments(int signal, std::int64_t pid,
                                                  const std::string& directory, bool in_terminal) {
   std::string script(signal_script);
-  if (signal == 9) script += "; qga_end=$?; rm -rf -- \"$3\"";
-  if (signal == 9 && in_terminal) {
-    script += "; for qga_child in $qga_children; do kill -9 -\"$qga_child\" 2>/dev/null; done";
+  if (signal == 9) {
+    script += "; qga_end=$?; rm -rf -- \"$3\"";
+    if (in_terminal) {
+      script += "; for qga_child in $qga_children; do kill -9 -\"$qga_child\" 2>/dev/null; done";
+    }
+    script += "; exit $qga_end";
   }
-  if (signal == 9) script += "; exit $qga_end";
   return {"-c", std::move(script), "sh", std::to_string(signal), std::to_string(pid), directory};
 }
 
